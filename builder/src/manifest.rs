@@ -1,0 +1,134 @@
+//! The manifest as the rest of the builder sees it: checked, typed, every path resolved against the prefix.
+//! Reading TOML and explaining what is wrong with it lives in `manifest/`; fetching lives in `source/`.
+
+use std::path::PathBuf;
+
+use payload::index::PackageName;
+use payload::{AccountName, Digest, Mode, RelPath};
+
+/// A manifest without any error.
+#[derive(Debug, Clone)]
+pub struct Manifest {
+    /// The file it was read from; `file` sources are relative to its directory.
+    pub path: PathBuf,
+    /// The bytes of that file.
+    pub text: Vec<u8>,
+    pub package: Package,
+    pub install: Install,
+    pub components: Vec<Component>,
+}
+
+/// `[package]`
+#[derive(Debug, Clone)]
+pub struct Package {
+    pub name: PackageName,
+    pub version: String,
+    pub description: String,
+    /// Hosts that content may come from, redirects included; `None` allows every host.
+    pub allowed_hosts: Option<Vec<String>>,
+}
+
+/// `[install]`
+#[derive(Debug, Clone)]
+pub struct Install {
+    pub prefix: RelPath,
+    /// User and group of the service; a user without a group gets a group of its own name.
+    pub account: Option<payload::Owner>,
+    pub ip_allow: IpAllow,
+}
+
+/// Which addresses the service may exchange packets with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum IpAllow {
+    /// The default: `localhost` alone.
+    Localhost,
+    /// `ip_allow = ["10.0.0.0/8", …]`: these beside `localhost`, in systemd's notation (`IPAddressAllow=`).
+    Also(Vec<String>),
+    /// `ip_allow = ["any"]`: no restriction at all.
+    Any,
+}
+
+/// One `[[components]]` table.
+#[derive(Debug, Clone)]
+pub struct Component {
+    pub name: String,
+    /// `false`: left out unless `--include NAME`.
+    pub required: bool,
+    pub kind: ComponentKind,
+    pub mode: Option<Mode>,
+    pub owner: Option<AccountName>,
+    pub group: Option<AccountName>,
+}
+
+/// The component types.
+#[derive(Debug, Clone)]
+pub enum ComponentKind {
+    ExternalBinary { source: Source, install_path: InstallPath, exclude: Vec<String> },
+    ModelFile { source: Source, install_path: Option<InstallPath>, model: ModelName, settings: ModelSettings },
+    ConfigFile { content: Content, install_path: InstallPath },
+}
+
+/// Where a component goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstallPath {
+    /// As written: `bin/ollama`, `/etc/systemd/system/ollama.service`.
+    pub given: String,
+    /// Resolved against the prefix.
+    pub path: RelPath,
+    /// Written as an absolute path.
+    pub absolute: bool,
+}
+
+/// What a configuration file holds.
+#[derive(Debug, Clone)]
+pub enum Content {
+    Inline(String),
+    Source(Source),
+}
+
+/// Where content comes from, and what it must be.
+#[derive(Debug, Clone)]
+pub struct Source {
+    pub kind: SourceKind,
+    pub checksum: Option<Digest>,
+}
+
+/// The source types.
+#[derive(Debug, Clone)]
+pub enum SourceKind {
+    GithubRelease { repo: String, tag: String, asset_pattern: String },
+    Url { url: url::Url },
+    File { path: PathBuf },
+    OllamaRegistry { model: ModelName },
+}
+
+/// A model name as Ollama parses it, every part filled in: `registry.ollama.ai/library/llama2-7b:latest`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ModelName {
+    pub host: String,
+    pub namespace: String,
+    pub model: String,
+    pub tag: String,
+}
+
+/// What the manifest says of a model beside its weights.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct ModelSettings {
+    pub template: Option<String>,
+    pub system: Option<String>,
+    pub params: Option<serde_json::Map<String, serde_json::Value>>,
+    pub license: Vec<String>,
+}
+
+impl ModelName {
+    /// As `ollama list` shows it: the default host and namespace left out, the tag always given.
+    pub fn display_shortest(&self) -> String {
+        let mut text = String::new();
+        if self.host != "registry.ollama.ai" {
+            text = format!("{}/{}/", self.host, self.namespace);
+        } else if self.namespace != "library" {
+            text = format!("{}/", self.namespace);
+        }
+        format!("{text}{}:{}", self.model, self.tag)
+    }
+}

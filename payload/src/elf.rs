@@ -1,0 +1,106 @@
+//! ELF: where the stub ends, and what a shipped program asks of a machine. Source of the format: the ELF gABI.
+//! Whether a given host can run it is decided by the stub's preflight.
+
+use std::io::{Read, Seek};
+
+use object::elf::{EM_AARCH64, EM_X86_64, FileHeader32, FileHeader64, SHT_NOBITS};
+use object::read::elf::{FileHeader, SectionHeader};
+use object::read::{ReadCache, ReadRef};
+use object::{Endianness, FileKind};
+
+use crate::PayloadError;
+use crate::index::{Elf, GlibcVersion};
+
+/// What was found in an ELF file.
+pub type ElfFacts = Elf;
+
+const NAME: &str = "the stub (ELF)";
+
+/// Where the ELF file at the start of `reader` ends, in bytes: the end of its section header table or of its last
+/// section, whichever is later. Whatever follows is not part of it.
+///
+/// # Errors
+/// [`PayloadError::NoPayload`] when there is no ELF file at the start, [`PayloadError::Damaged`] when its headers are
+/// inconsistent.
+pub fn elf_length(reader: impl Read + Seek) -> Result<u64, PayloadError> {
+    let cache = ReadCache::new(reader);
+    let data = &cache;
+    match FileKind::parse(data) {
+        Ok(FileKind::Elf64) => end_of::<FileHeader64<Endianness>, _>(data),
+        _ => Err(PayloadError::NoPayload("the file does not start with a 64-bit ELF program".to_owned())),
+    }
+}
+
+fn end_of<'data, Header, R>(data: R) -> Result<u64, PayloadError>
+where
+    Header: FileHeader<Endian = Endianness>,
+    R: ReadRef<'data>,
+{
+    let wrong = |error: object::Error| PayloadError::damaged(NAME, error.to_string());
+    let overflow = || PayloadError::damaged(NAME, "its headers point past the end of any file");
+    let header = Header::parse(data).map_err(wrong)?;
+    let endian = header.endian().map_err(wrong)?;
+    let sections = header.section_headers(endian, data).map_err(wrong)?;
+    let table_offset: u64 = header.e_shoff(endian).into();
+    if table_offset == 0 || sections.is_empty() {
+        return Err(PayloadError::damaged(NAME, "it has no section header table"));
+    }
+    let table_length = u64::try_from(sections.len()).map_err(|_| overflow())? * u64::from(header.e_shentsize(endian));
+    let mut end = table_offset.checked_add(table_length).ok_or_else(overflow)?;
+    for section in sections {
+        if section.sh_type(endian) != SHT_NOBITS {
+            let offset: u64 = section.sh_offset(endian).into();
+            end = end.max(offset.checked_add(section.sh_size(endian).into()).ok_or_else(overflow)?);
+        }
+    }
+    if end > data.len().map_err(|()| overflow())? {
+        return Err(PayloadError::damaged(NAME, "the file is shorter than its ELF headers say"));
+    }
+    Ok(end)
+}
+
+/// What the ELF file in `reader` asks of a machine; `None` when it is no ELF file.
+///
+/// # Errors
+/// [`PayloadError::Damaged`] when it starts as an ELF file but its headers are inconsistent.
+pub fn elf_facts(reader: impl Read + Seek) -> Result<Option<ElfFacts>, PayloadError> {
+    let cache = ReadCache::new(reader);
+    let data = &cache;
+    match FileKind::parse(data) {
+        Ok(FileKind::Elf64) => facts::<FileHeader64<Endianness>, _>(data).map(Some),
+        Ok(FileKind::Elf32) => facts::<FileHeader32<Endianness>, _>(data).map(Some),
+        _ => Ok(None),
+    }
+}
+
+fn facts<'data, Header, R>(data: R) -> Result<ElfFacts, PayloadError>
+where
+    Header: FileHeader<Endian = Endianness>,
+    R: ReadRef<'data>,
+{
+    let wrong = |error: object::Error| PayloadError::damaged("ELF file", error.to_string());
+    let header = Header::parse(data).map_err(wrong)?;
+    let endian = header.endian().map_err(wrong)?;
+    let machine = match header.e_machine(endian) {
+        EM_X86_64 => "x86_64".to_owned(),
+        EM_AARCH64 => "aarch64".to_owned(),
+        other => format!("machine-{}", other.0),
+    };
+    let sections = header.sections(endian, data).map_err(wrong)?;
+    let mut glibc = None;
+    if let Some((mut needs, link)) = sections.gnu_verneed(endian, data).map_err(wrong)? {
+        let strings = sections.strings(endian, data, link).map_err(wrong)?;
+        while let Some((_, mut versions)) = needs.next().map_err(wrong)? {
+            while let Some(version) = versions.next().map_err(wrong)? {
+                let name = version.name(endian, strings).map_err(wrong)?;
+                glibc = glibc.max(glibc_version(name));
+            }
+        }
+    }
+    Ok(Elf { machine, glibc })
+}
+
+/// Reads `GLIBC_2.28`; other symbol versions (`GLIBCXX_…`, `GLIBC_PRIVATE`) say nothing about glibc's release.
+fn glibc_version(name: &[u8]) -> Option<GlibcVersion> {
+    std::str::from_utf8(name).ok()?.strip_prefix("GLIBC_")?.parse().ok()
+}

@@ -1,0 +1,60 @@
+//! What can be wrong with a `.run` file.
+//! Exit codes and advice belong to the programs that report these errors.
+
+use crate::{DigestError, PathError};
+
+/// Why a `.run` file cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum PayloadError {
+    /// Reading failed.
+    #[error("cannot read {what}: {source}")]
+    Read {
+        what: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// Writing failed.
+    #[error("cannot write {what}: {source}")]
+    Write {
+        what: String,
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file carries no payload at all: it is the bare stub, or no ELF file.
+    #[error("no payload: {0}")]
+    NoPayload(String),
+    /// Bytes are not the ones that were packed.
+    #[error("{region} is damaged: {problem}")]
+    Damaged { region: String, problem: String },
+    /// The index is intact but of another format, or states something impossible.
+    #[error("the index cannot be used: {0}")]
+    Format(String),
+}
+
+impl PayloadError {
+    pub(crate) fn damaged(region: impl Into<String>, problem: impl Into<String>) -> Self {
+        Self::Damaged { region: region.into(), problem: problem.into() }
+    }
+
+    pub(crate) fn read(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        |source| Self::Read { what, source }
+    }
+
+    pub(crate) fn write(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
+        let what = what.into();
+        |source| Self::Write { what, source }
+    }
+}
+
+impl From<PathError> for PayloadError {
+    fn from(error: PathError) -> Self {
+        Self::Format(error.to_string())
+    }
+}
+
+impl From<DigestError> for PayloadError {
+    fn from(error: DigestError) -> Self {
+        Self::Format(error.to_string())
+    }
+}
