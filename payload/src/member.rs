@@ -96,7 +96,7 @@ mod tests {
 
     #[test]
     fn a_pax_record_counts_its_own_length() {
-        assert_eq!(pax_record("size", "1"), "10 size=1\n");
+        assert_eq!(pax_record("size", "1"), "9 size=1\n");
         assert_eq!(pax_record("size", "9999999999"), "19 size=9999999999\n");
         assert_eq!(pax_record("k", &"v".repeat(94)).len(), 100 + 1);
     }
