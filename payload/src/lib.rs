@@ -16,7 +16,7 @@ mod writer;
 
 pub use account::{AccountName, AccountNameError, Mode, ModeError, Owner};
 pub use digest::{Digest, DigestError, Hasher};
-pub use elf::{ElfFacts, elf_facts, elf_length};
+pub use elf::{ElfFacts, elf_facts, elf_length, glibc_provided};
 pub use error::PayloadError;
 pub use index::Index;
 pub use layout::{ALIGNMENT, CHUNK_SIZE, Layout, Region};
