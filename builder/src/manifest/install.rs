@@ -53,19 +53,21 @@ fn hosts_of(reader: &Reader<'_>, list: &[Spanned<&str>]) -> Result<Vec<String>, 
     read.into_iter().collect()
 }
 
+/// One entry of `allowed_hosts`: a host, with `*.` in front all hosts below it; a port may be given and says nothing.
 fn host(reader: &Reader<'_>, text: &Spanned<&str>) -> Result<String, Reported> {
     let given = *text.get_ref();
-    match url::Host::parse(given) {
-        Ok(host) if !given.contains(['*', '/', '@', '%']) => Ok(host.to_string()),
-        _ => {
-            let diagnostic = Diagnostic::error(text.span(), format!("{given:?} is not a host name"));
-            let help = match url::Url::parse(given).ok().and_then(|url| url.host_str().map(str::to_owned)) {
-                Some(host) => format!("the host alone: {host:?}"),
-                None => "one host name each, without scheme, port, path or wildcard: \"github.com\"".to_owned(),
-            };
-            Err(reader.findings.error(diagnostic.help(help)))
-        }
+    let name = given.strip_prefix("*.").unwrap_or(given);
+    let is_host = |name: &str| url::Host::parse(name).is_ok() && !name.contains(['*', '/', '@', '%']);
+    let before_port = name.rsplit_once(':').filter(|(_, port)| port.parse::<u16>().is_ok()).map(|(name, _)| name);
+    if is_host(name) || before_port.is_some_and(is_host) || name.parse::<std::net::Ipv6Addr>().is_ok() {
+        return Ok(given.to_ascii_lowercase());
     }
+    let diagnostic = Diagnostic::error(text.span(), format!("{given:?} is not a host name"));
+    let help = match url::Url::parse(given).ok().and_then(|url| url.host_str().map(str::to_owned)) {
+        Some(host) => format!("the host alone: {host:?}"),
+        None => "one host name each, without scheme and path: \"github.com\", \"*.example.org\"".to_owned(),
+    };
+    Err(reader.findings.error(diagnostic.help(help)))
 }
 
 /// `[install]`

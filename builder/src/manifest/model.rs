@@ -44,9 +44,10 @@ pub(super) fn settings(reader: &Reader<'_>) -> Result<ModelSettings, Reported> {
     Ok(ModelSettings { template: template?, system: system?, params: params?, license: license? })
 }
 
+/// An empty template is a statement: the model has none, whatever its file says.
 fn not_empty(reader: &Reader<'_>, key: &str) -> Result<Option<String>, Reported> {
     let Some(text) = reader.text(key).transpose()? else { return Ok(None) };
-    if text.get_ref().trim().is_empty() {
+    if text.get_ref().trim().is_empty() && key != "template" {
         let diagnostic = Diagnostic::error(text.span(), format!("`{key}` is empty"));
         return Err(reader.findings.error(diagnostic.help(format!("leave `{key}` out when there is none"))));
     }

@@ -12,7 +12,7 @@ use super::diagnostic::{Diagnostic, Severity};
 /// The diagnostics as text, a blank line between two of them; credentials in URLs are masked.
 pub(super) fn render(file: &Path, text: &str, diagnostics: &[Diagnostic], colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
-    let (file, text) = (printable(&file.display().to_string()), mask_credentials(text));
+    let (file, text) = (printable(&file.display().to_string()), harmless(&mask_credentials(text)));
     let drawn: Vec<String> =
         diagnostics.iter().map(|found| renderer.render(&[group(&file, &text, found)]) + "\n").collect();
     drawn.join("\n")
@@ -60,6 +60,18 @@ fn on_one_line(text: &str, span: &Range<usize>) -> Range<usize> {
     start..start + line
 }
 
+/// Characters that a terminal would obey instead of show, and that the renderer leaves, are replaced by others of the
+/// same length, so that every offset stays what it was.
+fn harmless(text: &str) -> String {
+    let obeyed = |c: char| printable(c.encode_utf8(&mut [0; 4])) != c.to_string();
+    let shown = |c: char| match c.len_utf8() {
+        2 if obeyed(c) => '\u{bf}',
+        3 if obeyed(c) => char::REPLACEMENT_CHARACTER,
+        _ => c,
+    };
+    text.chars().map(shown).collect()
+}
+
 /// User names and passwords in URLs become asterisks; every offset stays what it was.
 fn mask_credentials(text: &str) -> String {
     let mut masked = String::with_capacity(text.len());
@@ -83,8 +95,13 @@ mod tests {
     fn credentials_are_masked_and_nothing_moves() {
         let text = "u = 'https://bob:pä@ss@h/x@y' v = \"https://h/a@b\" w=http://t@h";
         let masked = mask_credentials(text);
-        assert_eq!(masked, "u = 'https://***********@h/x@y' v = \"https://h/a@b\" w=http://*@h");
+        assert_eq!(masked, "u = 'https://**********@h/x@y' v = \"https://h/a@b\" w=http://*@h");
         assert_eq!(masked.len(), text.len());
+    }
+
+    #[test]
+    fn what_a_terminal_obeys_is_replaced_and_nothing_moves() {
+        assert_eq!(harmless("ä\u{9b}2J\u{202e}x"), "ä\u{bf}2J\u{fffd}x");
     }
 
     #[test]
