@@ -11,7 +11,7 @@ use toml::de::DeValue;
 use super::diagnostic::{Diagnostic, Findings, Reported};
 use super::install::one_line;
 use super::reader::{Read, Reader, did_you_mean};
-use super::vocabulary::{COMPONENT, COMPONENT_TYPES, CONFIG_FILE, EXTERNAL_BINARY, MODEL_FILE};
+use super::vocabulary::{COMPONENT_TYPES, CONFIG_FILE, EXTERNAL_BINARY, MODEL_FILE};
 use super::{Component, ComponentKind, Content, InstallPath, ModelName, Source, SourceKind, model, path, source};
 
 /// What is known of a component even when something else in it is wrong.
@@ -36,7 +36,7 @@ pub(super) struct Surroundings<'a> {
 pub(super) fn component<'a>(reader: &Reader<'a>, around: Surroundings<'_>) -> Draft<'a> {
     let kind = kind(reader);
     let known = kind.as_ref().ok().copied();
-    reader.refuse_unknown(&COMPONENT, known);
+    reader.refuse_unknown(known);
     let name = name(reader);
     let path = reader.text("install_path").map(|given| path::install_path(reader.findings, &given?, around.prefix));
     let source = source::source(reader, known, around.directory);

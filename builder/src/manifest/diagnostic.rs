@@ -90,6 +90,12 @@ impl Findings {
         Reported(())
     }
 
+    /// For an error that was recorded by somebody else.
+    pub(super) fn reported(&self) -> Reported {
+        debug_assert!(!self.0.borrow().is_empty(), "nothing was recorded");
+        Reported(())
+    }
+
     /// Records a warning.
     pub(super) fn warn(&self, diagnostic: Diagnostic) {
         self.0.borrow_mut().push(diagnostic);
@@ -113,6 +119,8 @@ pub struct Finding {
     /// In characters, counted from 1.
     pub column: usize,
     pub message: String,
+    /// What stands below the marked text; may be empty.
+    pub label: String,
     pub help: Option<String>,
 }
 
@@ -171,8 +179,15 @@ fn count(diagnostics: &[Diagnostic]) -> String {
 pub(super) fn findings(file: &Path, text: &str, diagnostics: &[Diagnostic]) -> Vec<Finding> {
     let finding = |found: &Diagnostic| {
         let (line, column) = position(text, found.span.as_ref().map_or(0, |span| span.start));
-        let (severity, message, help) = (found.severity, found.message.clone(), found.help.clone());
-        Finding { severity, file: file.display().to_string(), line, column, message, help }
+        Finding {
+            severity: found.severity,
+            file: file.display().to_string(),
+            line,
+            column,
+            message: found.message.clone(),
+            label: found.label.clone(),
+            help: found.help.clone(),
+        }
     };
     diagnostics.iter().map(finding).collect()
 }

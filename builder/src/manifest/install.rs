@@ -9,7 +9,6 @@ use toml::Spanned;
 
 use super::diagnostic::{Diagnostic, Findings, Reported};
 use super::reader::Reader;
-use super::vocabulary::{INSTALL, PACKAGE};
 use super::{Install, IpAllow, Package};
 
 /// What systemd takes in place of addresses; `any` stands alone.
@@ -17,7 +16,7 @@ const NAMED_ADDRESSES: &[&str] = &["localhost", "link-local", "multicast"];
 
 /// `[package]`
 pub(super) fn package(reader: &Reader<'_>) -> Result<Package, Reported> {
-    reader.refuse_unknown(&PACKAGE, None);
+    reader.refuse_unknown(None);
     let name = match reader.required_text("name", "for example `name = \"ollama-deploy\"`") {
         Ok(text) => one_line(reader.findings, &text, "name")
             .and_then(|()| reader.required::<PackageName>("name", ""))
@@ -72,7 +71,7 @@ fn host(reader: &Reader<'_>, text: &Spanned<&str>) -> Result<String, Reported> {
 
 /// `[install]`
 pub(super) fn install(reader: &Reader<'_>, prefix: Result<&RelPath, Reported>) -> Result<Install, Reported> {
-    reader.refuse_unknown(&INSTALL, None);
+    reader.refuse_unknown(None);
     let account = account(reader);
     let ip_allow = ip_allow(reader);
     Ok(Install { prefix: prefix?.clone(), account: account?, ip_allow: ip_allow? })

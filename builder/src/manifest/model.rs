@@ -7,7 +7,7 @@ use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, Reported};
 use super::reader::{Read, Reader, did_you_mean};
-use super::vocabulary::{PARAMS, ParamType};
+use super::vocabulary::{PARAMETERS, PARAMS, ParamType};
 use super::{ModelName, ModelSettings};
 
 /// The name in Ollama: the key `model`, else the component's name.
@@ -38,7 +38,7 @@ fn lower_case(name: &ModelName) -> bool {
 pub(super) fn settings(reader: &Reader<'_>) -> Result<ModelSettings, Reported> {
     let template = not_empty(reader, "template");
     let system = not_empty(reader, "system");
-    let params = reader.table("params", "write `params = { temperature = 0.7, stop = [\"</s>\"] }`");
+    let params = reader.table("params", &PARAMETERS, "write `params = { temperature = 0.7, stop = [\"</s>\"] }`");
     let params = params.map(|table| table.and_then(|table| self::params(&table))).transpose();
     let license = licenses(reader);
     Ok(ModelSettings { template: template?, system: system?, params: params?, license: license? })

@@ -8,7 +8,7 @@ use toml::de::DeValue;
 use super::component::{self, Surroundings};
 use super::diagnostic::{Diagnostic, Finding, Findings, ManifestErrors, Reported, Severity, findings};
 use super::reader::Reader;
-use super::vocabulary::ROOT;
+use super::vocabulary::{COMPONENT, INSTALL, PACKAGE, ROOT, Vocabulary};
 use super::{BYTE_ORDER_MARK, Component, Install, Manifest, Package, install, path, render, syntax, unit};
 
 /// A manifest that can be used, and what is odd about it.
@@ -45,7 +45,7 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, ManifestErrors> {
         let document = syntax::document(text, &all);
         let meaning = Findings::default();
         let directory = path.parent().unwrap_or(Path::new(""));
-        let root = Reader::new(document.root.get_ref(), 0..0, &meaning);
+        let root = Reader::new(document.root.get_ref(), 0..0, &ROOT, &meaning);
         let read = content(&root, directory, text);
         for found in meaning.into_sorted().into_iter().filter(|found| document.keeps(found)) {
             all.warn(found);
@@ -64,9 +64,9 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, ManifestErrors> {
 }
 
 fn content(root: &Reader<'_>, directory: &Path, text: &str) -> Result<(Package, Install, Vec<Component>), Reported> {
-    root.refuse_unknown(&ROOT, None);
-    let package = section(root, "package").and_then(|reader| install::package(&reader));
-    let install = section(root, "install");
+    root.refuse_unknown(None);
+    let package = section(root, "package", &PACKAGE).and_then(|reader| install::package(&reader));
+    let install = section(root, "install", &INSTALL);
     let prefix = install.and_then(|reader| path::prefix(&reader));
     let prefix = prefix.as_ref().map_err(|reported| *reported);
     let install = install.and_then(|reader| install::install(&reader, prefix));
@@ -81,9 +81,9 @@ fn content(root: &Reader<'_>, directory: &Path, text: &str) -> Result<(Package, 
     Ok((package?, install?, components.into_iter().collect::<Result<_, _>>()?))
 }
 
-fn section<'a>(root: &Reader<'a>, name: &str) -> Result<Reader<'a>, Reported> {
+fn section<'a>(root: &Reader<'a>, name: &str, vocabulary: &'static Vocabulary) -> Result<Reader<'a>, Reported> {
     let help = format!("write the header `[{name}]` and its keys below it");
-    root.table(name, &help).unwrap_or_else(|| {
+    root.table(name, vocabulary, &help).or_else(|| root.misspelt(name).map(Err)).unwrap_or_else(|| {
         let diagnostic = Diagnostic::absent(None, format!("the manifest has no [{name}]"));
         Err(root.findings.error(diagnostic.help(help)))
     })
@@ -92,6 +92,9 @@ fn section<'a>(root: &Reader<'a>, name: &str) -> Result<Reader<'a>, Reported> {
 fn component_tables<'a>(root: &Reader<'a>) -> Vec<Reader<'a>> {
     const HELP: &str = "begin each component with the header `[[components]]`";
     let Some(value) = root.get("components") else {
+        if root.misspelt("components").is_some() {
+            return Vec::new();
+        }
         let diagnostic = Diagnostic::absent(None, "the manifest has no [[components]]: there is nothing to install");
         root.findings.error(diagnostic.help(HELP));
         return Vec::new();
@@ -105,7 +108,7 @@ fn component_tables<'a>(root: &Reader<'a>) -> Vec<Reader<'a>> {
     }
     let reader = |item: &'a toml::Spanned<DeValue<'a>>| {
         if let DeValue::Table(table) = item.get_ref() {
-            return Some(Reader::new(table, item.span(), root.findings));
+            return Some(Reader::new(table, item.span(), &COMPONENT, root.findings));
         }
         root.wrong_type(item, "components", "a list of tables", Some(HELP.to_owned()));
         None

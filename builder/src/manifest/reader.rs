@@ -16,6 +16,7 @@ pub(super) struct Reader<'a> {
     table: &'a DeTable<'a>,
     start: usize,
     end: usize,
+    vocabulary: &'static Vocabulary,
     pub(super) findings: &'a Findings,
 }
 
@@ -24,8 +25,13 @@ pub(super) type Read<T> = Result<Spanned<T>, Reported>;
 
 impl<'a> Reader<'a> {
     /// `span` is where the table is introduced: its header, or its key.
-    pub(super) fn new(table: &'a DeTable<'a>, span: Range<usize>, findings: &'a Findings) -> Self {
-        Self { table, start: span.start, end: span.end, findings }
+    pub(super) fn new(
+        table: &'a DeTable<'a>,
+        span: Range<usize>,
+        vocabulary: &'static Vocabulary,
+        findings: &'a Findings,
+    ) -> Self {
+        Self { table, start: span.start, end: span.end, vocabulary, findings }
     }
 
     /// Where the table is introduced.
@@ -48,10 +54,21 @@ impl<'a> Reader<'a> {
         self.entries().find(|(name, _, _)| *name == key).map(|(_, span, _)| span)
     }
 
-    /// Reports that `key` is not there.
+    /// Reports that `key` is not there; not again when it is only misspelt.
     pub(super) fn missing(&self, key: &str, help: &str) -> Reported {
-        let diagnostic = Diagnostic::absent(Some(self.span()), format!("`{key}` is missing"));
-        self.findings.error(diagnostic.label(format!("this needs `{key}`")).help(help))
+        self.misspelt(key).unwrap_or_else(|| {
+            let diagnostic = Diagnostic::absent(Some(self.span()), format!("`{key}` is missing"));
+            self.findings.error(diagnostic.label(format!("this needs `{key}`")).help(help))
+        })
+    }
+
+    /// The report of an unknown key that was meant to be `key`.
+    pub(super) fn misspelt(&self, key: &str) -> Option<Reported> {
+        let known = |name: &str| self.vocabulary.keys.iter().any(|key| key.name == name);
+        let names: Vec<&str> = self.vocabulary.keys.iter().map(|key| key.name).collect();
+        let mut unknown = self.entries().map(|(name, _, _)| name).filter(|name| !known(name));
+        let misspelt = unknown.any(|name| nearest(name, names.iter().copied()) == Some(key));
+        misspelt.then(|| self.findings.reported())
     }
 
     /// A string; `None` when the key is not there.
@@ -115,10 +132,15 @@ impl<'a> Reader<'a> {
     }
 
     /// A table below this one, however it is written.
-    pub(super) fn table(&self, key: &str, help: &str) -> Option<Result<Reader<'a>, Reported>> {
+    pub(super) fn table(
+        &self,
+        key: &str,
+        vocabulary: &'static Vocabulary,
+        help: &str,
+    ) -> Option<Result<Reader<'a>, Reported>> {
         let value = self.get(key)?;
         Some(match value.get_ref() {
-            DeValue::Table(table) => Ok(Reader::new(table, value.span(), self.findings)),
+            DeValue::Table(table) => Ok(Reader::new(table, value.span(), vocabulary, self.findings)),
             _ => Err(self.wrong_type(value, key, "a table", Some(help.to_owned()))),
         })
     }
@@ -137,7 +159,8 @@ impl<'a> Reader<'a> {
     }
 
     /// Reports every key that the vocabulary does not have, or not for a table of type `kind`.
-    pub(super) fn refuse_unknown(&self, vocabulary: &Vocabulary, kind: Option<&str>) {
+    pub(super) fn refuse_unknown(&self, kind: Option<&str>) {
+        let vocabulary = self.vocabulary;
         for (name, span, _) in self.entries() {
             match vocabulary.keys.iter().find(|key| key.name == name) {
                 Some(key) if key.suits(kind) => {}

@@ -22,7 +22,7 @@ pub(super) fn source(
     component: Option<&str>,
     directory: &Path,
 ) -> Option<Result<Source, Reported>> {
-    Some(match reader.table("source", HELP)? {
+    Some(match reader.table("source", &SOURCE, HELP)? {
         Ok(table) => read(&table, component, directory),
         Err(reported) => Err(reported),
     })
@@ -30,7 +30,7 @@ pub(super) fn source(
 
 fn read(table: &Reader<'_>, component: Option<&str>, directory: &Path) -> Result<Source, Reported> {
     let kind = kind(table, component);
-    table.refuse_unknown(&SOURCE, kind.as_ref().ok().copied());
+    table.refuse_unknown(kind.as_ref().ok().copied());
     let checksum = table.text("checksum").map(|text| text.and_then(|text| checksum(table, &text))).transpose();
     let kind = match kind? {
         vocabulary::GITHUB_RELEASE => github_release(table),

@@ -70,6 +70,9 @@ pub(super) const SOURCE: Vocabulary = Vocabulary {
     ],
 };
 
+/// `params` has Ollama's keys, which are in [`PARAMS`] with their types.
+pub(super) const PARAMETERS: Vocabulary = Vocabulary { place: "params", keys: &[] };
+
 /// What a value of `params` must be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ParamType {

@@ -14,15 +14,7 @@ const MODEL: &str = "[[components]]\ntype = \"model-file\"\nname = \"m\"\ninstal
 fn an_unknown_key_is_drawn_with_a_suggestion() {
     assert_eq!(
         drawn(&with(&CONFIG.replace("install_path", "instal_path"))),
-        "error: `install_path` is missing
- --> dir/AirGapDeploy.toml:7:1
-  |
-7 | [[components]]
-  | ^^^^^^^^^^^^^^ this needs `install_path`
-  |
-  = help: a path below the prefix such as \"bin/ollama\", or an absolute one
-
-error: unknown key `instal_path` in [[components]]
+        "error: unknown key `instal_path` in [[components]]
   --> dir/AirGapDeploy.toml:11:1
    |
 11 | instal_path = \"c\"
@@ -31,6 +23,24 @@ error: unknown key `instal_path` in [[components]]
    = help: did you mean \"install_path\"?
 "
     );
+}
+
+#[test]
+fn a_misspelt_key_or_table_is_not_reported_as_missing_too() {
+    let text = with(CONFIG)
+        .replace("[package]", "[pakage]")
+        .replace("[[components]]", "[[component]]")
+        .replace("prefix", "prefx");
+    assert_eq!(
+        messages(&text),
+        [
+            "unknown key `pakage` in the manifest",
+            "unknown key `prefx` in [install]",
+            "unknown key `component` in the manifest"
+        ]
+    );
+    let text = with(MODEL).replace("install_path", "mode");
+    assert!(messages(&text).contains(&"`source` is missing".to_owned()), "{:?}", messages(&text));
 }
 
 #[test]
