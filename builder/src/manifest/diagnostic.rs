@@ -79,6 +79,11 @@ impl Diagnostic {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Reported(());
 
+impl Reported {
+    /// For an unknown key, which is recorded for every table, before or after this.
+    pub(super) const AS_UNKNOWN_KEY: Self = Self(());
+}
+
 /// Collects what is found while a manifest is read, so that reading goes on after an error.
 #[derive(Default)]
 pub(super) struct Findings(RefCell<Vec<Diagnostic>>);
@@ -87,12 +92,6 @@ impl Findings {
     /// Records an error.
     pub(super) fn error(&self, diagnostic: Diagnostic) -> Reported {
         self.0.borrow_mut().push(diagnostic);
-        Reported(())
-    }
-
-    /// For an error that was recorded by somebody else.
-    pub(super) fn reported(&self) -> Reported {
-        debug_assert!(!self.0.borrow().is_empty(), "nothing was recorded");
         Reported(())
     }
 

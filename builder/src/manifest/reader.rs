@@ -68,7 +68,7 @@ impl<'a> Reader<'a> {
         let names: Vec<&str> = self.vocabulary.keys.iter().map(|key| key.name).collect();
         let mut unknown = self.entries().map(|(name, _, _)| name).filter(|name| !known(name));
         let misspelt = unknown.any(|name| nearest(name, names.iter().copied()) == Some(key));
-        misspelt.then(|| self.findings.reported())
+        misspelt.then_some(Reported::AS_UNKNOWN_KEY)
     }
 
     /// A string; `None` when the key is not there.

@@ -136,6 +136,9 @@ fn url(table: &Reader<'_>) -> Result<Url, Reported> {
     let text = table.required_text("url", "for example `url = \"https://example.org/model.gguf\"`")?;
     let error =
         |message: String, help: String| Err(table.findings.error(Diagnostic::error(text.span(), message).help(help)));
+    if text.get_ref().contains(|c: char| c.is_whitespace() || c.is_control()) {
+        return error("the URL contains a space or a line break".to_owned(), "write a space as %20".to_owned());
+    }
     let url = match Url::parse(text.get_ref()) {
         Ok(url) => url,
         Err(problem) => {

@@ -79,9 +79,11 @@ impl Document<'_> {
     }
 }
 
-/// What is reported inside a list without its `]` are consequences.
+/// Of a list without its `]`, everything inside is reported; of a string without its `"""`, the end of the file.
 fn is_unclosed(error: &toml::de::Error, value: &Range<usize>) -> bool {
-    error.message().starts_with("unclosed ") && error.span().is_some_and(|span| touches(value, &span))
+    let span = error.span().unwrap_or_default();
+    let of_list = error.message().starts_with("unclosed ") && touches(value, &span);
+    of_list || error.message().starts_with("invalid multi-line ") && span.start == value.end
 }
 
 fn touches(value: &Range<usize>, span: &Range<usize>) -> bool {
