@@ -11,8 +11,8 @@ use toml::de::DeValue;
 use super::diagnostic::{Diagnostic, Findings, Reported};
 use super::install::one_line;
 use super::reader::{Read, Reader, did_you_mean};
-use super::vocabulary::{COMPONENT_TYPES, CONFIG_FILE, EXTERNAL_BINARY, MODEL_FILE};
-use super::{Component, ComponentKind, Content, InstallPath, ModelName, Source, SourceKind, model, path, source};
+use super::vocabulary::{COMPONENT_TYPES, CONFIG_FILE, EXTERNAL_BINARY, MODEL_FILE, OLLAMA_REGISTRY};
+use super::{Component, ComponentKind, Content, InstallPath, ModelName, Source, model, path, source};
 
 /// What is known of a component even when something else in it is wrong.
 pub(super) struct Draft<'a> {
@@ -133,9 +133,8 @@ fn model_file(
 ) -> Result<ComponentKind, Reported> {
     let settings = model::settings(reader);
     let source = parts.source.unwrap_or_else(|| Err(reader.missing("source", NEEDS_SOURCE)));
-    let from_registry = matches!(&source, Ok(Source { kind: SourceKind::OllamaRegistry { .. }, .. }));
     let path = match parts.path {
-        None if !from_registry && source.is_ok() => {
+        None if source::kind_as_written(reader).is_some_and(|kind| kind != OLLAMA_REGISTRY) => {
             Err(reader.missing("install_path", "for example `install_path = \"models/llama2-7b.gguf\"`"))
         }
         path => path.transpose(),

@@ -28,6 +28,12 @@ pub(super) fn source(
     })
 }
 
+/// The type of a component's source, even when something else in the source is wrong.
+pub(super) fn kind_as_written(reader: &Reader<'_>) -> Option<&'static str> {
+    let given = reader.get("source")?.get_ref().get("type")?.get_ref().as_str()?;
+    SOURCE_TYPES.iter().copied().find(|kind| *kind == given)
+}
+
 fn read(table: &Reader<'_>, component: Option<&str>, directory: &Path) -> Result<Source, Reported> {
     let kind = kind(table, component);
     table.refuse_unknown(kind.as_ref().ok().copied());

@@ -286,6 +286,7 @@ fn each_setting_of_a_model_is_checked() {
     let file = "source = { type = \"file\", path = \"m\" }\n";
     let no_path = MODEL.replace("install_path = \"m.gguf\"\n", file);
     assert_eq!(messages(&with(&no_path)), ["`install_path` is missing"]);
+    assert_eq!(messages(&with(&no_path.replace("path = \"m\"", "path = \"\""))).len(), 2);
     let again = MODEL.replace("\"m\"", "\"m:latest\"").replace("m.gguf", "n.gguf");
     assert_eq!(messages(&with(&format!("{MODEL}{file}{again}{file}"))), ["two models are called m:latest in Ollama"]);
 }
