@@ -8,7 +8,7 @@ mod members;
 mod select;
 mod tape;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod zipped;
 
 use std::path::{Path, PathBuf};

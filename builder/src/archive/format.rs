@@ -34,7 +34,7 @@ pub(super) fn unpack(file: &VerifiedFile, mut sink: Sink<'_>) -> Result<Unpacked
     };
     let head = peek(&mut stream).map_err(|error| sink.damaged(&error))?;
     let whole = Cursor::new(head.clone()).chain(stream);
-    if is_tar(&head) || (named_tar(&file.name) && head.iter().all(|byte| *byte == 0)) {
+    if is_tar(&head) || (named_tar(&file.name) && is_end_of_tar(&head)) {
         return tape::read(whole, sink).map(Unpacked::Members);
     }
     if !head.starts_with(b"\x7fELF") && !head.starts_with(b"#!") {
@@ -88,6 +88,11 @@ fn is_tar(head: &[u8]) -> bool {
     let sum: u32 = head.iter().map(|byte| u32::from(*byte)).sum();
     let field: u32 = fields.iter().map(|byte| u32::from(*byte)).sum();
     head.len() as u64 == TAR_BLOCK && stated != 0 && sum - field + 8 * u32::from(b' ') == stated
+}
+
+/// The block of zeros that an archive without members starts with.
+fn is_end_of_tar(head: &[u8]) -> bool {
+    head.len() as u64 == TAR_BLOCK && head.iter().all(|byte| *byte == 0)
 }
 
 fn named_tar(name: &str) -> bool {
