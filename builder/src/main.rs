@@ -1,7 +1,12 @@
 //! The builder's command line: parse, call one function, print one error, map one exit code.
 //! What the stages do lives in the files named after them.
 
-mod init;
+mod archive;
+mod artifact;
+mod gguf;
 mod manifest;
+mod model;
+mod place;
+mod unit;
 
 fn main() {}
