@@ -37,7 +37,11 @@ impl FromStr for AccountName {
         let mut bytes = text.bytes();
         let first = bytes.next().is_some_and(|byte| byte.is_ascii_lowercase() || byte == b'_');
         let rest = bytes.all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-".contains(&byte));
-        if first && rest && text.len() <= 31 { Ok(Self(text.to_owned())) } else { Err(AccountNameError(text.to_owned())) }
+        if first && rest && text.len() <= 31 {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(AccountNameError(text.to_owned()))
+        }
     }
 }
 

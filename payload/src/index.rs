@@ -259,7 +259,9 @@ impl std::str::FromStr for PackageName {
         if first && rest && text.len() <= 64 {
             Ok(Self(text.to_owned()))
         } else {
-            Err(format!("{text:?} is not a package name (a letter or digit, then letters, digits, '.', '_' and '-', at most 64)"))
+            Err(format!(
+                "{text:?} is not a package name (a letter or digit, then letters, digits, '.', '_' and '-', at most 64)"
+            ))
         }
     }
 }
@@ -308,4 +310,3 @@ impl std::str::FromStr for GlibcVersion {
         Ok(Self { major: major.parse().map_err(|_| wrong())?, minor: minor.parse().map_err(|_| wrong())? })
     }
 }
-

@@ -139,7 +139,9 @@ mod tests {
     #[test]
     fn what_could_escape_or_confuse_is_refused() {
         let long = "x".repeat(256);
-        for text in ["", "/", "/etc/passwd", "..", "a/..", "a/../b", ".", "./a", "a/./b", "a//b", "a/", "a\0b", "a\nb", &long] {
+        for text in
+            ["", "/", "/etc/passwd", "..", "a/..", "a/../b", ".", "./a", "a/./b", "a//b", "a/", "a\0b", "a\nb", &long]
+        {
             assert!(text.parse::<RelPath>().is_err(), "{text:?} was accepted");
         }
     }

@@ -5,7 +5,8 @@
 pub fn printable(text: &str) -> String {
     text.chars()
         .flat_map(|c| {
-            let unsafe_to_show = c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+            let unsafe_to_show = c.is_control()
+                || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
             if unsafe_to_show { c.escape_unicode().collect::<Vec<_>>() } else { vec![c] }
         })
         .collect()
