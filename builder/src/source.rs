@@ -1,0 +1,159 @@
+//! Acquires what a manifest names: resolves sources, fetches, verifies, and keeps the lock file.
+//! Each source type, the cache and the network have files of their own below `source/`.
+
+mod ask;
+mod asset;
+mod auth;
+mod cache;
+mod error;
+mod fault;
+mod github;
+mod housekeeping;
+mod http;
+mod local;
+mod oci;
+mod options;
+mod partial;
+mod policy;
+mod pool;
+mod proxy;
+mod registry;
+mod resolve;
+mod retry;
+mod settle;
+mod space;
+mod subject;
+mod transfer;
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use payload::Digest;
+
+pub use cache::Cache;
+pub use error::SourceError;
+pub use housekeeping::{
+    CacheCommand, CacheEntry, CacheError, CacheReport, EntryKind, PruneArgs, cache_list, cache_prune,
+};
+pub use http::Timeouts;
+pub use options::{CacheDirArg, LockMode, SourceArgs, SourceEnvironment, SourceOptions};
+pub use policy::{Mirror, host_is_allowed};
+pub use proxy::ProxySettings;
+pub use retry::RetryPolicy;
+pub use space::{SpaceProbe, free_space};
+
+use crate::artifact::Artifact;
+use crate::lock::LockFile;
+use crate::manifest::{Component, ComponentKind, Content, Manifest, Source};
+use crate::progress::{Event, ItemId, ProgressSink};
+use http::Client;
+use policy::Policy;
+use resolve::{Resolved, Resolver};
+use settle::LockUpdate;
+use space::Space;
+use transfer::{Fetched, Fetcher, Order};
+
+/// What `acquire` yields. Cached files stay where they are while this value lives.
+#[derive(Debug)]
+pub struct Acquisition {
+    /// One for each component that was asked for; `None` where the manifest itself holds the content.
+    pub artifacts: Vec<Option<Artifact>>,
+    /// How the lock file changed, as lines that begin with `-` and `+`.
+    pub lock_changes: Vec<String>,
+    pub lock_path: PathBuf,
+    _cache: Cache,
+}
+
+/// Acquires the content of `components`, which are of `manifest`.
+pub fn acquire(
+    manifest: &Manifest,
+    components: &[&Component],
+    options: &SourceOptions,
+    progress: &dyn ProgressSink,
+) -> Result<Acquisition, SourceError> {
+    let mut update = LockUpdate::read(manifest, options.lock_mode)?;
+    let cache = Cache::open(&options.cache_dir)?;
+    let client = client(manifest, options)?;
+    let space = Space::new(&options.cache_dir, options.free_space.clone());
+    let fetcher = Fetcher {
+        client: &client,
+        cache: &cache,
+        space: &space,
+        retry: options.retry,
+        offline: options.offline,
+        progress,
+        cancel: retry::Cancel::default(),
+    };
+    let old = update.old();
+    let resolver = Resolver::new(manifest, &fetcher, options, &old)?;
+    let wanted = resolve_all(&resolver, components)?;
+    let found = fetch(&fetcher, &wanted, components.len(), options.jobs)?;
+    let mut artifacts = Vec::new();
+    for ((component, wanted), found) in components.iter().zip(wanted).zip(found) {
+        let settled = wanted.map(|wanted| update.settle(component, wanted, &found, progress));
+        artifacts.push(settled.transpose()?);
+    }
+    let lock_changes = update.write(manifest, progress)?;
+    Ok(Acquisition { artifacts, lock_changes, lock_path: LockFile::beside(&manifest.path), _cache: cache })
+}
+
+/// The URL without user name and password.
+pub(crate) fn without_credentials(url: &url::Url) -> url::Url {
+    policy::without_login(url).0
+}
+
+/// The source of a component, unless the manifest itself holds the content.
+fn source_of(component: &Component) -> Option<&Source> {
+    match &component.kind {
+        ComponentKind::ExternalBinary { source, .. }
+        | ComponentKind::ModelFile { source, .. }
+        | ComponentKind::ConfigFile { content: Content::Source(source), .. } => Some(source),
+        ComponentKind::ConfigFile { content: Content::Inline(_), .. } => None,
+    }
+}
+
+fn client(manifest: &Manifest, options: &SourceOptions) -> Result<Client, SourceError> {
+    let policy = Policy { mirrors: options.mirrors.clone(), allowed_hosts: manifest.package.allowed_hosts.clone() };
+    let agent = concat!("airgap-deploy/", env!("CARGO_PKG_VERSION"));
+    Client::new(policy, options.proxies.clone(), options.timeouts, agent).map_err(|problem| SourceError::Settings {
+        path: PathBuf::from("HTTP_PROXY, HTTPS_PROXY, ALL_PROXY"),
+        problem,
+        hint: "set the variable to http://HOST:PORT, or unset it".to_owned(),
+    })
+}
+
+fn resolve_all(resolver: &Resolver<'_>, components: &[&Component]) -> Result<Vec<Option<Resolved>>, SourceError> {
+    let resolve = |(index, component): (usize, &&Component)| {
+        source_of(component).map(|source| resolver.resolve(ItemId(index), component, source)).transpose()
+    };
+    components.iter().enumerate().map(resolve).collect()
+}
+
+/// Fetches every order once, also when several components want the same content.
+fn fetch(
+    fetcher: &Fetcher<'_>,
+    wanted: &[Option<Resolved>],
+    first_item: usize,
+    jobs: usize,
+) -> Result<Vec<Vec<Fetched>>, SourceError> {
+    let mut unique: Vec<Order> = Vec::new();
+    let mut places: BTreeMap<Digest, usize> = BTreeMap::new();
+    for order in wanted.iter().flatten().flat_map(Resolved::orders) {
+        places.entry(order.expected.unwrap_or_else(|| order.key())).or_insert_with(|| {
+            unique.push(order.clone());
+            unique.len() - 1
+        });
+    }
+    let files = pool::fetch_all(fetcher, &unique, first_item, jobs)?;
+    let of = |order: &Order| {
+        let place = places.get(&order.expected.unwrap_or_else(|| order.key()));
+        place.and_then(|&index| files.get(index)).cloned()
+    };
+    let each = |wanted: &Option<Resolved>| wanted.iter().flat_map(Resolved::orders).filter_map(of).collect();
+    Ok(wanted.iter().map(each).collect())
+}
+
+/// A line for the user that is not an error.
+fn note(progress: &dyn ProgressSink, text: &str) {
+    progress.event(&Event::Note { text });
+}
