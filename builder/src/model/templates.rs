@@ -17,6 +17,11 @@ pub(crate) fn recognise(jinja: &str) -> Option<&'static Family> {
     FAMILIES.iter().find(|family| (family.matches)(jinja))
 }
 
+/// What the families are called.
+pub(super) fn names() -> String {
+    FAMILIES.iter().map(|family| family.name).collect::<Vec<_>>().join(", ")
+}
+
 /// Special before general: the first match counts.
 pub(crate) const FAMILIES: &[Family] = &[
     Family {
