@@ -96,8 +96,8 @@ fn recognise(gguf: &Gguf, warnings: &mut Vec<String>) -> Option<&'static templat
     let found = gguf.chat_template.as_deref().map(templates::recognise);
     let cause = match found {
         Some(Some(family)) => return Some(family),
-        Some(None) => "has a chat template of a family that is not known here",
-        None => "has no chat template in its file",
+        Some(None) => format!("has a chat template of none of the families known here ({})", templates::names()),
+        None => "has no chat template in its file".to_owned(),
     };
     warnings.push(format!(
         "{cause}: Ollama will hand it prompts as they are, and a chat model then answers nonsense. Give the component \

@@ -187,6 +187,7 @@ impl<'a> Site<'a> {
     fn finish(mut self) -> Result<Placed, PlaceError> {
         if let Some(position) = self.ollama {
             self.ollama_directories(position)?;
+            self.warn_open_services();
         }
         links::check(&self.tree, self.prefix())?;
         let rules = tree::Rules {
@@ -195,6 +196,20 @@ impl<'a> Site<'a> {
         };
         let placements = self.tree.finish(&rules)?;
         Ok(Placed { placements, units: self.units, models: self.models, warnings: self.warnings })
+    }
+
+    /// Services that start Ollama in a way that is not recognised would run without the drop-in.
+    fn warn_open_services(&mut self) {
+        let services: Vec<&str> =
+            self.units.iter().map(|unit| unit.name.as_str()).filter(|name| name.ends_with(".service")).collect();
+        if !services.is_empty() && self.units.iter().all(|unit| unit.drop_in.is_none()) {
+            let warning = format!(
+                "no ExecStart= of {} names the program ollama: none of them gets the drop-in that sets OLLAMA_MODELS and \
+                 closes the network",
+                services.join(", ")
+            );
+            self.warnings.push(warning);
+        }
     }
 
     /// The directories that a running Ollama expects, whether or not anything is placed in them.
@@ -220,5 +235,5 @@ fn is_ollama(component: &Component) -> bool {
 
 /// The path as an archive would have it: relative.
 fn relative(path: &InstallPath) -> &str {
-    path.given.trim_start_matches(['/', '.']).trim_end_matches('/')
+    path.given.trim_start_matches("./").trim_matches('/')
 }

@@ -42,7 +42,11 @@ pub(crate) fn kind(path: &RelPath) -> Kind {
     }
     let unit = path.parent().and_then(|directory| directory.as_str().strip_suffix(".d").map(str::to_owned));
     let unit = unit.and_then(|unit| unit.parse::<RelPath>().ok());
-    if path.name().ends_with(".conf") && unit.is_some_and(|unit| is_unit(&unit)) { Kind::DropIn } else { Kind::Config }
+    if path.name().strip_suffix(".conf").is_some() && unit.is_some_and(|unit| is_unit(&unit)) {
+        Kind::DropIn
+    } else {
+        Kind::Config
+    }
 }
 
 fn in_unit_directory(path: &RelPath) -> bool {

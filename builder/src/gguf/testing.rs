@@ -34,7 +34,9 @@ impl Writer {
 
     pub(crate) fn texts(self, key: &str, values: &[&str]) -> Self {
         let mut bytes = [&8u32.to_le_bytes()[..], &(values.len() as u64).to_le_bytes()].concat();
-        values.iter().for_each(|value| bytes.extend(text(value)));
+        for value in values {
+            bytes.extend(text(value));
+        }
         self.pair(key, 9, &bytes)
     }
 
@@ -42,7 +44,9 @@ impl Writer {
     pub(crate) fn tensor(mut self, name: &str, dimensions: &[u64]) -> Self {
         let mut bytes = text(name);
         bytes.extend(u32::try_from(dimensions.len()).unwrap().to_le_bytes());
-        dimensions.iter().for_each(|dimension| bytes.extend(dimension.to_le_bytes()));
+        for dimension in dimensions {
+            bytes.extend(dimension.to_le_bytes());
+        }
         bytes.extend(0u32.to_le_bytes());
         bytes.extend(self.data.to_le_bytes());
         self.data += dimensions.iter().product::<u64>() * 4;

@@ -17,6 +17,11 @@ pub(crate) fn recognise(jinja: &str) -> Option<&'static Family> {
     FAMILIES.iter().find(|family| (family.matches)(jinja))
 }
 
+/// What the families are called.
+pub(super) fn names() -> String {
+    FAMILIES.iter().map(|family| family.name).collect::<Vec<_>>().join(", ")
+}
+
 /// Special before general: the first match counts.
 pub(crate) const FAMILIES: &[Family] = &[
     Family {
@@ -49,8 +54,8 @@ pub(crate) const FAMILIES: &[Family] = &[
     },
     Family {
         name: "Gemma",
-        template: "{{ range $at, $message := .Messages }}{{ if eq .Role \"user\" }}<start_of_turn>user\n\
-                   {{ if and $.System (le $at 1) }}{{ $.System }}\n\n{{ end }}{{ .Content }}<end_of_turn>\n\
+        template: "{{ $system := .System }}{{ range .Messages }}{{ if eq .Role \"user\" }}<start_of_turn>user\n\
+                   {{ if $system }}{{ $system }}\n\n{{ $system = \"\" }}{{ end }}{{ .Content }}<end_of_turn>\n\
                    {{ else if eq .Role \"assistant\" }}<start_of_turn>model\n{{ .Content }}<end_of_turn>\n{{ end }}{{ end }}\
                    <start_of_turn>model\n",
         stop: &["<start_of_turn>", "<end_of_turn>"],
@@ -103,16 +108,16 @@ pub(crate) const FAMILIES: &[Family] = &[
     },
     Family {
         name: "Llama 2",
-        template: "{{ range $at, $message := .Messages }}{{ if eq .Role \"user\" }}{{ if gt $at 1 }}<s>{{ end }}[INST] \
-                   {{ if and $.System (le $at 1) }}<<SYS>>\n{{ $.System }}\n<</SYS>>\n\n{{ end }}{{ .Content }} [/INST]\
-                   {{ else if eq .Role \"assistant\" }} {{ .Content }} </s>{{ end }}{{ end }}",
+        template: "{{ $system := .System }}{{ range .Messages }}{{ if eq .Role \"user\" }}[INST] \
+                   {{ if $system }}<<SYS>>\n{{ $system }}\n<</SYS>>\n\n{{ $system = \"\" }}{{ end }}{{ .Content }} [/INST]\
+                   {{ else if eq .Role \"assistant\" }} {{ .Content }} </s><s>{{ end }}{{ end }}",
         stop: &["[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "</s>"],
         matches: |jinja| has(jinja, &["[INST]", "<<SYS>>"]),
     },
     Family {
         name: "Mistral",
-        template: "{{ range $at, $message := .Messages }}{{ if eq .Role \"user\" }}[INST] \
-                   {{ if and $.System (le $at 1) }}{{ $.System }}\n\n{{ end }}{{ .Content }}[/INST]\
+        template: "{{ $system := .System }}{{ range .Messages }}{{ if eq .Role \"user\" }}[INST] \
+                   {{ if $system }}{{ $system }}\n\n{{ $system = \"\" }}{{ end }}{{ .Content }}[/INST]\
                    {{ else if eq .Role \"assistant\" }} {{ .Content }}</s>{{ end }}{{ end }}",
         stop: &["[INST]", "[/INST]", "</s>"],
         matches: |jinja| has(jinja, &["[INST]", "[/INST]"]),

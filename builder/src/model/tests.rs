@@ -188,7 +188,10 @@ fn a_recognised_family_gives_template_and_stop_words_which_the_manifest_override
 
 #[test]
 fn no_known_template_is_a_warning_with_the_remedy() {
-    for (writer, cause) in [(Writer::new("llama"), "no chat template"), (chat("{{ messages }}"), "not known here")] {
+    for (writer, cause) in [
+        (Writer::new("llama"), "no chat template"),
+        (chat("{{ messages }}"), "none of the families known here (Phi-4, ChatML,"),
+    ] {
         let made = made(&writer, &ModelSettings::default());
         assert_eq!(made.blobs.len(), 1);
         assert!(

@@ -175,7 +175,7 @@ struct Transfer<'a> {
     moves: Vec<Move>,
 }
 
-impl<'a> Transfer<'a> {
+impl Transfer<'_> {
     fn target(&self, path: &RelPath) -> Result<Option<RelPath>, PlaceError> {
         for Move { from, to } in &self.moves {
             if path == from {

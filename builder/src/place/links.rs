@@ -14,10 +14,10 @@ const MAX_FOLLOWED: usize = 40;
 /// Checks every symbolic link.
 pub(super) fn check(tree: &Tree, prefix: &RelPath) -> Result<(), PlaceError> {
     for placement in tree.placements() {
-        if let Entry::SymbolicLink { target } = &placement.entry {
-            if let Err((problem, remedy)) = follow(tree, &placement.path, target, prefix) {
-                return Err(PlaceError::Link { link: placement.path.clone(), target: target.clone(), problem, remedy });
-            }
+        if let Entry::SymbolicLink { target } = &placement.entry
+            && let Err((problem, remedy)) = follow(tree, &placement.path, target, prefix)
+        {
+            return Err(PlaceError::Link { link: placement.path.clone(), target: target.clone(), problem, remedy });
         }
     }
     Ok(())

@@ -420,6 +420,14 @@ fn a_package_without_ollama_gets_none_of_its_directories() {
 }
 
 #[test]
+fn a_service_that_hides_what_it_starts_is_warned_about() {
+    let hidden = UNIT.replace("/opt/ollama/bin/ollama serve", "/opt/ollama/start");
+    let (_dir, placed) = Kit::new().model("m", None, &chatty().bytes()).config(UNIT_PATH, &hidden).place();
+    assert_eq!(placed.units[0].drop_in, None);
+    assert!(placed.warnings[0].contains("no ExecStart= of ollama.service"), "{:?}", placed.warnings);
+}
+
+#[test]
 fn without_an_account_everything_is_roots_and_there_is_no_home() {
     let mut kit = Kit::new().model("m", None, &chatty().bytes());
     kit.manifest.install.account = None;
