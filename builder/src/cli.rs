@@ -1,6 +1,7 @@
 //! The builder's command line: what was typed, nothing more.
 //! What it leads to is in `command.rs`.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use builder::source::{CacheCommand, CacheDirArg, SourceArgs};
@@ -11,22 +12,32 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 #[command(
     name = "builder",
     version,
-    args_conflicts_with_subcommands = true,
-    arg_required_else_help = true,
+    override_usage = "builder [prep] --manifest FILE [OPTIONS]\n       builder <COMMAND>",
     after_help = "Exit codes: 0 done, 1 bug, 2 usage, 10 payload damaged, 12 format not readable, 22 out of disk space, \
 40 manifest invalid, 41 not found, 42 checksum mismatch, 43 network, 44 output"
 )]
 pub struct Cli {
     #[command(subcommand)]
-    pub command: Option<Command>,
-    #[command(flatten)]
-    pub prep: Option<PrepArgs>,
+    pub command: Command,
 }
 
-/// What else the builder does.
+impl Cli {
+    /// Parses what was typed. `prep` may be left out: options at the beginning are its options.
+    pub fn from_arguments(arguments: impl Iterator<Item = OsString>) -> Self {
+        let mut arguments: Vec<OsString> = arguments.collect();
+        let first = arguments.get(1).and_then(|argument| argument.to_str()).unwrap_or_default();
+        let own = ["-h", "--help", "-V", "--version"];
+        if first.starts_with('-') && !own.contains(&first) {
+            arguments.insert(1, "prep".into());
+        }
+        Self::parse_from(arguments)
+    }
+}
+
+/// What the builder does.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Build a package, the same as without a subcommand
+    /// Build a package; the word may be left out
     Prep(PrepArgs),
     /// Say everything that is wrong with a manifest; makes no request
     Check(CheckArgs),

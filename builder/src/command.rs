@@ -49,15 +49,14 @@ fn colour() -> bool {
 
 /// Does what was asked for.
 pub fn run(cli: Cli) -> Result<(), Failure> {
-    match (cli.command, cli.prep) {
-        (Some(Command::Prep(args)), _) | (None, Some(args)) => build(&args),
-        (Some(Command::Check(args)), _) => check_manifest(&args),
-        (Some(Command::Lock(args)), _) => lock(&args),
-        (Some(Command::Inspect(args)), _) => inspect_package(&args),
-        (Some(Command::Verify(args)), _) => verify(&args),
-        (Some(Command::Init(args)), _) => init(&args),
-        (Some(Command::Cache(args)), _) => cache(&args),
-        (None, None) => Err(Failure::new(2, "nothing to do".to_owned(), "builder --help")),
+    match cli.command {
+        Command::Prep(args) => build(&args),
+        Command::Check(args) => check_manifest(&args),
+        Command::Lock(args) => lock(&args),
+        Command::Inspect(args) => inspect_package(&args),
+        Command::Verify(args) => verify(&args),
+        Command::Init(args) => init(&args),
+        Command::Cache(args) => cache(&args),
     }
 }
 

@@ -7,11 +7,9 @@ mod command;
 use std::io::Write;
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
     let json = std::env::args_os().any(|argument| argument == "--json");
-    match command::run(cli::Cli::parse()) {
+    match command::run(cli::Cli::from_arguments(std::env::args_os())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if json {
