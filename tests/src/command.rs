@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::io::Read;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -25,6 +26,8 @@ pub struct Captured {
     pub elapsed: Duration,
     /// The bound was reached and the command was killed.
     pub timed_out: bool,
+    /// The command was stopped because it had said enough.
+    pub cut: bool,
 }
 
 impl Captured {
@@ -69,6 +72,18 @@ pub fn argv(arguments: &[&str]) -> Result<Command> {
 /// # Errors
 /// The command cannot be started or waited for. A non-zero exit code is not an error here.
 pub fn capture(command: &mut Command, bound: Duration) -> Result<Captured> {
+    capture_watched(command, bound, |_| Ok(()))
+}
+
+/// As [`capture`]; while the command runs, `watch` gets to see again and again what it wrote to standard output so far.
+///
+/// # Errors
+/// Those of [`capture`], and those of `watch`; the command is killed first.
+pub fn capture_watched(
+    command: &mut Command,
+    bound: Duration,
+    mut watch: impl FnMut(&str) -> Result<()>,
+) -> Result<Captured> {
     let started = Instant::now();
     let mut child = command
         .stdout(Stdio::piped())
@@ -76,15 +91,19 @@ pub fn capture(command: &mut Command, bound: Duration) -> Result<Captured> {
         .process_group(0)
         .spawn()
         .with_context(|| format!("{command:?} cannot be started"))?;
-    let stdout = drain(child.stdout.take());
-    let stderr = drain(child.stderr.take());
-    let timed_out = !wait_until(bound, || Ok(child.try_wait()?.is_some()))?;
-    if timed_out {
+    let stdout = Stream::drain(child.stdout.take());
+    let stderr = Stream::drain(child.stderr.take());
+    let ended = wait_until(bound, || {
+        watch(&stdout.text())?;
+        Ok(child.try_wait()?.is_some())
+    });
+    if !matches!(ended, Ok(true)) {
         kill_group(&child);
     }
     let status = child.wait()?;
     let code = status.code().unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
-    Ok(Captured { code, stdout: text(stdout), stderr: text(stderr), elapsed: started.elapsed(), timed_out })
+    let (stdout, stderr) = (stdout.finish(), stderr.finish());
+    Ok(Captured { code, stdout, stderr, elapsed: started.elapsed(), timed_out: !ended?, cut: false })
 }
 
 /// Runs a command that must succeed and returns what it said.
@@ -132,18 +151,34 @@ fn kill_group(child: &Child) {
     }
 }
 
-fn drain(stream: Option<impl Read + Send + 'static>) -> JoinHandle<Vec<u8>> {
-    std::thread::spawn(move || {
-        let mut bytes = Vec::new();
-        if let Some(mut stream) = stream {
-            let _ = stream.read_to_end(&mut bytes);
-        }
-        bytes
-    })
+/// An output stream that a thread of its own reads to the end.
+struct Stream {
+    bytes: Arc<Mutex<Vec<u8>>>,
+    reader: JoinHandle<()>,
 }
 
-fn text(reader: JoinHandle<Vec<u8>>) -> String {
-    String::from_utf8_lossy(&reader.join().unwrap_or_default()).into_owned()
+impl Stream {
+    fn drain(stream: Option<impl Read + Send + 'static>) -> Self {
+        let bytes = Arc::new(Mutex::new(Vec::new()));
+        let filled = Arc::clone(&bytes);
+        let reader = std::thread::spawn(move || {
+            let mut piece = [0; 4096];
+            let Some(mut stream) = stream else { return };
+            while let Ok(length @ 1..) = stream.read(&mut piece) {
+                filled.lock().unwrap_or_else(PoisonError::into_inner).extend_from_slice(&piece[..length]);
+            }
+        });
+        Self { bytes, reader }
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
+
+    fn finish(self) -> String {
+        let _ = self.reader.join();
+        String::from_utf8_lossy(&self.bytes.lock().unwrap_or_else(PoisonError::into_inner)).into_owned()
+    }
 }
 
 #[cfg(test)]

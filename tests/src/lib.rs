@@ -4,9 +4,11 @@
 pub mod base;
 pub mod cache;
 pub mod command;
+pub mod counters;
 pub mod machine;
 pub mod model;
 pub mod ollama;
+pub mod package;
 pub mod packages;
 pub mod server;
 pub mod sockets;

@@ -5,12 +5,13 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileTypeExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
 use crate::base::{self, Suite};
-use crate::command::{Captured, argv, capture, succeed, wait_until};
+use crate::command::{Captured, argv, capture, capture_watched, succeed, wait_until};
 use crate::state::State;
 
 const BOOTED_WITHIN: Duration = Duration::from_secs(2 * 60);
@@ -43,6 +44,7 @@ pub struct Machine {
     leader: u32,
     base: PathBuf,
     arguments: Vec<String>,
+    commands: AtomicU32,
     state: State,
 }
 
@@ -54,7 +56,7 @@ impl Machine {
         let arguments: Vec<String> =
             mounts.iter().map(|bind| format!("--bind-ro={}:{}", bind.host.display(), bind.inside)).collect();
         let nspawn = start(&base, &state, &arguments)?;
-        let mut machine = Self { nspawn, leader: 0, base, arguments, state };
+        let mut machine = Self { nspawn, leader: 0, base, arguments, commands: AtomicU32::new(1), state };
         machine.wait_for_boot()?;
         Ok(machine)
     }
@@ -71,11 +73,31 @@ impl Machine {
 
     /// Runs a command inside that systemd stops when `bound` has passed; what it said until then is kept.
     pub fn run_within(&self, user: &str, bound: Duration, arguments: &[&str]) -> Result<Captured> {
+        self.run_until(user, bound, |_| false, arguments)
+    }
+
+    /// As [`Machine::run_within`]; the command is also stopped once `enough` holds for its standard output so far.
+    pub fn run_until(
+        &self,
+        user: &str,
+        bound: Duration,
+        enough: impl Fn(&str) -> bool,
+        arguments: &[&str],
+    ) -> Result<Captured> {
+        let unit = format!("harness-{}.service", self.commands.fetch_add(1, Ordering::Relaxed));
         let mut command = self.enter()?;
-        command.args(["systemd-run", "--wait", "--pipe", "--quiet", "--collect"]);
+        command.args(["systemd-run", "--wait", "--pipe", "--quiet", "--collect"]).arg(format!("--unit={unit}"));
         command.arg(format!("--uid={user}")).arg(format!("--property=RuntimeMaxSec={}", bound.as_secs().max(1)));
         command.arg("--property=WorkingDirectory=~").arg("--").args(arguments);
-        let mut captured = capture(&mut command, bound + GRACE)?;
+        let mut cut = false;
+        let mut captured = capture_watched(&mut command, bound + GRACE, |said| {
+            if !cut && enough(said) {
+                cut = true;
+                succeed(self.enter()?.args(["systemctl", "stop", &unit]), GRACE)?;
+            }
+            Ok(())
+        })?;
+        captured.cut = cut;
         captured.timed_out |= captured.elapsed >= bound;
         Ok(captured)
     }

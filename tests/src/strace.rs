@@ -1,6 +1,7 @@
 //! Reads what `strace -f -e trace=network` wrote: which address families, which Internet addresses, which ports.
 //! Running strace is in `tracer.rs`.
 
+use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use anyhow::{Context, Result, bail};
@@ -27,9 +28,21 @@ impl Event {
         matches!(self.family.as_str(), "AF_INET" | "AF_INET6" | "AF_PACKET")
     }
 
-    /// An address that is not on this machine's loopback, or a name look-up.
+    /// Something that could reach beyond this machine: an address that is not loopback, or a name look-up.
     pub fn leaves_loopback(&self) -> bool {
-        self.family == "AF_PACKET" || self.address.is_some_and(|(ip, port)| !is_loopback(ip) || port == DOMAIN)
+        let outside = |(ip, port)| !is_loopback(ip) || (port == DOMAIN && !self.is_silent());
+        self.family == "AF_PACKET" || self.address.is_some_and(outside)
+    }
+
+    /// Nothing is sent by asking for an address, nor by connecting a datagram socket, which always succeeds at once.
+    /// Go connects one to port 53 of every candidate address, to order them; that nothing was sent through it is for
+    /// the kernel's counters to say (`counters.rs`).
+    fn is_silent(&self) -> bool {
+        match self.call.as_str() {
+            "getpeername" | "getsockname" => true,
+            "connect" => self.line.ends_with(" = 0"),
+            _ => false,
+        }
     }
 }
 
@@ -40,12 +53,28 @@ impl Event {
 /// not understood proves nothing.
 pub fn parse(trace: &str) -> Result<Vec<Event>> {
     let mut events = Vec::new();
-    for (number, line) in trace.lines().enumerate() {
-        let read =
-            parse_line(line).with_context(|| format!("line {} of the trace is not understood: {line}", number + 1))?;
-        events.extend(read);
+    for line in join(trace) {
+        events.extend(parse_line(&line).with_context(|| format!("a line of the trace is not understood: {line}"))?);
     }
     Ok(events)
+}
+
+/// Puts calls together that other processes' lines came between. One that never came back stays unfinished.
+fn join(trace: &str) -> Vec<String> {
+    let mut whole = Vec::new();
+    let mut begun: BTreeMap<&str, &str> = BTreeMap::new();
+    for line in trace.lines() {
+        let pid = line.split_whitespace().next().unwrap_or_default();
+        if let Some(start) = line.strip_suffix("<unfinished ...>") {
+            begun.insert(pid, start);
+        } else if let Some((_, end)) = line.split_once(" resumed>").filter(|(start, _)| start.contains("<... ")) {
+            whole.push(begun.remove(pid).map_or_else(|| line.to_owned(), |start| format!("{start}{end}")));
+        } else {
+            whole.push(line.to_owned());
+        }
+    }
+    whole.extend(begun.into_values().map(str::to_owned));
+    whole
 }
 
 fn parse_line(line: &str) -> Result<Vec<Event>> {
@@ -175,7 +204,9 @@ mod tests {
             )
         };
         assert!(!one(&local(11434)).leaves_loopback());
-        assert!(one(&local(53)).leaves_loopback());
+        assert!(!one(&local(53)).leaves_loopback(), "a datagram socket that is connected and says nothing");
+        assert!(one(&local(53).replace("= 0", "= -1 ECONNREFUSED (Connection refused)")).leaves_loopback());
+        assert!(one(&local(53).replace("connect", "sendto")).leaves_loopback());
         let mapped = concat!(
             "7 bind(3, {sa_family=AF_INET6, sin6_port=htons(0), sin6_flowinfo=htonl(0), ",
             "inet_pton(AF_INET6, \"::ffff:127.0.0.1\", &sin6_addr), sin6_scope_id=0}, 28) = 0"
@@ -192,6 +223,22 @@ mod tests {
         assert_eq!(parse(line).unwrap().len(), 2);
         let peer = "7 <... accept4 resumed>{sa_family=AF_INET, sin_port=htons(5), sin_addr=inet_addr(\"203.0.113.9\")}, [16], 0) = 4";
         assert!(one(peer).leaves_loopback());
+    }
+
+    #[test]
+    fn a_call_in_two_pieces_is_one_call() {
+        let trace = concat!(
+            "7 connect(3, {sa_family=AF_INET, sin_port=htons(53), sin_addr=inet_addr(\"127.0.0.1\")}, 16 <unfinished ...>\n",
+            "8 socket(AF_UNIX, SOCK_STREAM, 0) = 3\n",
+            "7 <... connect resumed>) = -1 ECONNREFUSED (Connection refused)\n",
+            "9 connect(3, {sa_family=AF_INET, sin_port=htons(1), sin_addr=inet_addr(\"192.0.2.7\")}, 16 <unfinished ...>\n",
+        );
+        let events = parse(trace).unwrap();
+        assert_eq!(events.len(), 3, "{events:#?}");
+        assert_eq!(
+            events.iter().filter(|event| event.leaves_loopback()).map(|event| event.pid).collect::<Vec<_>>(),
+            [7, 9]
+        );
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! Reading what it wrote is in `strace.rs`.
 
 use std::fs::{self, File};
+use std::path::Path;
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
@@ -40,13 +41,14 @@ impl Tracer {
         Ok(tracer)
     }
 
-    /// Lets go and gives what was seen.
-    pub fn finish(mut self) -> Result<Vec<Event>> {
+    /// Lets go, keeps the trace as written in `evidence`, and gives what was seen.
+    pub fn finish(mut self, evidence: &Path) -> Result<Vec<Event>> {
         if let Some(status) = self.strace.try_wait()? {
             bail!("strace ended on its own ({status}): {}", self.said());
         }
         self.let_go()?;
         let trace = fs::read(self.dir.path().join("trace"))?;
+        fs::write(evidence, &trace).with_context(|| format!("{} cannot be written", evidence.display()))?;
         parse(&String::from_utf8_lossy(&trace))
     }
 

@@ -54,8 +54,12 @@ impl Transcript {
                 text.push('\n');
             }
         }
-        let bound = if said.timed_out { ", stopped at its bound" } else { "" };
-        let _ = writeln!(text, "[exit {} after {:.1} s{bound}]", said.code, said.elapsed.as_secs_f32());
+        let stopped = match (said.cut, said.timed_out) {
+            (true, _) => ", stopped after saying enough",
+            (false, true) => ", stopped at its bound",
+            (false, false) => "",
+        };
+        let _ = writeln!(text, "[exit {} after {:.1} s{stopped}]", said.code, said.elapsed.as_secs_f32());
         self.write(&text)
     }
 

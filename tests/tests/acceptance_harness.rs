@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::Result;
 use e2e::base::Suite;
 use e2e::command::{argv, capture, succeed, wait_until};
+use e2e::counters::Counters;
 use e2e::machine::{BindRo, Machine};
 use e2e::server::Server;
 use e2e::sockets;
@@ -50,6 +51,9 @@ fn a_command_that_does_not_end_is_stopped_and_keeps_what_it_said() -> Result<()>
     assert!(said.timed_out && !said.ok());
     assert_eq!(said.stdout, "begun\n");
     assert_eq!(machine.run(&["pgrep", "-x", "sleep"])?.code, 1, "it still runs");
+    let talk = ["sh", "-c", "while :; do echo more; sleep 0.1; done"];
+    let said = machine.run_until("root", Duration::from_secs(60), |said| said.lines().count() > 2, &talk)?;
+    assert!(said.cut && !said.timed_out && said.stdout.starts_with("more\nmore\nmore\n"), "{}", said.describe());
     Ok(())
 }
 
@@ -100,19 +104,31 @@ fn a_trace_sees_who_looks_outside_and_who_does_not() -> Result<()> {
     assert_eq!(sockets::interfaces(machine.leader())?, ["lo"]);
     machine.add_user("alice")?;
 
+    let kept = tempfile::tempdir()?;
+    let evidence = kept.path().join("trace");
     let quiet = Tracer::attach(&machine)?;
     machine.must(&["useradd", "--system", "quiet"])?;
     machine.must(&["systemctl", "daemon-reload"])?;
-    let seen = quiet.finish()?;
+    assert_eq!(Counters::of(machine.leader())?, Counters { datagrams: 0, no_routes: 0 });
+    let seen = quiet.finish(&evidence)?;
     assert!(seen.iter().any(|event| event.family == "AF_UNIX"), "the trace saw nothing at all");
     let internet: Vec<_> = seen.iter().filter(|event| event.is_internet()).collect();
     assert!(internet.is_empty(), "{internet:#?}");
 
     for url in ["http://192.0.2.1/", "http://[2001:db8::1]/", "http://registry.example/"] {
+        let before = Counters::of(machine.leader())?;
         let tracer = Tracer::attach(&machine)?;
         assert_ne!(machine.run_as("alice", &["curl", "--silent", "--show-error", url])?.code, 0, "{url} answered");
-        let seen = tracer.finish()?;
-        assert!(seen.iter().any(Event::leaves_loopback), "{url} was not seen in {seen:#?}");
+        let seen = tracer.finish(&evidence)?;
+        let after = Counters::of(machine.leader())?;
+        let outside = seen.iter().any(Event::leaves_loopback);
+        assert!(outside || after != before, "{url} was not seen in {seen:#?}, {after:?}");
+        if url.contains("192.0.2.1") {
+            assert!(outside && after.no_routes > before.no_routes, "{url}: {after:?}");
+        }
+        if url.contains("registry") {
+            assert!(after.datagrams > before.datagrams, "a name look-up was not counted: {after:?}");
+        }
     }
     Ok(())
 }
