@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 
 use crate::cache;
-use crate::command::{argv, succeed};
+use crate::command::{succeed, with_death_signal};
 use crate::packages::say;
 
 /// systemd as PID 1, and what the use case types on the machine (`lsof`, `pgrep`) or a check asks (`curl`).
@@ -52,7 +52,8 @@ pub fn provide(suite: Suite) -> Result<PathBuf> {
 }
 
 fn bootstrap(suite: Suite, tree: &Path) -> Result<()> {
-    let mut command = argv(&["mmdebstrap", "--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io"])?;
+    let arguments = ["mmdebstrap", "--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io"];
+    let mut command = with_death_signal("TERM", &arguments)?;
     command.arg(format!("--include={PACKAGES}"));
     command.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
     command.arg(suite.name()).arg(tree);

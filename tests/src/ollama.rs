@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-use crate::command::{argv, capture, succeed};
+use crate::command::{argv, capture, succeed, with_death_signal};
 use crate::packages::{OLLAMA_BUILD, install, say};
 use crate::{cache, wheels};
 
@@ -82,7 +82,8 @@ fn build() -> Result<tempfile::TempDir> {
     let flags = format!(
         "-s -w -X=github.com/ollama/ollama/version.Version={VERSION} -X=github.com/ollama/ollama/server.mode=release"
     );
-    let mut command = argv(&[&go.to_string_lossy(), "install", "-trimpath", "-buildvcs=false", "-ldflags", &flags])?;
+    let arguments = [&go.to_string_lossy(), "install", "-trimpath", "-buildvcs=false", "-ldflags", &flags];
+    let mut command = with_death_signal("TERM", &arguments)?;
     command.arg(format!("github.com/ollama/ollama@v{VERSION}"));
     command.env("GOBIN", work.path().join("bin")).env("CGO_ENABLED", "1");
     command.env("CGO_CPPFLAGS", format!("-I{}", headers.display()));
