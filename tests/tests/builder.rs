@@ -87,7 +87,7 @@ fn an_optional_component_is_in_only_when_asked_for() -> Result<()> {
     let arguments = ["--manifest", "m.toml", "--include", "notes", "--output", "with.run"];
     run(scenario.builder()?.args(arguments))?.exits(0)?;
     package(&scenario.path("with.run"), &["--list"])?.exits(0)?.says("notes.txt")?;
-    run(scenario.builder()?.args(["--manifest", "m.toml", "--include", "nots"]))?.exits(40)?.says("notes")?;
+    run(scenario.builder()?.args(["--manifest", "m.toml", "--include", "nots"]))?.exits(2)?.says("notes")?;
     Ok(())
 }
 

@@ -13,25 +13,28 @@ use serde_json::Value;
 
 const FORMAT: &str = include_str!("../../docs/format.md");
 
-/// The shell commands of the document's session, in order.
-fn session() -> Result<String> {
-    let mut text = String::new();
-    for part in FORMAT.split("```console\n").skip(1) {
-        let block = part.split("```").next().context("a block without an end")?;
+/// The lines of the document's session, in order: what is typed, and what is printed.
+fn session() -> Vec<(bool, &'static str)> {
+    let blocks = FORMAT.split("```console\n").skip(1).filter_map(|part| part.split("```").next());
+    let mut lines = Vec::new();
+    for block in blocks {
         // A line that ends in a backslash goes on in the next.
         let mut goes_on = false;
         for line in block.lines() {
-            match line.strip_prefix("$ ").or(goes_on.then_some(line)) {
-                Some(command) => {
-                    text.push_str(command);
-                    text.push('\n');
-                    goes_on = command.ends_with('\\');
-                }
-                None => goes_on = false,
-            }
+            let typed = line.strip_prefix("$ ").or(goes_on.then_some(line));
+            goes_on = typed.is_some_and(|command| command.ends_with('\\'));
+            lines.push((typed.is_some(), typed.unwrap_or(line)));
         }
     }
-    Ok(text)
+    lines
+}
+
+fn typed() -> String {
+    session().iter().filter(|(typed, _)| *typed).map(|(_, line)| format!("{line}\n")).collect()
+}
+
+fn printed() -> Vec<&'static str> {
+    session().iter().filter(|(typed, _)| !typed).map(|(_, line)| *line).collect()
 }
 
 fn shell(directory: &Path, script: &str) -> Result<Outcome> {
@@ -57,12 +60,16 @@ fn the_documents_session_takes_a_package_apart_and_gets_every_file_back() -> Res
     let run = sample::build(&scenario)?;
     let work = scenario.directory("apart")?;
     fs::copy(&run, work.join("ollama-deploy.run"))?;
-    let commands = session()?;
+    let commands = typed();
     for tool in ["tail", "tar", "sha256sum", "jq", "xz"] {
         assert!(commands.contains(tool), "the session does without {tool}");
     }
-    assert!(!commands.contains("./ollama-deploy.run") && !commands.contains("builder"), "it runs the product:\n{commands}");
+    let runs_it = commands.lines().any(|line| line.starts_with("./") || line.starts_with("builder"));
+    assert!(!runs_it, "it runs the product:\n{commands}");
     let said = shell(&work, &commands)?.exits(0)?;
+    for line in printed() {
+        assert!(said.stdout.lines().any(|said| said == line), "the document promises {line:?}: {said}");
+    }
 
     // What the session rebuilt is what the package itself extracts: names, contents, links and modes.
     let extracted = scenario.path("extracted");

@@ -24,6 +24,8 @@ fn build() -> Result<PathBuf> {
     let run = escargot::CargoBuild::new()
         .manifest_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("../builder/Cargo.toml"))
         .bin("builder")
+        // With the features that a build of everything has: after one, nothing is left to compile here.
+        .arg("--workspace")
         .target_dir(target)
         .current_release()
         .run()?;
