@@ -1,12 +1,13 @@
 //! From what was typed to what is done: one function for each action.
 //! The stages themselves live in the files named after them.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
 use nix::unistd::geteuid;
 use payload::index::{Index, LinkKind, PackageName};
-use payload::{Package, RelPath};
+use payload::{Digest, Package, PayloadError, RelPath};
 
 use crate::apply::{self, Events};
 use crate::cli::Args;
@@ -201,24 +202,26 @@ fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -> Re
         return Err(Error::refused(preflight::findings(&plan, index, &host)));
     }
     let _lock = lock(&root)?;
+    // Before anything changes, a recovery included. Blobs follow: those that are placed while they are staged.
+    package.verify_blobs(|_| false, workers, &|_| ()).map_err(|error| Error::payload(&error))?;
     interrupt::watch();
     let machine = machine(root)?;
     let recovered = recover::recover(&machine, &index.package.name, Some(package.digest()))?;
     tell_recovered(recovered, screen);
     let host = Host::probe(index, &machine.root)?;
     let plan = plan(index, &host, options(args));
+    let give_up = |error: Error| match recover::roll_back(&machine, &index.package.name, false) {
+        Ok(()) => error,
+        Err(rollback) => rollback,
+    };
+    verify_what_stays(package, &plan, workers, screen).map_err(|error| give_up(Error::payload(&error)))?;
     if plan.is_empty() && preflight::findings(&plan, index, &host).is_empty() {
         recover::roll_back(&machine, &index.package.name, false)?;
         return already_installed(index, screen);
     }
     let receipt = receipt(&plan, package, &host);
-    let cleared = preflight::clear(plan, index, &host).map_err(|findings| {
-        let error = Error::refused(findings);
-        match recover::roll_back(&machine, &index.package.name, false) {
-            Ok(()) => error,
-            Err(rollback) => rollback,
-        }
-    })?;
+    let cleared =
+        preflight::clear(plan, index, &host).map_err(|findings| give_up(Error::refused(findings)))?;
     screen.say("the package is not signed: nobody vouches for who made it");
     let bar = screen.progress(cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());
     let console = Console { screen, bar };
@@ -229,7 +232,18 @@ fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -> Re
     Ok(())
 }
 
-fn stored_size(index: &Index, digest: payload::Digest) -> u64 {
+/// Compares the blobs whose files are in place already: a damaged package is never called installed.
+fn verify_what_stays(package: &Package, plan: &Plan, workers: usize, screen: Screen) -> Result<(), PayloadError> {
+    let placed: HashSet<Digest> = plan.placed().map(|place| place.digest).collect();
+    let stay = |digest| !placed.contains(&digest);
+    let blobs = package.index().blobs.iter().filter(|blob| stay(blob.digest));
+    let bar = screen.progress(blobs.map(|blob| blob.stored_size).sum());
+    let outcome = package.verify_blobs(stay, workers, &|bytes| bar.inc(bytes));
+    bar.finish_and_clear();
+    outcome
+}
+
+fn stored_size(index: &Index, digest: Digest) -> u64 {
     index.blob(digest).map_or(0, |blob| blob.stored_size)
 }
 
