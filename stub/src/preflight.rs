@@ -176,7 +176,7 @@ fn accounts(index: &Index, host: &Host, findings: &mut Vec<Finding>) {
             add(findings, Exit::Conflict, what, hint);
         }
     }
-    let unknown = index.files.iter().flat_map(|file| {
+    let unknown = index.files.iter().filter_map(|file| {
         let user = (!file.owner.user.is_root() && file.owner.user != account.user).then_some(&file.owner.user);
         user.filter(|user| !host.accounts.users.contains_key(user))
     });
