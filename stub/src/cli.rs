@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Parser};
 
+#[expect(clippy::struct_excessive_bools, reason = "a command line is a set of switches")]
 /// Installs what is appended to this program: shows it first, verifies every byte, can undo it.
 #[derive(Debug, Parser)]
 #[command(

@@ -3,6 +3,7 @@
 
 mod account;
 mod apply;
+mod change;
 pub mod cli;
 mod error;
 pub mod exit;
