@@ -56,10 +56,10 @@ impl Journal {
     /// Starts the journal of an installation.
     pub fn start(root: &Root, package: &PackageName, header: &Header) -> Result<Self, FsError> {
         let path = state::journal(package);
-        root.write_atomically(&path, &v1::header_line(header), payload::Mode::READABLE)?;
+        let line = v1::header_line(header);
+        root.write_atomically(&path, &line, payload::Mode::READABLE)?;
         let file = root.open_staged(&path)?;
-        let length = file.metadata().map_err(failed(&path))?.len();
-        Ok(Self { file, path, length })
+        Ok(Self { file, path, length: line.len() as u64 })
     }
 
     /// Writes down that `step` is about to be taken, and waits until that is on the disk.

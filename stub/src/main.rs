@@ -20,7 +20,9 @@ fn main() -> ExitCode {
     };
     let screen = Screen { level, json: args.json };
     if let Err(problem) = offline {
-        screen.warn(&format!("note: this kernel cannot close the network to this program ({problem}); it opens no connection"));
+        screen.warn(&format!(
+            "note: this kernel cannot close the network to this program ({problem}); it opens no connection"
+        ));
     }
     match stub::run::run(&args, screen) {
         Ok(()) => Exit::Done.into(),

@@ -158,7 +158,9 @@ impl Planner<'_> {
                     self.existing_directory(path, facts, &directory.owner);
                 }
                 Found::Hidden => {
-                    self.plan.notes.push(format!("{path}/ cannot be looked into by this user: run it as root to see all"));
+                    self.plan
+                        .notes
+                        .push(format!("{path}/ cannot be looked into by this user: run it as root to see all"));
                     self.keep_origin(path);
                 }
                 Found::File(_) | Found::Link { .. } | Found::Special => {
@@ -172,7 +174,9 @@ impl Planner<'_> {
     fn existing_directory(&mut self, path: &RelPath, facts: Attributes, owner: &Owner) {
         let service = !owner.user.is_root() || !owner.group.is_root();
         if service && self.owner_exists(owner) && !self.belongs_to(facts, owner) {
-            let note = format!("{path}/ exists and does not belong to {owner}: it is left as it is, the service may not write there");
+            let note = format!(
+                "{path}/ exists and does not belong to {owner}: it is left as it is, the service may not write there"
+            );
             self.plan.notes.push(note);
         }
     }

@@ -37,13 +37,11 @@ impl Screen {
     }
 
     /// A line about what goes on, or what went wrong.
-    #[expect(clippy::unused_self, reason = "it reads like the others")]
     pub fn warn(self, line: &str) {
         let _ = writeln!(std::io::stderr().lock(), "{line}");
     }
 
     /// One JSON document.
-    #[expect(clippy::unused_self, reason = "it reads like the others")]
     pub fn json(self, value: &serde_json::Value) {
         let _ = writeln!(std::io::stdout().lock(), "{value}");
     }

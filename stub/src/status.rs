@@ -74,7 +74,12 @@ fn unit_status(unit: &str) -> UnitStatus {
         let answer = Tool::Systemctl.run(&["show", "--value", &argument, unit]).unwrap_or_default();
         answer.trim().to_owned()
     };
-    UnitStatus { name: unit.to_owned(), active: property("ActiveState"), enabled: property("UnitFileState"), sockets: sockets::of_unit(unit) }
+    UnitStatus {
+        name: unit.to_owned(),
+        active: property("ActiveState"),
+        enabled: property("UnitFileState"),
+        sockets: sockets::of_unit(unit),
+    }
 }
 
 impl UnitStatus {
