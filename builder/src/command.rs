@@ -123,7 +123,9 @@ fn build(args: &PrepArgs) -> Result<(), Failure> {
     let built = prep(&request, &parsed.manifest, &options, sink.as_ref())?;
     drop(sink);
     if !args.out.quiet {
-        built.warnings.iter().for_each(|warning| warn(&format!("warning: {}", payload::printable(warning))));
+        for warning in &built.warnings {
+            warn(&format!("warning: {}", payload::printable(warning)));
+        }
     }
     lock_changes(&built.lock_changes, &built.lock_path, args.out);
     if args.out.json {
@@ -184,7 +186,9 @@ fn lock(args: &LockArgs) -> Result<(), Failure> {
     let acquisition = acquire(manifest, &components, &options, sink.as_ref()).map_err(BuildError::from)?;
     drop(sink);
     if args.out.json {
-        print_json(&json!({"lock": 1, "path": acquisition.lock_path.display().to_string(), "changes": acquisition.lock_changes}));
+        print_json(
+            &json!({"lock": 1, "path": acquisition.lock_path.display().to_string(), "changes": acquisition.lock_changes}),
+        );
     }
     if acquisition.lock_changes.is_empty() {
         say(args.out, &format!("{}: nothing changed", acquisition.lock_path.display()));
@@ -208,7 +212,9 @@ fn inspect_package(args: &FileArgs) -> Result<(), Failure> {
         let index = serde_json::from_slice(package.index_json()).unwrap_or(serde_json::Value::Null);
         print_json(&index);
     } else {
-        inspect::describe(&package).iter().for_each(|line| say(args.out, line));
+        for line in inspect::describe(&package) {
+            say(args.out, &line);
+        }
     }
     Ok(())
 }

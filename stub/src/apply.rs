@@ -4,6 +4,7 @@
 use nix::errno::Errno;
 use payload::{Mode, Package};
 
+use crate::change;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::interrupt;
@@ -129,8 +130,17 @@ fn stage_file(
     let missing = || StepError::State(format!("{} has no content in the payload", place.path));
     let position = index.blobs.iter().position(|blob| blob.digest == place.digest).ok_or_else(missing)?;
     let file = machine.root.open_staged(&place.staged)?;
-    stage::stage(package, position, &file, &place.path, workers, progress)?;
-    Ok(machine.root.sync_file(&place.staged, &file)?)
+    let staged = stage::stage(package, position, &file, &place.staged, workers, progress);
+    staged.map_err(|error| name_destination(error, place))?;
+    Ok(change::sync_file(&place.staged, &file)?)
+}
+
+/// The administrator knows where a file should go, not where it is staged.
+fn name_destination(error: StageError, place: &PlaceFile) -> StageError {
+    match error {
+        StageError::Fs(error) => StageError::Fs(FsError { path: place.path.to_string(), ..error }),
+        other => other,
+    }
 }
 
 fn start(plan: &Plan, machine: &Machine, events: &dyn Events) -> Result<(), Error> {

@@ -9,6 +9,7 @@ use clap::{ArgGroup, Parser};
 const NO_PLAN: [&str; 6] = ["verify", "list", "extract", "status", "recover", "uninstall"];
 const NO_UNINSTALL: [&str; 7] = ["dry_run", "install", "verify", "list", "extract", "status", "recover"];
 
+#[expect(clippy::struct_excessive_bools, reason = "a command line is a set of switches")]
 /// Installs what is appended to this program: shows it first, verifies every byte, can undo it.
 #[derive(Debug, Parser)]
 #[command(

@@ -1,13 +1,31 @@
-//! Places where tests make the program die or make a system call fail, in builds with the feature `failpoints` only.
-//! A released stub has none of it: there this is an empty function.
+//! Places where tests make the program die, stop or fail, in builds with the feature `failpoints` only.
+//! A released stub has none of it: there these are empty functions.
 
-use payload::RelPath;
+#[cfg(feature = "failpoints")]
+mod armed;
 
-use crate::root::FsError;
+#[cfg(feature = "failpoints")]
+pub use armed::{before, done, tool};
 
-/// Called before every system call that changes the machine.
 #[cfg(not(feature = "failpoints"))]
-#[expect(clippy::unnecessary_wraps, reason = "the other build can fail here")]
-pub fn before(_action: &'static str, _path: &RelPath) -> Result<(), FsError> {
-    Ok(())
+pub use disarmed::{before, done, tool};
+
+#[cfg(not(feature = "failpoints"))]
+mod disarmed {
+    use crate::change::Change;
+
+    /// Called before every system call that changes the machine.
+    #[expect(clippy::unnecessary_wraps, reason = "the other build can fail here")]
+    pub fn before(_change: &Change<'_>) -> nix::Result<()> {
+        Ok(())
+    }
+
+    /// Called when such a call has succeeded.
+    pub fn done(_change: &Change<'_>) {}
+
+    /// Called before a program of the host is run that changes the machine.
+    #[expect(clippy::unnecessary_wraps, reason = "the other build can fail here")]
+    pub fn tool(_command: &str) -> nix::Result<()> {
+        Ok(())
+    }
 }

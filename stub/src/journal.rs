@@ -4,14 +4,12 @@
 mod v1;
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 
-use nix::errno::Errno;
 use payload::index::PackageName;
 use payload::{Digest, RelPath};
 
-use crate::failpoint;
-use crate::root::{Cause, FsError, Root};
+use crate::change;
+use crate::root::{FsError, Root};
 use crate::state;
 use crate::step::Step;
 
@@ -58,18 +56,17 @@ impl Journal {
     /// Starts the journal of an installation.
     pub fn start(root: &Root, package: &PackageName, header: &Header) -> Result<Self, FsError> {
         let path = state::journal(package);
-        root.write_atomically(&path, &v1::header_line(header), payload::Mode::READABLE)?;
+        let line = v1::header_line(header);
+        root.write_atomically(&path, &line, payload::Mode::READABLE)?;
         let file = root.open_staged(&path)?;
-        let length = file.metadata().map_err(failed(&path))?.len();
-        Ok(Self { file, path, length })
+        Ok(Self { file, path, length: line.len() as u64 })
     }
 
     /// Writes down that `step` is about to be taken, and waits until that is on the disk.
     pub fn begin(&mut self, step: &Step) -> Result<(), FsError> {
-        failpoint::before("journal", &self.path)?;
         let line = v1::step_line(step);
-        self.file.write_all_at(&line, self.length).map_err(failed(&self.path))?;
-        self.file.sync_data().map_err(failed(&self.path))?;
+        change::write(&self.path, &self.file, self.length, &line)?;
+        change::sync_file(&self.path, &self.file)?;
         self.length += line.len() as u64;
         Ok(())
     }
@@ -78,12 +75,4 @@ impl Journal {
 /// Reads a journal. A last line that was cut off by a crash was never acted on, and is left out.
 pub fn parse(bytes: &[u8]) -> Result<Unfinished, JournalError> {
     v1::parse(bytes)
-}
-
-fn failed(path: &RelPath) -> impl FnOnce(std::io::Error) -> FsError {
-    let path = path.to_string();
-    move |error| {
-        let errno = Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32));
-        FsError { action: "write", path, cause: Cause::System(errno) }
-    }
 }

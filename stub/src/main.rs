@@ -1,43 +1,15 @@
 //! The stub: open → verify → plan → preflight → apply → receipt. Parses, calls one function, prints one error, maps one
 //! exit code. What it does is decided by the package appended to it, and by what was typed.
 
-mod account;
-mod apply;
-mod cli;
-mod error;
-mod exit;
-mod failpoint;
-mod host;
-mod inspect;
-mod interrupt;
-mod journal;
-mod machine;
-mod open;
-mod plan;
-mod preflight;
-mod receipt;
-mod recover;
-mod report;
-mod root;
-mod run;
-mod screen;
-mod stage;
-mod state;
-mod status;
-mod step;
-mod text;
-mod tool;
-mod uninstall;
-
 use std::process::ExitCode;
 
 use clap::Parser;
-
-use crate::cli::Args;
-use crate::exit::Exit;
-use crate::screen::{Level, Screen};
+use stub::cli::Args;
+use stub::exit::Exit;
+use stub::screen::{Level, Screen};
 
 fn main() -> ExitCode {
+    let offline = stub::offline::enforce();
     // Whatever the caller's mask is, what is created gets the mode that was asked for.
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     let args = Args::parse();
@@ -47,7 +19,12 @@ fn main() -> ExitCode {
         _ => Level::Normal,
     };
     let screen = Screen { level, json: args.json };
-    match run::run(&args, screen) {
+    if let Err(problem) = offline {
+        screen.warn(&format!(
+            "note: this kernel cannot close the network to this program ({problem}); it opens no connection"
+        ));
+    }
+    match stub::run::run(&args, screen) {
         Ok(()) => Exit::Done.into(),
         Err(error) => {
             if args.json {

@@ -61,14 +61,14 @@ pub fn roll_back(machine: &Machine, package: &PackageName, keep_staged: bool) ->
         return Err(incomplete(error));
     }
     if unfinished.steps.contains(&Step::ReloadSystemd) {
-        Tool::Systemctl.run(&["daemon-reload"]).map_err(|error| incomplete(error.into()))?;
+        Tool::Systemctl.run(&["daemon-reload"]).map_err(incomplete)?;
     }
     if keep_staged {
         return Ok(());
     }
     let header = &unfinished.header;
     clean_areas(&machine.root, &header.areas).map_err(incomplete)?;
-    remove_own(&machine.root, package, &header.made).map_err(|error| incomplete(error.into()))
+    remove_own(&machine.root, package, &header.made).map_err(incomplete)
 }
 
 /// Cleans up after an installation that is complete. Doing this twice is the same as once.
@@ -106,7 +106,7 @@ fn remove_own(root: &Root, package: &PackageName, made: &[RelPath]) -> Result<()
     }
 }
 
-fn incomplete(error: StepError) -> Error {
+fn incomplete(error: impl std::fmt::Display) -> Error {
     Error::new(Exit::RollbackIncomplete, error.to_string())
         .state("the machine is between two states; the journal is kept")
         .hint("see what is in the way, then run it again with --recover")

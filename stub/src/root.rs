@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 
 use nix::dir::Dir;
 use nix::errno::Errno;
-use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, open, openat, readlinkat};
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, open, openat, readlinkat, renameat};
 use nix::sys::stat::{FileStat, Mode as Bits, SFlag, fchmod, fstat, fstatat, mkdirat};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fsync, geteuid, linkat, symlinkat, unlinkat};
 use payload::{Digest, Hasher, Mode, RelPath};
 
-use crate::failpoint;
+use crate::change::{self, Change};
 
 /// More links than any sane path has.
 const MAX_LINKS: u32 = 40;
@@ -112,15 +112,7 @@ fn failed(action: &'static str, path: &impl ToString) -> impl FnOnce(Errno) -> F
 
 fn io(action: &'static str, path: &RelPath) -> impl FnOnce(std::io::Error) -> FsError {
     let path = path.to_string();
-    move |error| FsError {
-        action,
-        path,
-        cause: Cause::System(Errno::from_raw(error.raw_os_error().unwrap_or(libc_eio()))),
-    }
-}
-
-fn libc_eio() -> i32 {
-    Errno::EIO as i32
+    move |error| FsError { action, path, cause: Cause::System(change::errno(&error)) }
 }
 
 impl Root {
@@ -146,10 +138,10 @@ impl Root {
     /// Links are followed only out of directories that nobody but root (or the user running this) can write to, and
     /// never leave the root.
     pub fn directory(&self, path: Option<&RelPath>) -> Result<OwnedFd> {
-        let Some(path) = path else { return self.reopen(&self.handle, "/") };
+        let Some(path) = path else { return reopen(&self.handle, "/") };
         let shown = path.to_string();
         let mut pending: VecDeque<String> = path.components().map(str::to_owned).collect();
-        let mut stack = vec![self.reopen(&self.handle, &shown)?];
+        let mut stack = vec![reopen(&self.handle, &shown)?];
         let mut links = 0;
         while let Some(name) = pending.pop_front() {
             let Some(current) = stack.last() else { break };
@@ -183,11 +175,6 @@ impl Root {
             }
         }
         stack.pop().ok_or_else(|| failed("open directory", &shown)(Errno::ENOENT))
-    }
-
-    fn reopen(&self, handle: &OwnedFd, shown: &str) -> Result<OwnedFd> {
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        openat(handle, ".", flags, Bits::empty()).map_err(failed("open directory", &shown))
     }
 
     fn require_trusted_link(&self, directory: &OwnedFd, name: &str, shown: &str) -> Result<()> {
@@ -357,15 +344,13 @@ impl Root {
 
     /// Makes a directory that only its maker can use until [`Self::set_attributes`] opens it.
     pub fn make_directory(&self, path: &RelPath) -> Result<()> {
-        failpoint::before("mkdir", path)?;
         let parent = self.parent(path)?;
-        mkdirat(&parent, path.name(), Bits::S_IRWXU).map_err(failed("make directory", path))?;
+        Change::MakeDirectory(path).make(|| mkdirat(&parent, path.name(), Bits::S_IRWXU))?;
         sync(&parent, path)
     }
 
     /// Sets mode and, when given, owner of a directory or regular file that this program made.
     pub fn set_attributes(&self, path: &RelPath, mode: Mode, owner: Option<(u32, u32)>) -> Result<()> {
-        failpoint::before("chmod", path)?;
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let handle = openat(self.parent(path)?, path.name(), flags, Bits::empty()).map_err(failed("open", path))?;
         let stat = fstat(&handle).map_err(failed("look at", path))?;
@@ -376,83 +361,89 @@ impl Root {
             return Err(FsError { action: "set mode and owner of", path: path.to_string(), cause: Cause::Foreign });
         }
         set_attributes(&handle, mode, owner, path)?;
-        fsync(&handle).map_err(failed("write", path))
+        Change::SyncFile(path).make(|| fsync(&handle))
     }
 
     /// Creates, or opens again, a file in a directory that only this program can use.
     pub fn open_staged(&self, path: &RelPath) -> Result<File> {
-        failpoint::before("create", path)?;
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let mode = Bits::S_IRUSR | Bits::S_IWUSR;
-        let handle = openat(self.parent(path)?, path.name(), flags, mode).map_err(failed("create", path))?;
-        Ok(File::from(handle))
-    }
-
-    /// Brings the content of a file to the disk.
-    pub fn sync_file(&self, path: &RelPath, file: &File) -> Result<()> {
-        failpoint::before("fsync", path)?;
-        fsync(file).map_err(failed("write", path))
+        let parent = self.parent(path)?;
+        Change::Create(path).make(|| openat(&parent, path.name(), flags, mode)).map(File::from)
     }
 
     /// Gives the file at `from` the second name `to`, where nothing may stand yet.
     pub fn link(&self, from: &RelPath, to: &RelPath) -> Result<()> {
-        failpoint::before("link", to)?;
         let (source, target) = (self.parent(from)?, self.parent(to)?);
-        linkat(&source, from.name(), &target, to.name(), LinkatFlags::empty()).map_err(failed("create", to))?;
+        let call = || linkat(&source, from.name(), &target, to.name(), LinkatFlags::empty());
+        Change::Link { from, to }.make(call)?;
         sync(&target, to)
     }
 
     /// Makes a symbolic link where nothing may stand yet.
     pub fn make_link(&self, target: &str, path: &RelPath) -> Result<()> {
-        failpoint::before("symlink", path)?;
         let parent = self.parent(path)?;
-        symlinkat(target, &parent, path.name()).map_err(failed("make the link", path))?;
+        Change::MakeSymbolicLink { path, target }.make(|| symlinkat(target, &parent, path.name()))?;
         sync(&parent, path)
     }
 
     /// Renames, replacing what stands at `to`.
     pub fn rename(&self, from: &RelPath, to: &RelPath) -> Result<()> {
-        failpoint::before("rename", to)?;
         let (source, target) = (self.parent(from)?, self.parent(to)?);
-        nix::fcntl::renameat(&source, from.name(), &target, to.name()).map_err(failed("replace", to))?;
+        Change::Rename { from, to }.make(|| renameat(&source, from.name(), &target, to.name()))?;
         sync(&target, to)
     }
 
     /// Removes a file or link; nothing there is fine.
     pub fn remove(&self, path: &RelPath) -> Result<()> {
-        failpoint::before("unlink", path)?;
-        self.unlink(path, UnlinkatFlags::NoRemoveDir)
+        self.unlink(path, UnlinkatFlags::NoRemoveDir, Change::Remove(path))
     }
 
     /// Removes an empty directory; nothing there is fine.
     pub fn remove_directory(&self, path: &RelPath) -> Result<()> {
-        failpoint::before("rmdir", path)?;
-        self.unlink(path, UnlinkatFlags::RemoveDir)
+        self.unlink(path, UnlinkatFlags::RemoveDir, Change::RemoveDirectory(path))
     }
 
-    fn unlink(&self, path: &RelPath, flag: UnlinkatFlags) -> Result<()> {
+    /// Removes a directory that only this program uses, with everything in it; nothing there is fine.
+    pub fn remove_tree(&self, path: &RelPath) -> Result<()> {
+        for name in self.names(path)? {
+            let unusual = |_| FsError { action: "remove", path: format!("{path}/{name:?}"), cause: Cause::Foreign };
+            let below = path.join(&name).map_err(unusual)?;
+            match self.look(&below)? {
+                Found::Directory(_) => self.remove_tree(&below)?,
+                _ => self.remove(&below)?,
+            }
+        }
+        self.remove_directory(path)
+    }
+
+    fn unlink(&self, path: &RelPath, flag: UnlinkatFlags, change: Change<'_>) -> Result<()> {
         let parent = match self.parent(path) {
             Ok(parent) => parent,
             Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(()),
             Err(error) => return Err(error),
         };
-        match unlinkat(&parent, path.name(), flag) {
+        match change.make(|| unlinkat(&parent, path.name(), flag)) {
             Ok(()) => sync(&parent, path),
-            Err(Errno::ENOENT) => Ok(()),
-            Err(errno) => Err(failed("remove", path)(errno)),
+            Err(error) if error.errno() == Some(Errno::ENOENT) => Ok(()),
+            Err(error) => Err(error),
         }
+    }
+
+    /// Brings the names in the directory that holds `path` to the disk.
+    pub fn sync_directory_of(&self, path: &RelPath) -> Result<()> {
+        sync(&self.parent(path)?, path)
     }
 
     /// Writes a small file so that either the old or the new content is there at any moment.
     pub fn write_atomically(&self, path: &RelPath, bytes: &[u8], mode: Mode) -> Result<()> {
         let fresh: RelPath =
             format!("{}.new", path.as_str()).parse().map_err(|_| failed("write", path)(Errno::ENAMETOOLONG))?;
-        self.unlink(&fresh, UnlinkatFlags::NoRemoveDir)?;
+        self.remove(&fresh)?;
         let file = self.open_staged(&fresh)?;
-        failpoint::before("write", path)?;
-        file.write_all_at(bytes, 0).map_err(io("write", path))?;
-        set_attributes(&file, mode, None, path)?;
-        self.sync_file(&fresh, &file)?;
+        change::write(&fresh, &file, 0, bytes)?;
+        set_attributes(&file, mode, None, &fresh)?;
+        change::sync_file(&fresh, &file)?;
         self.rename(&fresh, path)
     }
 }
@@ -473,15 +464,22 @@ fn attributes(stat: &FileStat) -> Attributes {
 }
 
 fn set_attributes(handle: &impl AsFd, mode: Mode, owner: Option<(u32, u32)>, path: &RelPath) -> Result<()> {
-    if let Some((uid, gid)) = owner {
-        fchown(handle, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).map_err(failed("set the owner of", path))?;
-    }
-    fchmod(handle, Bits::from_bits_truncate(mode.bits())).map_err(failed("set the mode of", path))
+    Change::SetAttributes { path, mode, owner }.make(|| {
+        if let Some((uid, gid)) = owner {
+            fchown(handle, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+        }
+        fchmod(handle, Bits::from_bits_truncate(mode.bits()))
+    })
+}
+
+fn reopen(handle: &OwnedFd, shown: &str) -> Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    openat(handle, ".", flags, Bits::empty()).map_err(failed("open directory", &shown))
 }
 
 /// Brings a changed directory to the disk.
 fn sync(directory: &OwnedFd, path: &RelPath) -> Result<()> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let readable = openat(directory, ".", flags, Bits::empty()).map_err(failed("write the directory of", path))?;
-    fsync(readable).map_err(failed("write the directory of", path))
+    Change::SyncDirectoryOf(path).make(|| fsync(&readable))
 }

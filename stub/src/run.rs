@@ -64,9 +64,7 @@ fn stored(index: &Index) -> u64 {
 }
 
 fn introduce(index: &Index, screen: Screen) {
-    for line in report::package(index) {
-        screen.say(&line);
-    }
+    screen.say_all(&report::package(index));
     screen.say("");
     screen.say("Nothing was changed. How to go on:");
     for (option, what) in [
@@ -110,7 +108,7 @@ fn list(package: &Package, screen: Screen) {
     if screen.json {
         screen.json(&inspect::list_json(package));
     } else {
-        inspect::list(package.index()).iter().for_each(|line| screen.say(line));
+        screen.say_all(&inspect::list(package.index()));
     }
 }
 
@@ -133,7 +131,7 @@ fn options(args: &Args) -> Options {
 /// A host that trusts keys takes signed packages only, and this version reads no signatures.
 fn require_no_trusted_keys(root: &Root) -> Result<(), Error> {
     let Ok(directory) = "etc/airgap-deploy/trusted-keys".parse::<RelPath>() else { return Ok(()) };
-    if root.names(&directory)?.iter().any(|name| name.ends_with(".pub")) {
+    if root.names(&directory)?.iter().any(|name| Path::new(name).extension().is_some_and(|kind| kind == "pub")) {
         return Err(Error::new(
             Exit::NotTrusted,
             format!("this host trusts the keys in {directory}, and the package is not signed"),
@@ -154,7 +152,7 @@ fn dry_run(package: &Package, args: &Args, screen: Screen) -> Result<(), Error> 
     if screen.json {
         screen.json(&report::plan_json(&plan, index, &host, &findings));
     } else {
-        report::plan(&plan, index, &host, &findings).iter().for_each(|line| screen.say(line));
+        screen.say_all(&report::plan(&plan, index, &host, &findings));
         if root.is_live() && recover::unfinished(&root, &index.package.name)?.is_some() {
             screen.say("An installation was interrupted here: --install goes on, --recover goes back");
         }
@@ -217,11 +215,11 @@ fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -> Re
     verify_what_stays(package, &plan, workers, screen).map_err(|error| give_up(Error::payload(&error)))?;
     if plan.is_empty() && preflight::findings(&plan, index, &host).is_empty() {
         recover::roll_back(&machine, &index.package.name, false)?;
-        return already_installed(index, screen);
+        already_installed(index, screen);
+        return Ok(());
     }
     let receipt = receipt(&plan, package, &host);
-    let cleared =
-        preflight::clear(plan, index, &host).map_err(|findings| give_up(Error::refused(findings)))?;
+    let cleared = preflight::clear(plan, index, &host).map_err(|findings| give_up(Error::refused(findings)))?;
     screen.say("the package is not signed: nobody vouches for who made it");
     let bar = screen.progress(cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());
     let console = Console { screen, bar };
@@ -253,17 +251,16 @@ fn tell_recovered(recovered: Recovered, screen: Screen) {
         Recovered::Finished => screen.say("an earlier installation was complete; its staging directories are removed"),
         Recovered::RolledBack => screen.say("an interrupted installation was undone"),
         Recovered::RolledBackKeepingStaged => {
-            screen.say("an interrupted installation goes on from what it had verified")
+            screen.say("an interrupted installation goes on from what it had verified");
         }
     }
 }
 
-fn already_installed(index: &Index, screen: Screen) -> Result<(), Error> {
+fn already_installed(index: &Index, screen: Screen) {
     if screen.json {
         screen.json(&serde_json::json!({"install": 1, "package": index.package.name.as_str(), "changed": false}));
     }
     screen.say(&format!("{} is installed already: nothing was changed", index.package.name));
-    Ok(())
 }
 
 fn done(plan: &Plan, index: &Index, screen: Screen) {
@@ -423,7 +420,7 @@ fn show_status(receipt: &Receipt, machine: &Machine, systemd: bool, screen: Scre
     if screen.json {
         screen.json(&status.to_json(receipt));
     } else {
-        status.lines(receipt).iter().for_each(|line| screen.say(line));
+        screen.say_all(&status.lines(receipt));
     }
     if status.problems.is_empty() {
         return Ok(());

@@ -9,11 +9,10 @@ use std::sync::{Mutex, PoisonError};
 
 use liblzma::read::XzDecoder;
 use liblzma::stream::MtStreamBuilder;
-use nix::errno::Errno;
 use payload::index::{Blob, Encoding};
 use payload::{CHUNK_SIZE, Digest, Hasher, Package, PayloadError, RelPath};
 
-use crate::failpoint;
+use crate::change;
 use crate::interrupt;
 use crate::root::{Cause, FsError};
 
@@ -50,7 +49,7 @@ pub fn stage(
         Encoding::Raw => copy(package, position, file, path, workers, progress)?,
         Encoding::Xz => decode(package, position, file, path, workers, progress)?,
     }
-    file.set_len(blob.size).map_err(|error| failed(path, &error).into())
+    Ok(change::truncate(path, file, blob.size)?)
 }
 
 /// Copies chunk by chunk on all workers. A chunk that is already there, and right, is not written again.
@@ -79,8 +78,7 @@ fn copy(
             let offset = chunk as u64 * CHUNK_SIZE;
             if offset >= present || !holds_chunk(&package.index().blobs[position], chunk, file, &mut buffer) {
                 package.read_chunk(position, chunk, &mut buffer)?;
-                failpoint::before("write", path)?;
-                file.write_all_at(&buffer, offset).map_err(|error| failed(path, &error))?;
+                change::write(path, file, offset, &buffer)?;
             }
             progress(buffer.len() as u64);
         }
@@ -147,8 +145,7 @@ fn write_decoded(decoder: &mut impl Read, blob: &Blob, file: &File, path: &RelPa
             return Err(damaged(blob, "it decodes to more than the index says"));
         }
         hasher.update(&buffer[..count]);
-        failpoint::before("write", path)?;
-        file.write_all_at(&buffer[..count], offset).map_err(|error| failed(path, &error))?;
+        change::write(path, file, offset, &buffer[..count])?;
         offset += count as u64;
     }
     if offset == blob.size && hasher.finish() == blob.digest {
@@ -163,8 +160,7 @@ fn damaged(blob: &Blob, problem: &str) -> StageError {
 }
 
 fn failed(path: &RelPath, error: &std::io::Error) -> FsError {
-    let errno = Errno::from_raw(error.raw_os_error().unwrap_or(Errno::EIO as i32));
-    FsError { action: "write", path: path.to_string(), cause: Cause::System(errno) }
+    FsError { action: "write", path: path.to_string(), cause: Cause::System(change::errno(error)) }
 }
 
 /// The stored bytes of a blob, chunk by verified chunk.

@@ -1,8 +1,11 @@
 //! Programs of the host that this installer runs: found at fixed absolute paths, with a cleared environment.
 //! Which of them a step runs, and with which arguments, is decided in `step.rs`.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+use crate::failpoint;
 
 /// A program of the host that the installer may run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -45,6 +48,17 @@ impl Tool {
         DIRECTORIES.iter().map(|directory| Path::new(directory).join(self.name())).find(|path| path.is_file())
     }
 
+    /// Whether a run with these arguments changes the machine.
+    fn changes(self, arguments: &[&str]) -> bool {
+        match self {
+            Self::Getent => false,
+            Self::Groupadd | Self::Groupdel | Self::Useradd | Self::Userdel => true,
+            Self::Systemctl => {
+                matches!(arguments.first(), Some(&("daemon-reload" | "disable" | "enable" | "start" | "stop")))
+            }
+        }
+    }
+
     /// Runs it and gives what it printed.
     ///
     /// # Errors
@@ -55,6 +69,9 @@ impl Tool {
         let Some(program) = self.find() else {
             return Err(failed(None, "this machine does not have the program".to_owned()));
         };
+        if self.changes(arguments) {
+            failpoint::tool(&shown).map_err(|errno| failed(None, errno.desc().to_owned()))?;
+        }
         let output = Command::new(&program)
             .args(arguments)
             .env_clear()
@@ -62,6 +79,8 @@ impl Tool {
             .env("LC_ALL", "C")
             .current_dir("/")
             .stdin(Stdio::null())
+            // A Ctrl-C is for this program, which then undoes what it did: a tool is not stopped half-way.
+            .process_group(0)
             .output()
             .map_err(|error| failed(None, format!("{}: {error}", program.display())))?;
         if output.status.success() {

@@ -123,7 +123,9 @@ fn a_flipped_byte_in_any_field_of_the_elf_header_or_of_a_tar_header_is_refused()
         .iter()
         .filter(|(_, _, name)| *name == "the tar header of index.json")
         // Name, mode, owner, group, size, time, checksum, type, magic, and the unused rest.
-        .flat_map(|(start, _, _)| [0, 9, 100, 108, 116, 124, 134, 136, 148, 156, 157, 257, 263, 345, 511].map(|at| start + at))
+        .flat_map(|(start, _, _)| {
+            [0, 9, 100, 108, 116, 124, 134, 136, 148, 156, 157, 257, 263, 345, 511].map(|at| start + at)
+        })
         .collect();
     assert_eq!(headers.len(), 15);
     for offset in (0..64).chain(headers) {
@@ -136,7 +138,10 @@ fn a_flipped_byte_in_any_field_of_the_elf_header_or_of_a_tar_header_is_refused()
 fn a_flipped_bit_of_a_long_blob_in_its_second_chunk_is_refused() -> Result<()> {
     let bench = Bench::new()?;
     let regions = bench.regions()?;
-    let (start, _, _) = regions.iter().find(|(start, end, name)| name.starts_with("blob") && end - start > 5 << 20).context("no long blob")?;
+    let (start, _, _) = regions
+        .iter()
+        .find(|(start, end, name)| name.starts_with("blob") && end - start > 5 << 20)
+        .context("no long blob")?;
     for inside in [(4 << 20) - 1, 4 << 20, (4 << 20) + 1] {
         bench.flipped(start + inside, || bench.refused())?;
     }
@@ -194,10 +199,12 @@ fn a_damaged_package_of_something_installed_is_refused_and_changes_nothing() -> 
     let installed = Tree::of(&bench.root)?;
     let bad = bench.bad.to_str().context("UTF-8")?;
     for (start, end, name) in bench.regions()? {
-        bench.flipped(start + (end - start) / 2, || {
-            refusal(package_below(&bench.good, &bench.root, &["--payload", bad, "--install"])?)?;
-            installed.equals(&Tree::of(&bench.root)?)
-        }).with_context(|| name)?;
+        bench
+            .flipped(start + (end - start) / 2, || {
+                refusal(package_below(&bench.good, &bench.root, &["--payload", bad, "--install"])?)?;
+                installed.equals(&Tree::of(&bench.root)?)
+            })
+            .with_context(|| name)?;
     }
     Ok(())
 }

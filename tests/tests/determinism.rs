@@ -32,7 +32,13 @@ const OTHER: [Surroundings; 3] = [
         unprivileged: false,
         one_processor: true,
     },
-    Surroundings { name: "c", umask: "000", variables: &[("TZ", "Pacific/Apia")], unprivileged: true, one_processor: false },
+    Surroundings {
+        name: "c",
+        umask: "000",
+        variables: &[("TZ", "Pacific/Apia")],
+        unprivileged: true,
+        one_processor: false,
+    },
     Surroundings { name: "d", umask: "027", variables: &[("LC_ALL", "C")], unprivileged: false, one_processor: false },
 ];
 
@@ -49,7 +55,12 @@ fn build(scenario: &Scenario, place: &Surroundings) -> Result<payload::Digest> {
         command.args(["--cpu-list", "0", "sh"]);
     }
     let script = format!("umask {}; exec \"$@\"", place.umask);
-    command.args(["-c", &script, "sh"]).arg(&program).args(["--manifest", "AirGapDeploy.toml", "--output", "out/p.run"]);
+    command.args(["-c", &script, "sh"]).arg(&program).args([
+        "--manifest",
+        "AirGapDeploy.toml",
+        "--output",
+        "out/p.run",
+    ]);
     command.env_clear().env("PATH", "/usr/bin:/bin").env("HOME", here.directory("home")?);
     command.envs(place.variables.iter().copied()).stdin(Stdio::null());
     here.directory("out")?;

@@ -44,9 +44,14 @@ fn shell(directory: &Path, script: &str) -> Result<Outcome> {
 }
 
 fn require_tools() -> Result<()> {
-    for (tool, package) in
-        [("tail", "coreutils"), ("sha256sum", "coreutils"), ("tar", "tar"), ("xz", "xz-utils"), ("jq", "jq"), ("readelf", "binutils")]
-    {
+    for (tool, package) in [
+        ("tail", "coreutils"),
+        ("sha256sum", "coreutils"),
+        ("tar", "tar"),
+        ("xz", "xz-utils"),
+        ("jq", "jq"),
+        ("readelf", "binutils"),
+    ] {
         let found = Command::new(tool).arg("--version").stdout(Stdio::null()).status();
         ensure!(found.is_ok_and(|status| status.success()), "the test needs {tool}, from the package {package}");
     }
@@ -113,7 +118,8 @@ fn members_lie_where_the_document_says() -> Result<()> {
     let (mut at, mut names, mut blobs) = (start, Vec::new(), 0);
     while bytes.get(at).is_some_and(|byte| *byte != 0) {
         assert_eq!(&bytes[at + 257..at + 265], b"ustar\x0000", "no ustar header at {at}");
-        let text = |from: usize, length: usize| String::from_utf8_lossy(&bytes[at + from..at + from + length]).into_owned();
+        let text =
+            |from: usize, length: usize| String::from_utf8_lossy(&bytes[at + from..at + from + length]).into_owned();
         let size = usize::from_str_radix(text(124, 11).trim_end_matches('\0'), 8)?;
         let kind = bytes[at + 156];
         for (from, length) in [(108, 7), (116, 7), (136, 11)] {

@@ -57,7 +57,8 @@ fn the_dry_run_as_json_agrees_with_what_installing_then_does() -> Result<()> {
     // And nothing else appeared, but for the installer's own directory.
     for path in after.0.keys().filter(|path| !before.0.contains_key(*path)) {
         let path = path.to_str().context("UTF-8")?;
-        let own = Path::new("var/lib/airgap-deploy/sample").starts_with(path) || path.starts_with("var/lib/airgap-deploy/sample/");
+        let own = Path::new("var/lib/airgap-deploy/sample").starts_with(path)
+            || path.starts_with("var/lib/airgap-deploy/sample/");
         assert!(own || announced.iter().any(|one| one == path), "{path} was not announced");
     }
     Ok(())
@@ -115,7 +116,8 @@ fn status_names_what_was_changed_and_installing_refuses_to_overwrite_it() -> Res
     fs::write(root.join("opt/ollama/share/notes.txt"), "the administrator's own notes\n")?;
     fs::remove_file(root.join("opt/ollama/lib/ollama/libggml-base.so.0"))?;
     let status = package_below(&run, &root, &["--status", "--json"])?.exits(23)?;
-    let problems = serde_json::from_str::<Value>(status.stdout.lines().next().context("nothing said")?)?["problems"].clone();
+    let problems =
+        serde_json::from_str::<Value>(status.stdout.lines().next().context("nothing said")?)?["problems"].clone();
     assert_eq!(texts(&problems)?.len(), 2, "{problems}");
     let before = Tree::of(&root)?;
     let outcome = package_below(&run, &root, &["--install"])?.exits(23)?.says("notes.txt was changed since")?;

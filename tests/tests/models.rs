@@ -36,7 +36,8 @@ fn a_gguf_is_registered_in_the_store_and_is_there_once() -> Result<()> {
         assert_eq!(digest(&path)?.to_string(), entry["digest"].as_str().context("no digest")?);
         assert_eq!(fs::metadata(&path)?.len(), entry["size"].as_u64().context("no size")?, "{}", path.display());
     }
-    let of = |kind: &str| layers.iter().find(|layer| layer["mediaType"] == format!("application/vnd.ollama.image.{kind}"));
+    let of =
+        |kind: &str| layers.iter().find(|layer| layer["mediaType"] == format!("application/vnd.ollama.image.{kind}"));
     let text = |kind: &str| -> Result<String> { Ok(fs::read_to_string(blob(&root, of(kind).context("no layer")?)?)?) };
     assert_eq!(text("system")?, "You answer briefly.");
     assert_eq!(text("license")?, "For tests.");

@@ -9,9 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use e2e::scenario::outcome::{Outcome, run};
 use e2e::scenario::tree::Tree;
-use e2e::scenario::{
-    Scenario, elf, gguf, package, package_as_nobody, package_below, sample, with_mounts,
-};
+use e2e::scenario::{Scenario, elf, gguf, package, package_as_nobody, package_below, sample, with_mounts};
 
 fn binary(source: &str) -> String {
     format!(

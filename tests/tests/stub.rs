@@ -29,7 +29,11 @@ fn segments(bytes: &[u8]) -> Result<Vec<(u64, u64, u64)>> {
 }
 
 fn configured(scenario: &Scenario, more: &str, account: bool) -> Result<PathBuf> {
-    let head = if account { sample::HEAD.to_owned() } else { sample::HEAD.split("user =").next().unwrap_or_default().to_owned() };
+    let head = if account {
+        sample::HEAD.to_owned()
+    } else {
+        sample::HEAD.split("user =").next().unwrap_or_default().to_owned()
+    };
     scenario.build(&format!(
         "{head}[[components]]\ntype = \"config-file\"\nname = \"notes\"\ncontent = \"notes\\n\"\ninstall_path = \"notes.txt\"\n{more}"
     ))
@@ -72,14 +76,18 @@ fn an_owner_that_nobody_knows_is_refused_in_one_sentence() -> Result<()> {
         for key in ["owner", "group"] {
             let run = configured(&scenario, &format!("{key} = \"nosuchuser\"\n"), account)?;
             // The running system: getent is asked where there is one.
-            let outcome = package(&run, &["--dry-run"])?.exits(23).with_context(|| format!("{key}, account {account}"))?;
+            let outcome =
+                package(&run, &["--dry-run"])?.exits(23).with_context(|| format!("{key}, account {account}"))?;
             outcome.says("nosuchuser")?.says("next:")?;
             // A target with accounts of its own.
             let root = scenario.target("root")?;
             scenario.write("root/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")?;
             scenario.write("root/etc/group", "root:x:0:\n")?;
             if is_root() {
-                package_below(&run, &root, &["--install"])?.exits(23)?.says("nosuchuser")?.says("nothing was changed")?;
+                package_below(&run, &root, &["--install"])?
+                    .exits(23)?
+                    .says("nosuchuser")?
+                    .says("nothing was changed")?;
             }
             assert!(!root.join("opt/ollama").exists());
         }
@@ -127,7 +135,9 @@ fn media_mounted_read_only_and_noexec_serve_as_well() -> Result<()> {
     with_mounts(&direct, &[&stick, &run, &root])?.exits(0)?;
     fs::remove_dir_all(&root)?;
     let root = scenario.target("root")?;
-    let through = format!("{mount},noexec \"$1\"; if \"$1/x.run\" --verify; then exit 99; fi; exec \"$2\" --payload \"$1/x.run\" --install --root \"$3\"");
+    let through = format!(
+        "{mount},noexec \"$1\"; if \"$1/x.run\" --verify; then exit 99; fi; exec \"$2\" --payload \"$1/x.run\" --install --root \"$3\""
+    );
     with_mounts(&through, &[&stick, &run, &root])?.exits(0)?;
     assert!(root.join("opt/ollama/bin/ollama").exists());
     Ok(())
@@ -142,7 +152,13 @@ fn no_environment_variable_and_no_working_directory_changes_what_it_does() -> Re
     let plain = package_below(&run, &root, &["--dry-run", "--json"])?.exits(0)?.stdout;
     let mut command = std::process::Command::new(&run);
     command.arg("--root").arg(&root).args(["--dry-run", "--json"]).current_dir("/proc").env_clear();
-    for (name, value) in [("LANG", "tr_TR.UTF-8"), ("PATH", "/nonexistent"), ("HOME", "/nonexistent"), ("LD_PRELOAD", "/x.so"), ("TZ", "x")] {
+    for (name, value) in [
+        ("LANG", "tr_TR.UTF-8"),
+        ("PATH", "/nonexistent"),
+        ("HOME", "/nonexistent"),
+        ("LD_PRELOAD", "/x.so"),
+        ("TZ", "x"),
+    ] {
         command.env(name, value);
     }
     assert_eq!(e2e::scenario::outcome::run(&mut command)?.exits(0)?.stdout, plain);

@@ -50,10 +50,13 @@ fn header(name: &str, floats: u64) -> Vec<u8> {
 pub fn noise(name: &str, size: usize) -> Vec<u8> {
     let mut bytes = header(name, size as u64 / 4);
     let mut state = 1_u64;
-    bytes.extend(std::iter::repeat_with(|| {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        state.to_be_bytes()[0]
-    }).take(size / 4 * 4));
+    bytes.extend(
+        std::iter::repeat_with(|| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state.to_be_bytes()[0]
+        })
+        .take(size / 4 * 4),
+    );
     bytes
 }
 
