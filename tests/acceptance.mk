@@ -7,3 +7,4 @@ acceptance: $(BUILDER)
 	cargo test --quiet --package e2e --test acceptance_harness -- --ignored --test-threads=1
 	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
 	  cargo test --quiet --package e2e --test acceptance -- --ignored --nocapture --test-threads=1
+	cargo test --quiet --package e2e --test large -- --ignored
