@@ -83,7 +83,7 @@ printf '[package]\nname = "seed"\nversion = "0.0.0"\nedition = "2021"\n[profile.
 (
   cd "$work"
   env -u RUSTUP_TOOLCHAIN -u RUSTFLAGS RUSTC_BOOTSTRAP=1 RUSTC="$work/rustc" CARGO_TARGET_DIR="$work/target" \
-    RUSTFLAGS="-Cembed-bitcode=yes -Cforce-unwind-tables=yes" \
+    RUSTFLAGS="-Cembed-bitcode=yes -Cforce-unwind-tables=yes --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo" \
     /usr/bin/cargo build --quiet --release --target "$target" -Zbuild-std=std,panic_abort,panic_unwind
 )
 cp "$work/target/$target/release/deps/"*.rlib "$library/"
