@@ -30,7 +30,7 @@ fn session() -> Vec<(bool, &'static str)> {
 }
 
 fn typed() -> String {
-    session().iter().filter(|(typed, _)| *typed).map(|(_, line)| format!("{line}\n")).collect()
+    session().iter().filter(|(typed, _)| *typed).flat_map(|(_, line)| [line, "\n"]).collect()
 }
 
 fn printed() -> Vec<&'static str> {

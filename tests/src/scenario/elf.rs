@@ -21,26 +21,30 @@ struct Section {
 
 /// A program for `machine` that needs the glibc interface `glibc`, such as `GLIBC_2.17`. `text` makes it unlike others.
 pub fn program(machine: u16, glibc: &str, text: &str) -> Vec<u8> {
-    let strings = strings(&["libc.so.6", glibc]);
-    // Elf64_Verneed and Elf64_Vernaux: 16 bytes each.
-    let mut need = [1_u16.to_le_bytes(), 1_u16.to_le_bytes()].concat();
-    [1_u32, 16, 0].iter().for_each(|field| need.extend(field.to_le_bytes()));
-    need.extend(0_u32.to_le_bytes());
-    [0_u16, 2].iter().for_each(|field| need.extend(field.to_le_bytes()));
-    let name = u32::try_from(1 + "libc.so.6".len() + 1).unwrap_or(0);
-    [name, 0].iter().for_each(|field| need.extend(field.to_le_bytes()));
-    file(machine, text, strings, SHT_GNU_VERNEED, need)
+    let library = "libc.so.6";
+    let name = u32::try_from(1 + library.len() + 1).unwrap_or(0);
+    // Elf64_Verneed and Elf64_Vernaux.
+    let need = [halves(&[1, 1]), words(&[1, 16, 0]), words(&[0]), halves(&[0, 2]), words(&[name, 0])].concat();
+    file(machine, text, strings(&[library, glibc]), SHT_GNU_VERNEED, need)
 }
 
 /// A `libc.so.6` for `machine` that provides the interface `glibc`.
 pub fn libc(machine: u16, glibc: &str) -> Vec<u8> {
-    let strings = strings(&[glibc]);
-    // Elf64_Verdef (20 bytes) and Elf64_Verdaux (8 bytes).
-    let mut definition = Vec::new();
-    [1_u16, 0, 2, 1].iter().for_each(|field| definition.extend(field.to_le_bytes()));
-    [0_u32, 20, 0].iter().for_each(|field| definition.extend(field.to_le_bytes()));
-    [1_u32, 0].iter().for_each(|field| definition.extend(field.to_le_bytes()));
-    file(machine, "libc", strings, SHT_GNU_VERDEF, definition)
+    // Elf64_Verdef and Elf64_Verdaux.
+    let definition = [halves(&[1, 0, 2, 1]), words(&[0, 20, 0]), words(&[1, 0])].concat();
+    file(machine, "libc", strings(&[glibc]), SHT_GNU_VERDEF, definition)
+}
+
+fn halves(fields: &[u16]) -> Vec<u8> {
+    fields.iter().flat_map(|field| field.to_le_bytes()).collect()
+}
+
+fn words(fields: &[u32]) -> Vec<u8> {
+    fields.iter().flat_map(|field| field.to_le_bytes()).collect()
+}
+
+fn longs(fields: &[u64]) -> Vec<u8> {
+    fields.iter().flat_map(|field| field.to_le_bytes()).collect()
 }
 
 fn strings(texts: &[&str]) -> Vec<u8> {
@@ -63,21 +67,22 @@ fn file(machine: u16, text: &str, strings: Vec<u8>, kind: u32, versions: Vec<u8>
     let mut table = Vec::new();
     for section in &sections {
         content.resize(content.len().next_multiple_of(8), 0);
-        let offset = (HEADER + content.len()) as u64;
-        [1, section.kind].iter().for_each(|field: &u32| table.extend(field.to_le_bytes()));
-        let size = section.data.len() as u64;
-        [0, 0, offset, size].iter().for_each(|field: &u64| table.extend(field.to_le_bytes()));
-        [section.link, section.info].iter().for_each(|field| table.extend(field.to_le_bytes()));
-        [1_u64, 0].iter().for_each(|field| table.extend(field.to_le_bytes()));
+        let (offset, size) = ((HEADER + content.len()) as u64, section.data.len() as u64);
+        table.extend(words(&[1, section.kind]));
+        table.extend(longs(&[0, 0, offset, size]));
+        table.extend(words(&[section.link, section.info]));
+        table.extend(longs(&[1, 0]));
         content.extend(&section.data);
     }
     content.resize(content.len().next_multiple_of(8), 0);
-    let mut bytes = b"\x7fELF\x02\x01\x01".to_vec();
-    bytes.resize(16, 0);
-    [2_u16, machine].iter().for_each(|field| bytes.extend(field.to_le_bytes()));
-    bytes.extend(1_u32.to_le_bytes());
-    [0, 0, (HEADER + content.len()) as u64].iter().for_each(|field: &u64| bytes.extend(field.to_le_bytes()));
-    bytes.extend(0_u32.to_le_bytes());
-    [64_u16, 56, 0, 64, 4, 1].iter().for_each(|field| bytes.extend(field.to_le_bytes()));
-    [bytes, content, table].concat()
+    let sections_at = (HEADER + content.len()) as u64;
+    let header = [
+        b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0".to_vec(),
+        halves(&[2, machine]),
+        words(&[1]),
+        longs(&[0, 0, sections_at]),
+        words(&[0]),
+        halves(&[64, 56, 0, 64, 4, 1]),
+    ];
+    [header.concat(), content, table].concat()
 }
