@@ -80,6 +80,12 @@ impl From<ureq::Error> for Fault {
 
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
+        // While a body is read, ureq's own errors come in this disguise.
+        let error = match error.downcast::<ureq::Error>() {
+            Ok(ureq::Error::Io(inner)) => inner,
+            Ok(other) => return Self::from(other),
+            Err(error) => error,
+        };
         let text = error.to_string();
         if text.contains("invalid peer certificate") {
             return Self::Fatal(format!(
