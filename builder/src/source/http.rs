@@ -63,6 +63,7 @@ pub(crate) struct Authorization {
 pub(crate) struct Reply {
     pub status: u16,
     pub final_host: String,
+    /// A mirror was on the way here.
     pub mirrored: bool,
     pub headers: ureq::http::HeaderMap,
     pub body: BodyReader<'static>,
@@ -134,11 +135,13 @@ impl Client {
     pub(crate) fn get(&self, request: &Get) -> Result<Reply, Fault> {
         let mut url = request.url.clone();
         let mut previous = None;
+        let mut mirrored = false;
         for _ in 0..=MAX_REDIRECTS {
             let target = self.policy.target(&url, previous.as_ref()).map_err(Fault::Refused)?;
+            mirrored |= target.mirrored;
             let response = self.send(request, &target)?;
             if !is_redirect(response.status().as_u16()) {
-                return finish(response, &target, previous.is_none());
+                return finish(response, &target, mirrored, previous.is_none());
             }
             url = redirected(&response, &target.url)?;
             previous = Some(target.url);
@@ -216,13 +219,13 @@ fn redirected(response: &Response<Body>, from: &Url) -> Result<Url, Fault> {
     from.join(location).map_err(|error| Fault::Fatal(format!("redirected to no URL: {error}")))
 }
 
-fn finish(response: Response<Body>, target: &Target, first_hop: bool) -> Result<Reply, Fault> {
+fn finish(response: Response<Body>, target: &Target, mirrored: bool, first_hop: bool) -> Result<Reply, Fault> {
     let status = response.status().as_u16();
     let (parts, body) = response.into_parts();
     let reply = Reply {
         status,
         final_host: target.url.host_str().unwrap_or_default().to_owned(),
-        mirrored: target.mirrored,
+        mirrored,
         headers: parts.headers,
         body: body.into_reader(),
     };

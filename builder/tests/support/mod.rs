@@ -3,7 +3,9 @@
 #![expect(dead_code, reason = "each test file uses a part of the harness")]
 #![expect(clippy::unwrap_used, clippy::panic, reason = "part of the tests, although not in test functions")]
 
+pub(crate) mod registry;
 pub(crate) mod server;
+pub(crate) mod tls;
 
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
