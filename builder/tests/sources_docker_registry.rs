@@ -1,6 +1,8 @@
 //! Sources of type `ollama-registry` against the real registry of Debian's package `docker-registry`, which is skipped
 //! with a loud line where it is not installed. The stand-in that redirects is in `sources_registry.rs`.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers are part of the tests")]
+
 mod support;
 
 use std::io::{Read, Write};
@@ -42,7 +44,9 @@ fn registry(dir: &Path) -> Option<Registry> {
     let mut command = Command::new("docker-registry");
     command.arg("serve").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
     let Ok(child) = command.spawn() else {
-        println!("SKIPPED: docker-registry is not installed (apt-get install docker-registry)");
+        // Not `eprintln!`: the test harness would swallow it.
+        let line = b"SKIPPED: docker-registry is not installed (apt-get install docker-registry)\n";
+        std::io::stderr().write_all(line).unwrap();
         return None;
     };
     let mut registry = Registry { child, address };

@@ -26,7 +26,8 @@ fn bytes(name: &str) -> Vec<u8> {
 }
 
 fn sums() -> String {
-    ASSETS.iter().map(|name| format!("{}  ./{name}\n", Digest::of(&bytes(name)).hex())).collect()
+    let lines: Vec<_> = ASSETS.iter().map(|name| format!("{}  ./{name}\n", Digest::of(&bytes(name)).hex())).collect();
+    lines.concat()
 }
 
 fn description() -> serde_json::Value {

@@ -8,13 +8,13 @@ use std::time::Duration;
 
 use builder::source::LockMode;
 use payload::Digest;
-use support::server::{Answer, Server};
+use support::server::{Answer, Request, Server};
 use support::{Bench, content, model, told, url};
 
 const SIZE: usize = 400_000;
 
 /// A server for one body, and what a test knows of it.
-fn serving(answer: impl Fn(&support::server::Request, &[u8]) -> Answer + Send + Sync + 'static) -> (Server, Vec<u8>) {
+fn serving(answer: impl Fn(&Request, &[u8]) -> Answer + Send + Sync + 'static) -> (Server, Vec<u8>) {
     let body = content(SIZE);
     let served = body.clone();
     (Server::start(move |request| answer(request, &served)), body)
@@ -29,7 +29,7 @@ fn a_dropped_connection_is_resumed_where_it_ended() {
     let bench = Bench::new();
     let component = model("m", url(&server.url("/m")), Some(Digest::of(&body)));
     assert_eq!(bench.content(&component).unwrap(), body);
-    let ranges: Vec<_> = server.requests().iter().map(|request| request.range()).collect();
+    let ranges: Vec<_> = server.requests().iter().map(Request::range).collect();
     assert_eq!(ranges, [None, Some(100_000), Some(200_000)]);
     assert_eq!(server.requests()[1].header("if-range"), Some("\"v1\""));
     assert_eq!(server.sent(), SIZE as u64, "bytes were sent twice");
@@ -91,10 +91,7 @@ fn content_that_changes_under_one_etag_is_fetched_once_more_in_one_piece() {
     let bench = Bench::new();
     let component = model("m", url(&server.url("/m")), Some(Digest::of(&body)));
     assert_eq!(bench.content(&component).unwrap(), body);
-    assert_eq!(
-        server.requests().iter().map(|request| request.range()).collect::<Vec<_>>(),
-        [None, Some(100_000), None]
-    );
+    assert_eq!(server.requests().iter().map(Request::range).collect::<Vec<_>>(), [None, Some(100_000), None]);
     assert!(bench.events().contains("do not fit together"), "{}", bench.events());
 }
 

@@ -139,6 +139,29 @@ fn locked_refuses_a_missing_lock_file_and_any_entry_that_would_change() {
 }
 
 #[test]
+fn content_that_another_host_sends_is_told_and_refused_when_locked() {
+    let server = Server::start(|request| match request.target.as_str() {
+        "/b" if request.number == 0 => Answer::ok("x"),
+        "/b" => Answer::redirect(
+            302,
+            &format!("http://localhost:{}/x", request.header("host").unwrap().rsplit(':').next().unwrap()),
+        ),
+        _ => Answer::ok("x"),
+    });
+    let mut bench = Bench::new();
+    let component = binary("b", url(&server.url("/b")), Some(Digest::of(b"x")));
+    bench.content(&component).unwrap();
+    let lock = bench.lock_text();
+    std::fs::remove_dir_all(&bench.options.cache_dir).unwrap();
+    let error = bench.in_mode(LockMode::Locked).content(&component).unwrap_err();
+    assert!(error.to_string().contains("localhost sent it"), "{error}");
+    std::fs::remove_dir_all(&bench.options.cache_dir).unwrap();
+    bench.in_mode(LockMode::Follow).content(&component).unwrap();
+    assert!(bench.events().contains("localhost sent it"), "{}", bench.events());
+    assert_eq!(bench.lock_text(), lock, "a build changed an entry");
+}
+
+#[test]
 fn the_lock_file_is_the_same_whatever_order_and_directory() {
     let server = Server::start(|request| Answer::ok(request.target.clone()));
     let one = |name: &str| {
@@ -192,7 +215,7 @@ fn a_mirror_serves_the_bytes_and_leaves_no_trace_in_the_lock_file() {
 
 #[test]
 fn files_are_hashed_where_they_are() {
-    let bench = Bench::new();
+    let mut bench = Bench::new();
     std::fs::write(bench.dir.path().join("tool.conf"), b"abc").unwrap();
     let source = || SourceKind::File { path: "tool.conf".into() };
     let acquired = bench.acquire(&[binary("f", source(), Some(Digest::of(b"abc")))]).unwrap();
@@ -202,9 +225,18 @@ fn files_are_hashed_where_they_are() {
     assert!(bench.objects().is_empty());
     drop(acquired);
     std::fs::write(bench.dir.path().join("tool.conf"), b"abd").unwrap();
-    let error = bench.acquire(&[binary("f", source(), None)]).unwrap_err();
+    let error = bench.in_mode(LockMode::Locked).acquire(&[binary("f", source(), None)]).unwrap_err();
     assert_eq!(error.exit_code(), 42, "the lock file pins local files, too: {error}");
-    let error = bench.acquire(&[binary("f", SourceKind::File { path: "gone".into() }, None)]).unwrap_err();
+    let error =
+        bench.in_mode(LockMode::Follow).acquire(&[binary("f", source(), Some(Digest::of(b"abc")))]).unwrap_err();
+    assert_eq!(error.exit_code(), 42);
+    bench.acquire(&[binary("f", source(), None)]).unwrap();
+    assert!(bench.events().contains("changed since AirGapDeploy.lock"), "{}", bench.events());
+    bench.in_mode(LockMode::Locked).acquire(&[binary("f", source(), None)]).unwrap();
+    let error = bench
+        .in_mode(LockMode::Follow)
+        .acquire(&[binary("f", SourceKind::File { path: "gone".into() }, None)])
+        .unwrap_err();
     assert_eq!(error.exit_code(), 41);
     assert!(error.to_string().starts_with("Binary not found"), "{error}");
 }

@@ -15,7 +15,7 @@ use super::options::{LockMode, SourceOptions};
 use super::policy::{shown, without_login};
 use super::registry::{self, Access, Model};
 use super::subject::Subject;
-use super::transfer::{Fetcher, Order, hash_local};
+use super::transfer::{Fetcher, Order, Steps, hash_local};
 use crate::artifact::{Artifact, VerifiedFile};
 use crate::lock::{LOCK_FILE_NAME, LockFile, LockedComponent, LockedFile, LockedSource};
 use crate::manifest::{Component, ComponentKind, Manifest, ModelName, Source, SourceKind};
@@ -159,7 +159,8 @@ impl<'a> Resolver<'a> {
         let name = full.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let size = Some(metadata.len());
         self.fetcher.progress.event(&Event::Started { item, name: &subject.component, location: &location, size });
-        let seen = |position| self.fetcher.progress.event(&Event::Advanced { item, position });
+        let steps = Steps::default();
+        let seen = |position| steps.report(self.fetcher.progress, item, position);
         let (digest, size) = hash_local(&full, &seen).map_err(SourceError::disk("read", &full))?;
         if let Some(expected) = checksum.filter(|expected| *expected != digest) {
             self.fetcher.progress.event(&Event::Stopped { item });

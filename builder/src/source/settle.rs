@@ -26,7 +26,7 @@ impl LockUpdate {
     /// Reads the lock file beside the manifest.
     pub(crate) fn read(manifest: &Manifest, mode: LockMode) -> Result<Self, SourceError> {
         let path = LockFile::beside(&manifest.path);
-        let read = LockFile::read(&path).map_err(|error| settings(&path, &error))?;
+        let read = LockFile::read(&path, &manifest.path).map_err(|error| settings(&path, &error))?;
         let exists = read.is_some();
         if mode == LockMode::Locked && !exists {
             return Err(SourceError::Settings {
@@ -101,6 +101,12 @@ impl LockUpdate {
         new: &mut LockedFile,
         progress: &dyn ProgressSink,
     ) -> Result<(), SourceError> {
+        let local = new.url.starts_with("file:") && self.mode != LockMode::Locked;
+        if local && old.sha256 != new.sha256 {
+            // The user's own file: it is as the user wants it.
+            note(progress, &format!("{}: {} changed since {LOCK_FILE_NAME} was written", subject.component, new.url));
+            return Ok(());
+        }
         if old.sha256 != new.sha256 && self.mode != LockMode::Update {
             let found = (new.sha256, "what is there now");
             return Err(subject.contradiction(&new.url, (old.sha256, LOCK_FILE_NAME), found));
@@ -138,7 +144,7 @@ impl LockUpdate {
                 hint: "run `builder lock`, look at what changed, and keep the new lock file".to_owned(),
             });
         }
-        match self.new.write(&path) {
+        match self.new.write(&path, &manifest.path) {
             Ok(()) => Ok(changes),
             Err(error) if self.mode == LockMode::Follow => {
                 let text = format!("{}: {error}; this build is not pinned for the next one", path.display());

@@ -469,10 +469,11 @@ const MISMATCH_HINT: &str = "the bytes were thrown away. Run the same command ag
 
 /// Reports positions in steps.
 #[derive(Default)]
-struct Steps(std::cell::Cell<u64>);
+pub(crate) struct Steps(std::cell::Cell<u64>);
 
 impl Steps {
-    fn report(&self, progress: &dyn ProgressSink, item: ItemId, position: u64) {
+    /// Passes `position`, in bytes, on when it is a step further.
+    pub(crate) fn report(&self, progress: &dyn ProgressSink, item: ItemId, position: u64) {
         if position >= self.0.get() {
             self.0.set(position + STEP);
             progress.event(&Event::Advanced { item, position });

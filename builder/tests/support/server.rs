@@ -2,6 +2,7 @@
 //! What it is made to say is in the tests.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -174,9 +175,9 @@ pub(crate) fn read_request(reader: &mut impl BufRead, log: &Mutex<Vec<Request>>)
 
 pub(crate) fn write_answer(stream: &mut (impl Read + Write), answer: &Answer, sent: &AtomicU64) -> std::io::Result<()> {
     let mut head = format!("HTTP/1.1 {} X\r\nconnection: close\r\n", answer.status);
-    head.push_str(&format!("content-length: {}\r\n", answer.announced.unwrap_or(answer.body.len())));
+    write!(head, "content-length: {}\r\n", answer.announced.unwrap_or(answer.body.len())).unwrap();
     for (name, value) in &answer.headers {
-        head.push_str(&format!("{name}: {value}\r\n"));
+        write!(head, "{name}: {value}\r\n").unwrap();
     }
     stream.write_all(format!("{head}\r\n").as_bytes())?;
     let end = answer.cut.or(answer.stall).unwrap_or(answer.body.len());
