@@ -5,6 +5,7 @@ mod ask;
 mod asset;
 mod auth;
 mod cache;
+mod download;
 mod error;
 mod fault;
 mod github;

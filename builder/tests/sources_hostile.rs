@@ -53,6 +53,22 @@ fn a_later_run_resumes_what_an_earlier_one_left() {
 }
 
 #[test]
+fn a_part_that_a_power_cut_damaged_is_fetched_again() {
+    let (server, body) = serving(|request, body| {
+        let answer = Answer::ranged(request, body, "\"v1\"");
+        if request.number == 0 { answer.cut(SIZE - 1) } else { answer }
+    });
+    let mut bench = Bench::new();
+    let component = model("m", url(&server.url("/m")), Some(Digest::of(&body)));
+    bench.options.retry.attempts = 1;
+    bench.content(&component).unwrap_err();
+    let part = bench.partials().into_iter().find(|path| path.extension().is_some_and(|e| e == "part")).unwrap();
+    std::fs::write(&part, vec![0; SIZE]).unwrap();
+    assert_eq!(bench.content(&component).unwrap(), body);
+    assert_eq!(server.requests().len(), 2);
+}
+
+#[test]
 fn a_server_that_ignores_ranges_is_asked_for_everything() {
     let (server, body) = serving(|request, body| {
         let answer = Answer::ok(body).with("etag", "\"v1\"");
@@ -74,8 +90,10 @@ fn another_etag_starts_over_even_when_the_server_continues() {
         _ => Answer::ranged(request, body, "\"new\""),
     });
     let component = model("m", url(&server.url("/m")), Some(Digest::of(&body)));
-    assert_eq!(Bench::new().content(&component).unwrap(), body);
+    let bench = Bench::new();
+    assert_eq!(bench.content(&component).unwrap(), body);
     assert_eq!(server.requests()[2].range(), None);
+    assert!(bench.events().contains("the content changed on the server"), "{}", bench.events());
 }
 
 #[test]

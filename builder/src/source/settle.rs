@@ -1,6 +1,8 @@
 //! Turns what was fetched into artifacts, and keeps the lock file in step with it.
 //! The lock file's format is in `lock.rs`.
 
+use std::path::Path;
+
 use super::error::SourceError;
 use super::note;
 use super::options::LockMode;
@@ -26,7 +28,7 @@ impl LockUpdate {
     /// Reads the lock file beside the manifest.
     pub(crate) fn read(manifest: &Manifest, mode: LockMode) -> Result<Self, SourceError> {
         let path = LockFile::beside(&manifest.path);
-        let read = LockFile::read(&path, &manifest.path).map_err(|error| settings(&path, &error))?;
+        let read = LockFile::read(&path, &manifest.path).map_err(|error| settings(&path, error))?;
         let exists = read.is_some();
         if mode == LockMode::Locked && !exists {
             return Err(SourceError::Settings {
@@ -85,7 +87,7 @@ impl LockUpdate {
                 self.compare(subject, old, new, progress)?;
             }
             if old.files.len() != entry.files.len() && self.mode != LockMode::Update {
-                let location = LockFile::beside(std::path::Path::new("")).display().to_string();
+                let location = LockFile::beside(Path::new("")).display().to_string();
                 let problem = "the lock file has another number of files for it".to_owned();
                 return Err(subject.unpinned(location, problem, "write it anew with --update-lock".to_owned()));
             }
@@ -151,14 +153,15 @@ impl LockUpdate {
                 note(progress, &text);
                 Ok(Vec::new())
             }
-            Err(error) => Err(settings(&path, &error)),
+            Err(error) => Err(settings(&path, error)),
         }
     }
 }
 
-fn settings(path: &std::path::Path, error: &LockError) -> SourceError {
+fn settings(path: &Path, error: LockError) -> SourceError {
     let hint = match error {
-        LockError::Read(_) | LockError::Write(_) => "check the permissions of the file and of its directory",
+        LockError::Read(source) => return SourceError::disk("read", path)(source),
+        LockError::Write(source) => return SourceError::disk("write", path)(source),
         LockError::Syntax(_) => "restore it from version control, or remove it and run `builder lock`",
         LockError::Version(_) => "use the builder that wrote it, or a newer one",
     };
