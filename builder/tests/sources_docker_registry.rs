@@ -1,7 +1,7 @@
 //! Sources of type `ollama-registry` against the real registry of Debian's package `docker-registry`, which is skipped
 //! with a loud line where it is not installed. The stand-in that redirects is in `sources_registry.rs`.
 
-#![expect(clippy::unwrap_used, clippy::panic, reason = "the helpers are part of the tests")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what tests share fails as they do")]
 
 mod support;
 

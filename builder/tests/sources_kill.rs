@@ -1,7 +1,7 @@
 //! The builder's process is killed at random moments of a large download: every next run continues exactly where the
 //! last one ended. Connections that break while the builder lives are in `sources_hostile.rs`.
 
-#![expect(clippy::unwrap_used, reason = "the helpers are part of the tests")]
+#![expect(clippy::unwrap_used, reason = "what tests share fails as they do")]
 
 mod support;
 

@@ -1,7 +1,7 @@
 //! Sources of type `ollama-registry` against a stand-in that redirects blobs to another host and port, as Ollama's
 //! does. The real Debian registry is in `sources_docker_registry.rs`.
 
-#![expect(clippy::panic, reason = "the helpers are part of the tests")]
+#![expect(clippy::panic, reason = "what tests share fails as they do")]
 
 mod support;
 

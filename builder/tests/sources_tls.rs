@@ -1,7 +1,7 @@
 //! HTTPS with a private certificate authority, proxies, and tokens, as environment variables ask for them.
 //! The variables are set on a child, which is this very test program: a process cannot safely change its own.
 
-#![expect(clippy::unwrap_used, reason = "the helpers are part of the tests")]
+#![expect(clippy::unwrap_used, reason = "what tests share fails as they do")]
 
 mod support;
 

@@ -1,7 +1,7 @@
 //! Harness of the source tests: a scripted HTTP server on loopback, manifests made of values, a recording sink.
 //! The facts that are tested are in the `sources_*.rs` files beside this directory.
 #![expect(dead_code, reason = "each test file uses a part of the harness")]
-#![expect(clippy::unwrap_used, clippy::panic, reason = "part of the tests, although not in test functions")]
+#![expect(clippy::unwrap_used, clippy::panic, reason = "what tests share fails as they do")]
 
 pub(crate) mod registry;
 pub(crate) mod server;
