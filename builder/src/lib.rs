@@ -1,8 +1,27 @@
-//! The builder's stages as a library, so that integration tests reach them.
+//! The builder's stages as a library, so that integration tests reach them:
+//! manifest → resolve → fetch → verify → place → pack → emit.
 //! The command line, the environment and the terminal belong to `main.rs`.
 
+mod archive;
 pub mod artifact;
+mod check;
+mod compress;
+mod emit;
+mod error;
+mod gguf;
+pub mod init;
+pub mod inspect;
 pub mod lock;
 pub mod manifest;
+mod model;
+mod pack;
+mod place;
+mod prep;
 pub mod progress;
 pub mod source;
+mod stub;
+mod unit;
+
+pub use check::check;
+pub use error::{BuildError, payload_exit_code};
+pub use prep::{Built, Request, prep, read_manifest};

@@ -1,4 +1,29 @@
 //! The builder's command line: parse, call one function, print one error, map one exit code.
-//! What the stages do lives in the files named after them.
+//! What the stages do lives in the files named after them, in the library.
 
-fn main() {}
+mod cli;
+mod command;
+
+use std::io::Write;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let json = std::env::args_os().any(|argument| argument == "--json");
+    match command::run(cli::Cli::from_arguments(std::env::args_os())) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            if json {
+                let error = serde_json::json!({
+                    "error": 1,
+                    "exit_code": failure.exit_code,
+                    "what": failure.what,
+                    "hint": failure.hint,
+                    "details": failure.details,
+                });
+                let _ = writeln!(std::io::stdout().lock(), "{error}");
+            }
+            let _ = writeln!(std::io::stderr().lock(), "error: {}\nnext:  {}", failure.what, failure.hint);
+            ExitCode::from(failure.exit_code)
+        }
+    }
+}

@@ -1,10 +1,37 @@
 //! The manifest as the rest of the builder sees it: checked, typed, every path resolved against the prefix.
 //! Reading TOML and explaining what is wrong with it lives in `manifest/`; fetching lives in `source/`.
 
+mod checksums;
+mod component;
+mod diagnostic;
+mod install;
+mod model;
+mod model_name;
+mod parse;
+mod path;
+mod reader;
+mod render;
+mod select;
+mod source;
+mod syntax;
+#[cfg(test)]
+mod tests;
+mod unit;
+mod vocabulary;
+
 use std::path::PathBuf;
 
 use payload::index::PackageName;
 use payload::{AccountName, Digest, Mode, RelPath};
+
+pub use checksums::{MissingChecksum, missing_checksums, refuse_missing_checksums};
+pub use diagnostic::{Diagnostic, Finding, ManifestErrors, Severity};
+pub use model_name::{DEFAULT_HOST, DEFAULT_NAMESPACE, DEFAULT_TAG, ModelNameError};
+pub use parse::{Parsed, parse};
+pub use select::{SelectError, select};
+
+/// Some editors put it at the beginning of a file; it is no part of the text.
+const BYTE_ORDER_MARK: char = '\u{feff}';
 
 /// A manifest without any error.
 #[derive(Debug, Clone)]
@@ -124,9 +151,9 @@ impl ModelName {
     /// As `ollama list` shows it: the default host and namespace left out, the tag always given.
     pub fn display_shortest(&self) -> String {
         let mut text = String::new();
-        if self.host != "registry.ollama.ai" {
+        if self.host != DEFAULT_HOST {
             text = format!("{}/{}/", self.host, self.namespace);
-        } else if self.namespace != "library" {
+        } else if self.namespace != DEFAULT_NAMESPACE {
             text = format!("{}/", self.namespace);
         }
         format!("{text}{}:{}", self.model, self.tag)

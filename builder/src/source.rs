@@ -38,7 +38,7 @@ pub use housekeeping::{
 };
 pub use http::Timeouts;
 pub use options::{CacheDirArg, LockMode, SourceArgs, SourceEnvironment, SourceOptions};
-pub use policy::Mirror;
+pub use policy::{Mirror, host_is_allowed};
 pub use proxy::ProxySettings;
 pub use retry::RetryPolicy;
 pub use space::{SpaceProbe, free_space};

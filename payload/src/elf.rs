@@ -104,3 +104,37 @@ where
 fn glibc_version(name: &[u8]) -> Option<GlibcVersion> {
     std::str::from_utf8(name).ok()?.strip_prefix("GLIBC_")?.parse().ok()
 }
+
+/// The newest glibc interface that a `libc.so.6` provides; `None` when `reader` holds no such library.
+///
+/// # Errors
+/// [`PayloadError::Damaged`] when it starts as an ELF file but its headers are inconsistent.
+pub fn glibc_provided(reader: impl Read + Seek) -> Result<Option<GlibcVersion>, PayloadError> {
+    let cache = ReadCache::new(reader);
+    let data = &cache;
+    match FileKind::parse(data) {
+        Ok(FileKind::Elf64) => provided::<FileHeader64<Endianness>, _>(data),
+        _ => Ok(None),
+    }
+}
+
+fn provided<'data, Header, R>(data: R) -> Result<Option<GlibcVersion>, PayloadError>
+where
+    Header: FileHeader<Endian = Endianness>,
+    R: ReadRef<'data>,
+{
+    let wrong = |error: object::Error| PayloadError::damaged("libc.so.6", error.to_string());
+    let header = Header::parse(data).map_err(wrong)?;
+    let endian = header.endian().map_err(wrong)?;
+    let sections = header.sections(endian, data).map_err(wrong)?;
+    let mut newest = None;
+    if let Some((mut definitions, link)) = sections.gnu_verdef(endian, data).map_err(wrong)? {
+        let strings = sections.strings(endian, data, link).map_err(wrong)?;
+        while let Some((_, mut names)) = definitions.next().map_err(wrong)? {
+            while let Some(name) = names.next().map_err(wrong)? {
+                newest = newest.max(glibc_version(name.name(endian, strings).map_err(wrong)?));
+            }
+        }
+    }
+    Ok(newest)
+}

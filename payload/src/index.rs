@@ -1,7 +1,10 @@
 //! The index: everything the stub needs to plan an installation, in one small document.
 //! Its JSON form is in `index/v1.rs`; where the described bytes lie in the file is in `layout.rs`.
 
-use crate::{Digest, Mode, Owner, RelPath};
+mod check;
+mod v1;
+
+use crate::{Digest, Mode, Owner, PayloadError, RelPath};
 
 /// The format version that this program writes.
 pub const FORMAT: u32 = 1;
@@ -226,6 +229,25 @@ pub struct Document {
 }
 
 impl Index {
+    /// Reads an index whose bytes have been verified.
+    ///
+    /// # Errors
+    /// [`PayloadError::Format`] when it is of another version, or states something impossible: see `index/check.rs`.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, PayloadError> {
+        let index = v1::parse(bytes)?;
+        check::check(&index)?;
+        Ok(index)
+    }
+
+    /// The JSON form: the same bytes for the same index, always.
+    ///
+    /// # Errors
+    /// [`PayloadError::Format`] when the index states something impossible, so that no such package is ever written.
+    pub fn to_json(&self) -> Result<Vec<u8>, PayloadError> {
+        check::check(self)?;
+        v1::render(self)
+    }
+
     /// The blob with this digest.
     pub fn blob(&self, digest: Digest) -> Option<&Blob> {
         self.blobs.iter().find(|blob| blob.digest == digest)

@@ -1,2 +1,19 @@
-//! Harness of the end-to-end tests: builds packages, runs the real binaries, compares trees.
+//! Harness of the end-to-end tests: real inputs, real servers, real machines, and what they were seen to do.
 //! The tests themselves are in `tests/`.
+
+pub mod base;
+pub mod cache;
+pub mod command;
+pub mod counters;
+pub mod machine;
+pub mod model;
+pub mod ollama;
+pub mod package;
+pub mod packages;
+pub mod server;
+pub mod sockets;
+pub mod state;
+pub mod strace;
+pub mod tracer;
+pub mod transcript;
+pub mod wheels;

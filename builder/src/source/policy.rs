@@ -106,9 +106,13 @@ impl Policy {
 
     /// Whether `host` is in `allowed_hosts`, or there is no such list.
     pub(crate) fn allows(&self, host: &str) -> bool {
-        let Some(allowed) = &self.allowed_hosts else { return true };
-        allowed.iter().any(|pattern| host_matches(pattern, host))
+        self.allowed_hosts.as_ref().is_none_or(|allowed| host_is_allowed(allowed, host))
     }
+}
+
+/// Whether `host` is one of the `allowed_hosts` of a manifest.
+pub fn host_is_allowed(allowed: &[String], host: &str) -> bool {
+    allowed.iter().any(|pattern| host_matches(pattern, host))
 }
 
 fn host_matches(pattern: &str, host: &str) -> bool {

@@ -1,0 +1,185 @@
+//! GGUF: what the header of a model file says, read in one pass that never touches the tensors.
+//! Whether such a file may be shipped is decided in `gguf/check.rs`; what Ollama wants beside it, in `model/`.
+//! Source of the format: `docs/gguf.md` of the ggml project; limits: its C loader, which Ollama uses.
+
+mod check;
+mod reader;
+mod tensor;
+#[cfg(test)]
+pub(crate) mod testing;
+
+use std::io::{Read, Seek};
+
+pub(crate) use check::refusal;
+use reader::Reader;
+
+/// Why a header cannot be read; completes a sentence that starts with the file's name.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum GgufError {
+    #[error("cannot be read: {0}")]
+    Read(#[from] std::io::Error),
+    /// Another format, or a version nobody loads.
+    #[error("{problem}")]
+    NotLoadable { problem: String, remedy: String },
+    /// Lengths that point past the end of the file.
+    #[error("is truncated or damaged: {0}")]
+    Truncated(String),
+}
+
+/// What the header says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Gguf {
+    pub(crate) version: u32,
+    /// `general.architecture`; `unknown` when absent, as Ollama has it.
+    pub(crate) architecture: String,
+    /// `general.type`: `model` (also when absent), `adapter`, `projector`, `mmproj`…
+    pub(crate) kind: String,
+    /// `general.file_type`, which counts only as an unsigned 32-bit number.
+    pub(crate) file_type: Option<u32>,
+    /// Elements of all tensors.
+    pub(crate) parameters: u64,
+    pub(crate) tensors: u64,
+    /// `tokenizer.chat_template`, in the Jinja language.
+    pub(crate) chat_template: Option<String>,
+    /// `<architecture>.pooling_type` is there: the model makes embeddings.
+    pub(crate) pooling: bool,
+    /// `split.count`: of how many files this is one.
+    pub(crate) shards: u64,
+    pub(crate) blocks: u64,
+    pub(crate) vision_blocks: u64,
+    /// Where the data of the last tensor ends, in bytes from the start of the file.
+    pub(crate) data_end: u64,
+}
+
+const MAGIC: &[u8; 4] = b"GGUF";
+/// Longest text that is kept: chat templates are the longest ones, some ten kilobytes.
+const MAX_KEPT_TEXT: u64 = 4 << 20;
+/// What a key and its value take at least: length, type, one byte.
+const MIN_KEY_VALUE: u64 = 13;
+
+/// Reads the header of `file`, which is `size` bytes long, from its current position, which must be its start.
+pub(crate) fn read(file: impl Read + Seek, size: u64) -> Result<Gguf, GgufError> {
+    let mut reader = Reader::new(file, size);
+    let version = version(&mut reader)?;
+    let tensors = reader.u64("the number of tensors")?;
+    let pairs = reader.u64("the number of keys")?;
+    reader.fits(tensors, tensor::MIN_LENGTH, "tensors")?;
+    reader.fits(pairs, MIN_KEY_VALUE, "keys")?;
+    let mut facts = Facts::default();
+    for _ in 0..pairs {
+        facts.read_pair(&mut reader)?;
+    }
+    let extent = tensor::read_all(&mut reader, tensors)?;
+    let data_end = extent.check(reader.position(), facts.alignment()?, size)?;
+    Ok(facts.into_gguf(version, tensors, extent.elements, data_end))
+}
+
+fn version(reader: &mut Reader<impl Read + Seek>) -> Result<u32, GgufError> {
+    let head = reader.peek(64)?;
+    if !head.starts_with(MAGIC) {
+        return Err(not_gguf(&head));
+    }
+    reader.skip(4, "the magic number")?;
+    let version = reader.u32("the version")?;
+    let remedy = "convert the model anew with llama.cpp's convert_hf_to_gguf.py, or take another file";
+    let problem = match version {
+        2 | 3 => return Ok(version),
+        0 => "is GGUF version 0, which does not exist".to_owned(),
+        1 => "is GGUF version 1, which Ollama no longer loads".to_owned(),
+        swapped if swapped.trailing_zeros() >= 16 => {
+            "is a big-endian GGUF file, which x86-64 and ARM cannot load".to_owned()
+        }
+        newer => format!("is GGUF version {newer}; Ollama loads versions 2 and 3"),
+    };
+    Err(GgufError::NotLoadable { problem, remedy: remedy.to_owned() })
+}
+
+fn not_gguf(head: &[u8]) -> GgufError {
+    let text = head.trim_ascii_start();
+    let (looks, remedy) = if text.starts_with(b"<") {
+        (" (it is a web page)", "take the link that downloads the file itself, not the page about it")
+    } else if text.starts_with(b"version https://git-lfs") {
+        (" (it is a Git LFS pointer)", "fetch the file that the pointer stands for (git lfs pull)")
+    } else if head.starts_with(b"FUGG") {
+        (" (or it is a big-endian one)", "take the little-endian file")
+    } else if [b"lmgg", b"fmgg", b"tjgg"].iter().any(|magic| head.starts_with(*magic)) {
+        (" (it is the older GGML format)", "take a GGUF file of the same model")
+    } else if head.is_empty() {
+        (" (it is empty)", "fetch it again")
+    } else {
+        ("", "a model-file must be a GGUF file, or come from an ollama-registry source")
+    };
+    GgufError::NotLoadable { problem: format!("is not a GGUF file{looks}"), remedy: remedy.to_owned() }
+}
+
+/// What the keys say, as far as it matters. Numbers below an architecture's name are collected by whole key, since
+/// `general.architecture` may come later.
+#[derive(Default)]
+struct Facts {
+    architecture: Option<String>,
+    kind: Option<String>,
+    file_type: Option<u32>,
+    alignment: Option<u64>,
+    chat_template: Option<String>,
+    shards: u64,
+    numbers: Vec<(String, u64)>,
+}
+
+/// How many keys below architectures are kept; a model has one of each suffix.
+const MAX_NUMBERS: usize = 64;
+
+impl Facts {
+    fn read_pair(&mut self, reader: &mut Reader<impl Read + Seek>) -> Result<(), GgufError> {
+        let key = reader.key()?;
+        let kind = reader.u32("the type of a value")?;
+        match key.as_str() {
+            "general.architecture" => self.architecture = reader.text_of(kind, &key, MAX_KEPT_TEXT)?,
+            "general.type" => self.kind = reader.text_of(kind, &key, MAX_KEPT_TEXT)?,
+            "tokenizer.chat_template" => self.chat_template = reader.text_of(kind, &key, MAX_KEPT_TEXT)?,
+            "general.file_type" if kind == reader::UINT32 => self.file_type = Some(reader.u32(&key)?),
+            "general.alignment" => self.alignment = Some(reader.number_of(kind, &key)?.unwrap_or(0)),
+            "split.count" => self.shards = reader.number_of(kind, &key)?.unwrap_or(0),
+            key if [".block_count", ".pooling_type"].iter().any(|suffix| key.ends_with(suffix)) => {
+                let number = reader.number_of(kind, key)?.unwrap_or(0);
+                if self.numbers.len() < MAX_NUMBERS {
+                    self.numbers.push((key.to_owned(), number));
+                }
+            }
+            key => reader.skip_value(kind, key)?,
+        }
+        Ok(())
+    }
+
+    fn alignment(&self) -> Result<u64, GgufError> {
+        match self.alignment.unwrap_or(32) {
+            good if good.is_power_of_two() && good <= 1 << 32 => Ok(good),
+            bad => Err(GgufError::Truncated(format!("general.alignment is {bad}, which is no power of two"))),
+        }
+    }
+
+    fn number(&self, architecture: &str, suffix: &str) -> Option<u64> {
+        let key = format!("{architecture}.{suffix}");
+        self.numbers.iter().find(|(name, _)| *name == key).map(|(_, number)| *number)
+    }
+
+    fn into_gguf(self, version: u32, tensors: u64, parameters: u64, data_end: u64) -> Gguf {
+        let architecture = self.architecture.clone().unwrap_or_else(|| "unknown".to_owned());
+        Gguf {
+            version,
+            pooling: self.number(&architecture, "pooling_type").is_some(),
+            blocks: self.number(&architecture, "block_count").unwrap_or(0),
+            vision_blocks: self.number(&architecture, "vision.block_count").unwrap_or(0),
+            architecture,
+            kind: self.kind.unwrap_or_else(|| "model".to_owned()),
+            file_type: self.file_type,
+            parameters,
+            tensors,
+            chat_template: self.chat_template.filter(|text| !text.is_empty()),
+            shards: self.shards,
+            data_end,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,40 @@
+//! Which readable GGUF files Ollama could not use as a model, and what to do about it.
+//! Reading the header is in `gguf.rs`.
+
+use super::Gguf;
+
+/// Why `gguf` cannot be shipped, and the remedy; `chat` says that the manifest claims a chat model.
+pub(crate) fn refusal(gguf: &Gguf, chat: bool) -> Option<(String, String)> {
+    if gguf.shards > 1 {
+        return Some((
+            format!("is one of {} files of a split model, which Ollama does not load", gguf.shards),
+            "join them first: llama-gguf-split --merge FIRST-FILE OUT.gguf".to_owned(),
+        ));
+    }
+    if gguf.kind == "adapter" {
+        return Some((
+            "is a LoRA adapter, not a model".to_owned(),
+            "merge it into its base model (llama-export-lora) and ship the result".to_owned(),
+        ));
+    }
+    if is_projector(gguf) {
+        return Some((
+            "is the vision projector of a model, not a model".to_owned(),
+            "ship the model itself, or take it from an ollama-registry source, which brings its projector".to_owned(),
+        ));
+    }
+    if gguf.pooling && chat {
+        return Some((
+            "is an embedding model (it has a pooling_type), but the manifest gives it a template or a system message"
+                .to_owned(),
+            "remove `template` and `system`, or name a chat model".to_owned(),
+        ));
+    }
+    None
+}
+
+fn is_projector(gguf: &Gguf) -> bool {
+    ["projector", "mmproj"].contains(&gguf.kind.as_str())
+        || gguf.architecture == "clip"
+        || (gguf.blocks == 0 && gguf.vision_blocks > 0)
+}

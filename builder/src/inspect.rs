@@ -1,0 +1,65 @@
+//! Looking into a finished package on the connected side: what it states, and whether every byte is right.
+//! The same reader as the stub's does the work; it is in the crate `payload`.
+
+use std::fs::File;
+use std::path::Path;
+
+use payload::index::{ComponentKind, Index, LinkKind};
+use payload::{Package, PayloadError, printable};
+
+/// Opens a package: its stub and index are intact then.
+pub fn open(path: &Path) -> Result<Package, PayloadError> {
+    let what = path.display().to_string();
+    let file = File::open(path).map_err(|source| PayloadError::Read { what, source })?;
+    Package::open(file)
+}
+
+/// What a package states about itself, in lines.
+pub fn describe(package: &Package) -> Vec<String> {
+    let index = package.index();
+    let mut lines = vec![
+        format!("package     {} {}", index.package.name, printable(&index.package.version)),
+        format!("description {}", printable(&index.package.description)),
+        format!("target      linux {}{}", index.target.arch, glibc(index)),
+        format!("prefix      {}", index.install.prefix),
+        format!("length      {} bytes", index.total_length),
+        format!("index       {}", package.digest()),
+        format!("manifest    {}", index.build.manifest),
+        format!("stub        {} ({} bytes)", index.build.stub.digest, index.build.stub.size),
+        format!("built by    builder {}", printable(&index.build.builder_version)),
+        "signature   none".to_owned(),
+    ];
+    if let Some(account) = &index.install.account {
+        lines.push(format!("account     {account}"));
+    }
+    lines.push(String::new());
+    for component in &index.components {
+        let kind = match component.kind {
+            ComponentKind::ExternalBinary => "external-binary",
+            ComponentKind::ModelFile => "model-file",
+            ComponentKind::ConfigFile => "config-file",
+        };
+        lines.push(format!("{kind} {}", printable(&component.name)));
+        for source in &component.sources {
+            lines.push(format!("  {} {} bytes, {}", source.digest, source.size, printable(&source.location)));
+        }
+    }
+    lines.push(String::new());
+    for file in &index.files {
+        let size = index.blob(file.blob).map_or(0, |blob| blob.size);
+        lines.push(format!("{} {} {size:>12} {}", file.mode, file.owner, printable(&file.path.to_string())));
+    }
+    for link in &index.links {
+        let path = printable(&link.path.to_string());
+        lines.push(match &link.kind {
+            LinkKind::Hard { to } => format!("hard link {path} = {to}"),
+            LinkKind::Symbolic { target } => format!("link {path} -> {}", printable(target)),
+        });
+    }
+    lines.extend(index.models.iter().map(|model| format!("model {}", printable(&model.name))));
+    lines
+}
+
+fn glibc(index: &Index) -> String {
+    index.target.glibc.map_or_else(String::new, |version| format!(", glibc {version} or newer"))
+}

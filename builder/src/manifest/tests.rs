@@ -1,0 +1,195 @@
+//! Whole manifests: the use case's own, those in `manifests/`, and the examples of the reference.
+//! What is said about mistakes is tested in `tests/messages.rs`; what holds for every text in `tests/any_text.rs`.
+
+mod any_text;
+mod messages;
+
+use std::path::Path;
+
+use super::vocabulary::{COMPONENT, INSTALL, PACKAGE, PARAMS, SOURCE};
+use super::*;
+
+/// The manifest of the use case as it stands, placeholder checksums included.
+const USE_CASE: &str = include_str!("fixtures/use-case.toml");
+const REFERENCE: &str = include_str!("../../../docs/manifest.md");
+
+/// A manifest without components; most tests add one.
+const HEAD: &str = "[package]\nname = \"p\"\nversion = \"1\"\n[install]\nprefix = \"/opt/ollama\"\nuser = \"ollama\"\n";
+
+fn read(text: &str) -> Result<Parsed, ManifestErrors> {
+    parse(Path::new("dir/AirGapDeploy.toml"), text.as_bytes())
+}
+
+/// The manifest, which must have neither errors nor warnings.
+fn clean(text: &str) -> Manifest {
+    let parsed = read(text).unwrap_or_else(|errors| panic!("{}\n{text}", errors.render(false)));
+    assert_eq!(parsed.render_warnings(false), "", "{text}");
+    parsed.manifest
+}
+
+/// The messages of all errors and warnings.
+fn messages(text: &str) -> Vec<String> {
+    let said = match read(text) {
+        Ok(parsed) => parsed.warnings,
+        Err(errors) => errors.diagnostics,
+    };
+    said.into_iter().map(|found| found.message).collect()
+}
+
+fn with(components: &str) -> String {
+    format!("{HEAD}{components}")
+}
+
+fn filled(text: &str) -> String {
+    text.replace("abc123...", &"a".repeat(64)).replace("def456...", &"B".repeat(64))
+}
+
+#[test]
+fn the_use_case_has_two_placeholder_checksums_and_nothing_else_to_complain_about() {
+    let errors = read(USE_CASE).unwrap_err();
+    let places: Vec<_> = errors.findings().iter().map(|found| (found.line, found.column)).collect();
+    assert_eq!(places, [(29, 19), (38, 19)]);
+    assert!(errors.findings().iter().all(|found| found.message == "the checksum is not 64 hexadecimal digits"));
+    assert_eq!(errors.to_string(), "dir/AirGapDeploy.toml has 2 errors; nothing was fetched or written");
+    assert_eq!(errors.exit_code(), 40);
+}
+
+#[test]
+fn the_use_case_means_what_it_says() {
+    let manifest = clean(&filled(USE_CASE));
+    assert_eq!(manifest.package.name.as_str(), "ollama-deploy");
+    assert_eq!(manifest.install.prefix.to_string(), "/opt/ollama");
+    assert_eq!(manifest.install.account.as_ref().unwrap().to_string(), "ollama:ollama");
+    assert_eq!(manifest.install.ip_allow, IpAllow::Localhost);
+    let names: Vec<_> = manifest.components.iter().map(|one| (one.name.as_str(), one.required)).collect();
+    assert_eq!(names, [("ollama", true), ("llama2-7b", true), ("mistral-7b", false), ("ollama.service", true)]);
+    let ComponentKind::ModelFile { source, install_path, model, .. } = &manifest.components[1].kind else { panic!() };
+    assert_eq!(source.checksum.unwrap().hex(), "a".repeat(64));
+    assert_eq!(install_path.as_ref().unwrap().path.to_string(), "/opt/ollama/models/llama2-7b.gguf");
+    assert_eq!(model.to_string(), "registry.ollama.ai/library/llama2-7b:latest");
+    let ComponentKind::ConfigFile { content, install_path } = &manifest.components[3].kind else { panic!() };
+    assert!(install_path.absolute && install_path.path.to_string() == "/etc/systemd/system/ollama.service");
+    assert!(matches!(content, Content::Inline(text) if text.starts_with("[Unit]\nDescription=Ollama LLM Server\n")));
+}
+
+#[test]
+fn every_shipped_manifest_is_free_of_errors_and_warnings() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests");
+    let files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let manifests: Vec<_> = files.iter().filter(|file| file.extension().is_some_and(|end| end == "toml")).collect();
+    for file in &manifests {
+        let parsed =
+            parse(file, &std::fs::read(file).unwrap()).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+        assert_eq!(parsed.render_warnings(false), "", "{}", file.display());
+        assert!(select(&parsed.manifest, &[]).is_ok(), "{}", file.display());
+    }
+    assert!(manifests.len() >= 3, "{files:?}");
+}
+
+#[test]
+fn the_command_of_the_use_case_for_several_models_works_with_the_shipped_manifest() {
+    let manifest = clean(crate::init::init_text(crate::init::Kind::Full));
+    let include = ["mistral-7b".to_owned(), "codellama-7b".to_owned()];
+    let chosen = select(&manifest, &include).unwrap();
+    let models = chosen.iter().filter(|one| matches!(one.kind, ComponentKind::ModelFile { .. }));
+    assert_eq!(models.count(), 3);
+    assert!(missing_checksums(&manifest).is_empty());
+}
+
+#[test]
+fn every_example_of_the_reference_is_a_manifest_without_errors() {
+    let blocks: Vec<&str> =
+        REFERENCE.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    for block in &blocks {
+        clean(block);
+    }
+    assert!(blocks.len() > 10);
+}
+
+#[test]
+fn the_reference_has_every_key() {
+    let sections = [("## `[package]`", &PACKAGE), ("## `[install]`", &INSTALL), ("## `[[components]]`", &COMPONENT)];
+    for (heading, vocabulary) in sections.into_iter().chain([("## `source`", &SOURCE)]) {
+        let section = REFERENCE.split_once(heading).unwrap().1.split("\n## ").next().unwrap();
+        for key in vocabulary.keys {
+            assert!(section.contains(&format!("| `{}` |", key.name)), "{heading} lacks {}", key.name);
+        }
+    }
+    for (name, _) in PARAMS {
+        assert!(REFERENCE.contains(&format!("`{name}`")), "{name}");
+    }
+}
+
+#[test]
+fn the_reference_has_no_key_that_does_not_exist() {
+    let known: Vec<&str> =
+        [&PACKAGE, &INSTALL, &COMPONENT, &SOURCE].iter().flat_map(|part| part.keys).map(|key| key.name).collect();
+    for row in REFERENCE.lines().filter_map(|line| line.strip_prefix("| `")) {
+        let key = row.split('`').next().unwrap();
+        let is_source_type = vocabulary::SOURCE_TYPES.contains(&key);
+        assert!(known.contains(&key) || is_source_type, "{key}");
+    }
+}
+
+#[test]
+fn files_are_relative_to_the_manifest() {
+    let component = "[[components]]\ntype = \"model-file\"\nname = \"m\"\ninstall_path = \"m.gguf\"\n";
+    for (given, expected) in [("../w/m.gguf", "dir/../w/m.gguf"), ("/data/m.gguf", "/data/m.gguf")] {
+        let manifest = clean(&with(&format!("{component}source = {{ type = \"file\", path = \"{given}\" }}\n")));
+        let source = manifest.components[0].source().unwrap();
+        assert!(matches!(&source.kind, SourceKind::File { path } if path == Path::new(expected)));
+    }
+}
+
+#[test]
+fn a_registry_model_keeps_its_case_but_its_name_on_the_target_may_not_have_any() {
+    let component = "[[components]]\ntype = \"model-file\"\nsource.type = \"ollama-registry\"\n\
+                     source.model = \"hf.co/Owner/X-GGUF:Q4_K_M\"\n";
+    let manifest = clean(&with(&format!("{component}name = \"x\"\n")));
+    let source = manifest.components[0].source().unwrap();
+    assert!(
+        matches!(&source.kind, SourceKind::OllamaRegistry { model } if model.to_string() == "hf.co/Owner/X-GGUF:Q4_K_M")
+    );
+    assert_eq!(messages(&with(&format!("{component}name = \"X\"\n"))), ["the model name \"X\" has upper-case letters"]);
+}
+
+#[test]
+fn urls_without_checksum_are_listed_with_their_lines() {
+    let text = USE_CASE.replace("source.checksum = \"sha256:abc123...\"\n", "").replace("def456...", &"0".repeat(64));
+    let manifest = clean(&text);
+    let missing = missing_checksums(&manifest);
+    let listed: Vec<_> = missing.iter().map(|one| (one.component.name.as_str(), one.url.as_str(), one.line)).collect();
+    assert_eq!(listed, [("llama2-7b", "https://ollama.ai/download/llama2-7b.gguf", 28)]);
+    let refusal = refuse_missing_checksums(&manifest, &missing);
+    assert!(refusal.render(false).contains("--> dir/AirGapDeploy.toml:28:14"), "{}", refusal.render(false));
+}
+
+#[test]
+fn a_byte_order_mark_and_windows_line_ends_change_nothing() {
+    let errors = read(&format!("\u{feff}{}", USE_CASE.replace('\n', "\r\n"))).unwrap_err();
+    assert_eq!(errors.findings(), read(USE_CASE).unwrap_err().findings());
+}
+
+#[test]
+fn required_components_are_taken_and_optional_ones_on_request() {
+    let manifest = clean(&filled(USE_CASE));
+    let names = |include: &[&str]| -> Result<Vec<String>, SelectError> {
+        let include: Vec<String> = include.iter().map(|&name| name.to_owned()).collect();
+        Ok(select(&manifest, &include)?.iter().map(|one| one.name.clone()).collect())
+    };
+    assert_eq!(names(&[]).unwrap(), ["ollama", "llama2-7b", "ollama.service"]);
+    assert_eq!(names(&["mistral-7b", "ollama"]).unwrap(), ["ollama", "llama2-7b", "mistral-7b", "ollama.service"]);
+    let error = names(&["mistral7b"]).unwrap_err();
+    assert_eq!(error.to_string(), "dir/AirGapDeploy.toml has no component called \"mistral7b\"; nothing was fetched");
+    assert_eq!(error.hint(), "did you mean `--include mistral-7b`? Optional components: mistral-7b");
+    assert_eq!(error.exit_code(), 2);
+}
+
+#[test]
+fn nothing_to_install_is_refused() {
+    let text = with(
+        "[[components]]\ntype = \"config-file\"\nname = \"c\"\nrequired = false\ncontent = \"\"\ninstall_path = \"c\"\n",
+    );
+    assert!(matches!(select(&clean(&text), &[]), Err(SelectError::Nothing { .. })));
+    assert_eq!(messages(HEAD), ["the manifest has no [[components]]: there is nothing to install"]);
+}

@@ -1,0 +1,291 @@
+//! Packing: placements become blobs, an index and a `.run` file. Everything is read again and compared while it is packed.
+//! Where content comes from is in `source.rs` and `place.rs`; the format is in the crate `payload`.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use payload::index::{
+    Arch, Blob, Build, Component, Directory, Document, Elf, Encoding, Index, Install, Link, LinkKind, PackageFacts, Role,
+    Stub, Target,
+};
+use payload::{CHUNK_SIZE, Contents, Digest, Hasher, PayloadError, elf_facts, seal, write_package};
+
+use crate::compress;
+use crate::manifest::Manifest;
+use crate::place::{Content, Entry, Placed};
+
+/// What packing needs to know beside the placements.
+#[derive(Debug, Clone, Copy)]
+pub struct PackOptions<'a> {
+    pub arch: Arch,
+    pub stub: &'a [u8],
+    pub builder_version: &'a str,
+    /// An empty private directory for compressed blobs.
+    pub workdir: &'a Path,
+    pub threads: u32,
+}
+
+/// Why packing failed.
+#[derive(Debug, thiserror::Error)]
+pub enum PackError {
+    #[error("cannot read {path}: {source}")]
+    Read {
+        path: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("cannot compress {path}: {source}")]
+    Compress {
+        path: String,
+        #[source]
+        source: io::Error,
+    },
+    #[error("{path} changed while it was packed: expected {expected}, found {found}")]
+    Changed { path: String, expected: Digest, found: Digest },
+    #[error(transparent)]
+    Payload(#[from] PayloadError),
+}
+
+impl PackError {
+    /// The exit code, see DESIGN §7.
+    pub fn exit_code(&self) -> u8 {
+        match self {
+            Self::Changed { .. } => 42,
+            Self::Read { .. } | Self::Compress { .. } | Self::Payload(_) => 44,
+        }
+    }
+
+    /// What to type next.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::Changed { .. } => "do not change files while they are packed; run the same command again",
+            Self::Read { .. } => "check the permissions of the file",
+            Self::Compress { .. } => "check the free space in the temporary directory (TMPDIR)",
+            Self::Payload(_) => "check the free space at the output",
+        }
+    }
+}
+
+/// A package that is ready to be written: its index is sealed, its content is at hand.
+pub struct Packed<'a> {
+    pub index: Index,
+    json: Vec<u8>,
+    stub: &'a [u8],
+    stored: Vec<Stored>,
+    documents: Vec<Vec<u8>>,
+}
+
+/// Where the stored bytes of a blob are.
+#[derive(Debug, Clone)]
+enum Stored {
+    Bytes(Vec<u8>),
+    Disk(PathBuf),
+}
+
+/// Packs placements. Nothing is written outside `options.workdir`.
+pub fn pack<'a>(
+    manifest: &Manifest,
+    components: Vec<Component>,
+    placed: &Placed,
+    options: &PackOptions<'a>,
+) -> Result<Packed<'a>, PackError> {
+    let mut store = Store { options: *options, blobs: Vec::new(), stored: Vec::new(), known: HashMap::new() };
+    let (mut directories, mut files, mut links) = (Vec::new(), Vec::new(), Vec::new());
+    for (component, placement) in &placed.placements {
+        let (path, owner) = (placement.path.clone(), placement.owner.clone());
+        match &placement.entry {
+            Entry::Directory { mode } => directories.push(Directory { path, mode: *mode, owner }),
+            Entry::HardLink { to } => links.push(Link { path, kind: LinkKind::Hard { to: to.clone() }, owner }),
+            Entry::SymbolicLink { target } => {
+                links.push(Link { path, kind: LinkKind::Symbolic { target: target.clone() }, owner });
+            }
+            Entry::File { content, mode, role } => {
+                let (blob, elf) = store.add(content, *role)?;
+                let file = payload::index::File { path, blob, mode: *mode, owner, role: *role, component: *component, elf };
+                files.push(file);
+            }
+        }
+    }
+    files.sort_by_key(|file| file.role);
+    store.order_by(&files);
+    let glibc = files.iter().filter_map(|file| file.elf.as_ref()).filter_map(|elf: &Elf| elf.glibc).max();
+    let documents = vec![("manifest.toml", manifest.text.clone())];
+    let index = Index {
+        package: PackageFacts {
+            name: manifest.package.name.clone(),
+            version: manifest.package.version.clone(),
+            description: manifest.package.description.clone(),
+        },
+        target: Target { arch: options.arch, glibc },
+        build: Build {
+            builder_version: options.builder_version.to_owned(),
+            manifest: Digest::of(&manifest.text),
+            stub: Stub { size: options.stub.len() as u64, digest: Digest::of(options.stub) },
+        },
+        install: Install { prefix: manifest.install.prefix.clone(), account: manifest.install.account.clone() },
+        components,
+        directories,
+        files,
+        links,
+        units: placed.units.clone(),
+        models: placed.models.clone(),
+        blobs: store.blobs,
+        documents: documents.iter().map(|(name, bytes)| document(name, bytes)).collect::<Result<_, _>>()?,
+        total_length: 0,
+    };
+    let (index, json) = seal(index)?;
+    let documents = documents.into_iter().map(|(_, bytes)| bytes).collect();
+    Ok(Packed { index, json, stub: options.stub, stored: store.stored, documents })
+}
+
+fn document(name: &str, bytes: &[u8]) -> Result<Document, PayloadError> {
+    Ok(Document { name: name.parse()?, size: bytes.len() as u64, digest: Digest::of(bytes) })
+}
+
+impl Packed<'_> {
+    /// The digest that names this exact package.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.json)
+    }
+
+    /// Writes the whole `.run` file.
+    pub fn write(&self, out: &mut dyn Write, progress: payload::Progress<'_>) -> Result<(), PackError> {
+        Ok(write_package(out, self.stub, &self.index, &self.json, self, progress)?)
+    }
+}
+
+impl Contents for Packed<'_> {
+    fn document(&self, position: usize) -> io::Result<Vec<u8>> {
+        Ok(self.documents[position].clone())
+    }
+
+    fn blob(&self, position: usize) -> io::Result<Box<dyn Read + '_>> {
+        Ok(match &self.stored[position] {
+            Stored::Bytes(bytes) => Box::new(bytes.as_slice()),
+            Stored::Disk(path) => Box::new(File::open(path)?),
+        })
+    }
+}
+
+/// Blobs by the digest of their content.
+struct Store<'a> {
+    options: PackOptions<'a>,
+    blobs: Vec<Blob>,
+    stored: Vec<Stored>,
+    known: HashMap<Digest, Option<Elf>>,
+}
+
+impl Store<'_> {
+    /// Adds content once, and tells what it is.
+    fn add(&mut self, content: &Content, role: Role) -> Result<(Digest, Option<Elf>), PackError> {
+        let digest = match content {
+            Content::Bytes(bytes) => Digest::of(bytes),
+            Content::Disk { digest, .. } => *digest,
+        };
+        if let Some(elf) = self.known.get(&digest) {
+            return Ok((digest, elf.clone()));
+        }
+        let elf = match content {
+            Content::Bytes(bytes) => self.add_bytes(digest, bytes)?,
+            Content::Disk { path, size, .. } => self.add_file(digest, path, *size, role)?,
+        };
+        self.known.insert(digest, elf.clone());
+        Ok((digest, elf))
+    }
+
+    fn add_bytes(&mut self, digest: Digest, bytes: &[u8]) -> Result<Option<Elf>, PackError> {
+        let size = bytes.len() as u64;
+        let chunks = bytes.chunks(usize::try_from(CHUNK_SIZE).unwrap_or(usize::MAX)).map(Digest::of).collect();
+        self.blobs.push(Blob { digest, size, encoding: Encoding::Raw, stored_size: size, chunks });
+        self.stored.push(Stored::Bytes(bytes.to_vec()));
+        Ok(elf_facts(io::Cursor::new(bytes))?)
+    }
+
+    fn add_file(&mut self, digest: Digest, path: &Path, size: u64, role: Role) -> Result<Option<Elf>, PackError> {
+        let shown = path.display().to_string();
+        let read = |source| PackError::Read { path: shown.clone(), source };
+        let file = File::open(path).map_err(read)?;
+        let elf = elf_facts(BufReader::new(&file)).map_err(|error| match error {
+            PayloadError::Damaged { problem, .. } => PayloadError::Damaged { region: shown.clone(), problem },
+            other => other,
+        })?;
+        // Weights do not get smaller, and stored raw they can be copied without being decoded.
+        let raw = role == Role::ModelBlob && size > CHUNK_SIZE || !compress::pays(&file, size).map_err(read)?;
+        let (encoding, stored) = if raw { (Encoding::Raw, path.to_owned()) } else { (Encoding::Xz, self.compress(digest, path, &file)?) };
+        let facts = if raw { chunks(&file) } else { File::open(&stored).and_then(|file| chunks(&file)) };
+        let (chunks, stored_size, found) = facts.map_err(read)?;
+        if raw && found != digest {
+            return Err(PackError::Changed { path: shown, expected: digest, found });
+        }
+        self.blobs.push(Blob { digest, size, encoding, stored_size, chunks });
+        self.stored.push(Stored::Disk(stored));
+        Ok(elf)
+    }
+
+    fn compress(&self, digest: Digest, path: &Path, file: &File) -> Result<PathBuf, PackError> {
+        let shown = path.display().to_string();
+        let failed = |source| PackError::Compress { path: shown.clone(), source };
+        let stored = self.options.workdir.join(format!("{}.xz", digest.blob_name()));
+        let mut output = File::options().read(true).write(true).create_new(true).open(&stored).map_err(failed)?;
+        let mut input = Hashing { input: ReadAt { file, offset: 0 }, hasher: Hasher::default() };
+        compress::compress(&mut input, &mut output, self.options.threads).map_err(failed)?;
+        let found = input.hasher.finish();
+        if found == digest { Ok(stored) } else { Err(PackError::Changed { path: shown, expected: digest, found }) }
+    }
+
+    /// Blobs lie in the payload in the order in which files are put in place, models last.
+    fn order_by(&mut self, files: &[payload::index::File]) {
+        let place: HashMap<Digest, usize> = files.iter().enumerate().rev().map(|(place, file)| (file.blob, place)).collect();
+        let mut pairs: Vec<(Blob, Stored)> = self.blobs.drain(..).zip(self.stored.drain(..)).collect();
+        pairs.sort_by_key(|(blob, _)| place.get(&blob.digest).copied());
+        (self.blobs, self.stored) = pairs.into_iter().unzip();
+    }
+}
+
+/// The digests of all chunks of a file, its length, and the digest of the whole.
+fn chunks(file: &File) -> io::Result<(Vec<Digest>, u64, Digest)> {
+    let (mut chunks, mut whole, mut length) = (Vec::new(), Hasher::default(), 0);
+    let mut reader = ReadAt { file, offset: 0 };
+    let mut buffer = Vec::new();
+    loop {
+        buffer.clear();
+        reader.by_ref().take(CHUNK_SIZE).read_to_end(&mut buffer)?;
+        if buffer.is_empty() {
+            return Ok((chunks, length, whole.finish()));
+        }
+        chunks.push(Digest::of(&buffer));
+        whole.update(&buffer);
+        length += buffer.len() as u64;
+    }
+}
+
+/// Reads a file from its start, whatever others do with its position.
+struct ReadAt<'a> {
+    file: &'a File,
+    offset: u64,
+}
+
+impl Read for ReadAt<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.file.read_at(buffer, self.offset)?;
+        self.offset += count as u64;
+        Ok(count)
+    }
+}
+
+/// Hashes what passes through.
+struct Hashing<R> {
+    input: R,
+    hasher: Hasher,
+}
+
+impl<R: Read> Read for Hashing<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = self.input.read(buffer)?;
+        self.hasher.update(&buffer[..count]);
+        Ok(count)
+    }
+}

@@ -1,0 +1,127 @@
+//! The whole way from a manifest to a package: manifest → resolve → fetch → verify → place → pack → emit.
+//! Each stage lives in the file of its name; this one only hands on from one to the next.
+
+use std::path::{Path, PathBuf};
+
+use payload::Digest;
+use payload::index::{Arch, Component as ComponentFact, ComponentKind as Kind, Index, SourceFact};
+
+use crate::artifact::Artifact;
+use crate::emit::emit;
+use crate::error::BuildError;
+use crate::manifest::{self, Component, ComponentKind, Content, Manifest, Parsed, select};
+use crate::pack::{PackError, PackOptions, pack};
+use crate::place::place;
+use crate::progress::{Event, ProgressSink};
+use crate::source::{SourceOptions, acquire};
+use crate::stub::stub;
+
+/// What is to be built.
+#[derive(Debug)]
+pub struct Request<'a> {
+    pub manifest: &'a Path,
+    /// Names of optional components that shall be in.
+    pub include: &'a [String],
+    /// `<package.name>.run` in the current directory when absent.
+    pub output: Option<PathBuf>,
+    pub arch: Arch,
+    pub threads: u32,
+}
+
+/// What was built.
+#[derive(Debug)]
+pub struct Built {
+    pub output: PathBuf,
+    pub index: Index,
+    /// Digest of `index.json`: names the package.
+    pub digest: Digest,
+    /// Sentences for the person who builds.
+    pub warnings: Vec<String>,
+    /// How the lock file changed.
+    pub lock_changes: Vec<String>,
+    pub lock_path: PathBuf,
+}
+
+/// Reads a manifest from disk.
+pub fn read_manifest(path: &Path) -> Result<Parsed, BuildError> {
+    let text = std::fs::read(path).map_err(|source| BuildError::Read { path: path.to_owned(), source })?;
+    Ok(manifest::parse(path, &text)?)
+}
+
+/// Builds a package.
+///
+/// # Errors
+/// [`BuildError`]; then nothing was written to the output.
+pub fn prep(
+    request: &Request<'_>,
+    manifest: &Manifest,
+    options: &SourceOptions,
+    progress: &dyn ProgressSink,
+) -> Result<Built, BuildError> {
+    let stub = stub(request.arch).ok_or(BuildError::NoStub(request.arch))?;
+    let components = select(manifest, request.include)?;
+    let acquisition = acquire(manifest, &components, options, progress)?;
+    let workdir = workdir(&options.cache_dir)?;
+    let facts: Vec<ComponentFact> =
+        components.iter().zip(&acquisition.artifacts).map(|(component, artifact)| fact(component, artifact.as_ref())).collect();
+    let jobs: Vec<_> = components.iter().copied().zip(acquisition.artifacts).collect();
+    let placed = place(manifest, request.arch, &jobs, workdir.path()).map_err(Box::new)?;
+    progress.event(&Event::Note { text: "packing" });
+    let pack_options = PackOptions {
+        arch: request.arch,
+        stub,
+        builder_version: env!("CARGO_PKG_VERSION"),
+        workdir: workdir.path(),
+        threads: request.threads,
+    };
+    let packed = pack(manifest, facts, &placed, &pack_options)?;
+    let output = match &request.output {
+        Some(path) => path.clone(),
+        None => PathBuf::from(format!("{}.run", manifest.package.name)),
+    };
+    emit(&packed, &output, &|_| ())?;
+    Ok(Built {
+        output,
+        digest: packed.digest(),
+        index: packed.index,
+        warnings: placed.warnings,
+        lock_changes: acquisition.lock_changes,
+        lock_path: acquisition.lock_path,
+    })
+}
+
+/// A private directory beside the cache: `/tmp` may be small, or memory.
+fn workdir(cache: &Path) -> Result<tempfile::TempDir, BuildError> {
+    let failed = |source| PackError::Read { path: cache.display().to_string(), source };
+    std::fs::create_dir_all(cache).map_err(failed)?;
+    Ok(tempfile::Builder::new().prefix("work.").tempdir_in(cache).map_err(failed)?)
+}
+
+fn fact(component: &Component, artifact: Option<&Artifact>) -> ComponentFact {
+    let kind = match component.kind {
+        ComponentKind::ExternalBinary { .. } => Kind::ExternalBinary,
+        ComponentKind::ModelFile { .. } => Kind::ModelFile,
+        ComponentKind::ConfigFile { .. } => Kind::ConfigFile,
+    };
+    ComponentFact { name: component.name.clone(), kind, required: component.required, sources: sources(component, artifact) }
+}
+
+fn sources(component: &Component, artifact: Option<&Artifact>) -> Vec<SourceFact> {
+    let file = |file: &crate::artifact::VerifiedFile| SourceFact {
+        location: file.location.clone(),
+        size: file.size,
+        digest: file.digest,
+    };
+    match (artifact, &component.kind) {
+        (Some(Artifact::File(only)), _) => vec![file(only)],
+        (Some(Artifact::Model(model)), _) => {
+            std::iter::once(file(&model.config)).chain(model.layers.iter().map(|layer| file(&layer.file))).collect()
+        }
+        (None, ComponentKind::ConfigFile { content: Content::Inline(text), .. }) => vec![SourceFact {
+            location: "manifest".to_owned(),
+            size: text.len() as u64,
+            digest: Digest::of(text.as_bytes()),
+        }],
+        (Some(Artifact::Directory { .. }) | None, _) => Vec::new(),
+    }
+}

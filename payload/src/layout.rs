@@ -1,0 +1,116 @@
+//! Where everything lies in a `.run` file: computed from the index alone, the same by the writer and by the reader.
+//! Reading and writing the bytes lives in `reader.rs` and `writer.rs`.
+
+use crate::index::Index;
+use crate::member::{self, BLOCK};
+use crate::{Digest, PayloadError};
+
+/// The payload, and the content of every blob in it, starts at a multiple of this many bytes.
+pub const ALIGNMENT: u64 = 4096;
+/// Stored bytes are digested in pieces of this many bytes (4 MiB).
+pub const CHUNK_SIZE: u64 = 4 << 20;
+
+pub(crate) const INDEX: &str = "index.json";
+pub(crate) const INDEX_DIGEST: &str = "index.json.sha256";
+
+/// A run of bytes in the file, and what must stand there.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Region {
+    /// The program at the start.
+    Stub,
+    /// Bytes that follow from the index: padding, tar headers, the digest file, the end of the archive.
+    Known { bytes: Vec<u8>, what: String },
+    /// `index.json` itself.
+    Index,
+    /// One of [`Index::documents`].
+    Document(usize),
+    /// The stored bytes of one of [`Index::blobs`].
+    Blob(usize),
+}
+
+/// All regions of a `.run` file, without a gap, from its first byte to its last.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    regions: Vec<(u64, Region)>,
+    length: u64,
+}
+
+impl Layout {
+    /// The layout of a file with this index, whose JSON form is `json`.
+    pub fn new(index: &Index, json: &[u8]) -> Result<Self, PayloadError> {
+        let mut layout = Self { regions: Vec::new(), length: 0 };
+        layout.push(Region::Stub, index.build.stub.size);
+        layout.pad(ALIGNMENT, "the padding after the stub");
+        layout.member(INDEX, json.len() as u64, Region::Index)?;
+        let digest_file = digest_file(Digest::of(json));
+        let known = Region::Known { bytes: digest_file.clone().into_bytes(), what: INDEX_DIGEST.to_owned() };
+        layout.member(INDEX_DIGEST, digest_file.len() as u64, known)?;
+        for (position, document) in index.documents.iter().enumerate() {
+            layout.member(document.name.as_str(), document.size, Region::Document(position))?;
+        }
+        for (position, blob) in index.blobs.iter().enumerate() {
+            layout.member(&blob_member(blob), blob.stored_size, Region::Blob(position))?;
+        }
+        layout.known(vec![0; 2 * 512], "the end of the archive");
+        Ok(layout)
+    }
+
+    /// Every region with its offset in the file, in order.
+    pub fn regions(&self) -> impl Iterator<Item = (u64, &Region)> {
+        self.regions.iter().map(|(offset, region)| (*offset, region))
+    }
+
+    /// Length of the whole file in bytes.
+    pub fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Where the stored bytes of the blob at `position` in [`Index::blobs`] start.
+    pub fn blob_offset(&self, position: usize) -> Option<u64> {
+        self.regions().find(|(_, region)| **region == Region::Blob(position)).map(|(offset, _)| offset)
+    }
+
+    /// Where the document at `position` in [`Index::documents`] starts.
+    pub fn document_offset(&self, position: usize) -> Option<u64> {
+        self.regions().find(|(_, region)| **region == Region::Document(position)).map(|(offset, _)| offset)
+    }
+
+    fn push(&mut self, region: Region, length: u64) {
+        self.regions.push((self.length, region));
+        self.length += length;
+    }
+
+    fn known(&mut self, bytes: Vec<u8>, what: &str) {
+        let length = bytes.len() as u64;
+        if length > 0 {
+            self.push(Region::Known { bytes, what: what.to_owned() }, length);
+        }
+    }
+
+    fn pad(&mut self, unit: u64, what: &str) {
+        let missing = self.length.next_multiple_of(unit) - self.length;
+        self.known(vec![0; usize::try_from(missing).unwrap_or(0)], what);
+    }
+
+    fn member(&mut self, name: &str, size: u64, region: Region) -> Result<(), PayloadError> {
+        let aligned = matches!(region, Region::Blob(_));
+        let header = member::header(name, size, self.length, aligned)?;
+        self.known(header, &format!("the tar header of {name}"));
+        self.push(region, size);
+        self.pad(BLOCK, &format!("the padding after {name}"));
+        Ok(())
+    }
+}
+
+/// The content of `index.json.sha256`, as `sha256sum --check` reads it.
+pub(crate) fn digest_file(digest: Digest) -> String {
+    format!("{}  {INDEX}\n", digest.hex())
+}
+
+/// The name of a blob's tar member: a compressed one ends in `.xz`.
+pub(crate) fn blob_member(blob: &crate::index::Blob) -> String {
+    match blob.encoding {
+        crate::index::Encoding::Raw => format!("blobs/{}", blob.digest.blob_name()),
+        crate::index::Encoding::Xz => format!("blobs/{}.xz", blob.digest.blob_name()),
+    }
+}

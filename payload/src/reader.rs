@@ -1,0 +1,252 @@
+//! Reads a `.run` file: opens it by its index, and hands out nothing whose bytes have not been compared with it.
+//! Where things lie is in `layout.rs`; what is done with them is the caller's business.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::index::Index;
+use crate::layout::{ALIGNMENT, CHUNK_SIZE, INDEX, INDEX_DIGEST, Layout, Region, digest_file};
+use crate::member::{self, BLOCK};
+use crate::{Digest, Hasher, PayloadError, elf_length};
+
+/// Larger than the index of any package: 2 TB of chunk digests.
+const MAX_INDEX: u64 = 32 << 20;
+
+/// An opened `.run` file whose stub and index are intact. Its blobs are compared when they are read.
+#[derive(Debug)]
+pub struct Package {
+    file: File,
+    json: Vec<u8>,
+    index: Index,
+    layout: Layout,
+}
+
+/// Told how many more bytes have been dealt with; called from several threads.
+pub type Progress<'a> = &'a (dyn Fn(u64) + Sync);
+
+impl Package {
+    /// Opens a `.run` file. Reads the stub and the index, and nothing behind them.
+    ///
+    /// # Errors
+    /// [`PayloadError::NoPayload`] for a bare stub, [`PayloadError::Damaged`] when stub or index are not as they were
+    /// packed or the length is wrong, [`PayloadError::Format`] for an index of another version.
+    pub fn open(file: File) -> Result<Self, PayloadError> {
+        let length = file.metadata().map_err(PayloadError::read("the file's length"))?.len();
+        let stub_size = elf_length(&file)?;
+        if stub_size == length {
+            return Err(PayloadError::NoPayload("this is the bare stub, nothing is appended to it".to_owned()));
+        }
+        let start = stub_size.next_multiple_of(ALIGNMENT);
+        let json = read_index(&file, start)?;
+        let index = Index::from_json(&json)?;
+        let layout = Layout::new(&index, &json)?;
+        let package = Self { file, json, index, layout };
+        package.check_lengths(stub_size, length)?;
+        for (offset, region) in package.layout.regions() {
+            match region {
+                Region::Blob(_) | Region::Document(_) => break,
+                region => package.check(offset, region)?,
+            }
+        }
+        Ok(package)
+    }
+
+    /// What the package states about itself.
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// `index.json` as it stands in the file.
+    pub fn index_json(&self) -> &[u8] {
+        &self.json
+    }
+
+    /// The digest of `index.json`: names this exact package.
+    pub fn digest(&self) -> Digest {
+        Digest::of(&self.json)
+    }
+
+    /// Compares every byte of the file with the index, on `workers` threads.
+    ///
+    /// # Errors
+    /// [`PayloadError::Damaged`] names the first damaged region that was found.
+    pub fn verify(&self, workers: usize, progress: Progress<'_>) -> Result<(), PayloadError> {
+        let mut tasks = Vec::new();
+        for (offset, region) in self.layout.regions() {
+            match region {
+                Region::Blob(blob) => tasks.extend((0..self.chunk_count(*blob)).map(|chunk| Task::Chunk(*blob, chunk))),
+                other => tasks.push(Task::Region(offset, other)),
+            }
+        }
+        let next = AtomicUsize::new(0);
+        let failure = Mutex::new(None);
+        std::thread::scope(|scope| {
+            for _ in 0..workers.max(1) {
+                scope.spawn(|| {
+                    let mut buffer = Vec::new();
+                    while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let outcome = match task {
+                            Task::Region(offset, region) => self.check(*offset, region),
+                            Task::Chunk(blob, chunk) => self.read_chunk(*blob, *chunk, &mut buffer),
+                        };
+                        if let Err(error) = outcome {
+                            next.store(tasks.len(), Ordering::Relaxed);
+                            failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
+                        }
+                        progress(buffer.len() as u64);
+                    }
+                });
+            }
+        });
+        failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
+    }
+
+    /// How many chunks the stored bytes of a blob have.
+    pub fn chunk_count(&self, blob: usize) -> usize {
+        self.index.blobs.get(blob).map_or(0, |blob| blob.chunks.len())
+    }
+
+    /// Reads one chunk of a blob's stored bytes into `buffer`, and compares it with the index.
+    /// On an error `buffer` holds nothing.
+    pub fn read_chunk(&self, blob: usize, chunk: usize, buffer: &mut Vec<u8>) -> Result<(), PayloadError> {
+        buffer.clear();
+        let missing = || PayloadError::Format(format!("there is no chunk {chunk} of blob {blob}"));
+        let facts = self.index.blobs.get(blob).ok_or_else(missing)?;
+        let expected = *facts.chunks.get(chunk).ok_or_else(missing)?;
+        let start = self.layout.blob_offset(blob).ok_or_else(missing)?;
+        let inside = chunk as u64 * CHUNK_SIZE;
+        let length = CHUNK_SIZE.min(facts.stored_size - inside);
+        let name = || format!("blob {} (chunk {chunk})", facts.digest);
+        buffer.resize(usize::try_from(length).unwrap_or(0), 0);
+        let outcome = read_at(&self.file, start + inside, buffer, &name());
+        let found = Digest::of(buffer);
+        if outcome.is_err() || found != expected {
+            buffer.clear();
+            outcome?;
+            return Err(PayloadError::damaged(name(), format!("expected {expected}, found {found}")));
+        }
+        Ok(())
+    }
+
+    /// The bytes of one of [`Index::documents`], compared with the index.
+    pub fn document(&self, position: usize) -> Result<Vec<u8>, PayloadError> {
+        let missing = || PayloadError::Format(format!("there is no document {position}"));
+        let facts = self.index.documents.get(position).ok_or_else(missing)?;
+        let offset = self.layout.document_offset(position).ok_or_else(missing)?;
+        if facts.size > MAX_INDEX {
+            return Err(PayloadError::Format(format!("document {} is larger than any document", facts.name.as_str())));
+        }
+        let mut bytes = vec![0; usize::try_from(facts.size).unwrap_or(0)];
+        read_at(&self.file, offset, &mut bytes, facts.name.as_str())?;
+        let found = Digest::of(&bytes);
+        if found == facts.digest {
+            Ok(bytes)
+        } else {
+            Err(PayloadError::damaged(facts.name.as_str(), format!("expected {}, found {found}", facts.digest)))
+        }
+    }
+
+    /// The bytes of the stub, compared with the index.
+    pub fn stub(&self) -> Result<Vec<u8>, PayloadError> {
+        let stub = self.index.build.stub;
+        let mut bytes = vec![0; usize::try_from(stub.size).unwrap_or(0)];
+        read_at(&self.file, 0, &mut bytes, "the stub")?;
+        let found = Digest::of(&bytes);
+        if found == stub.digest {
+            Ok(bytes)
+        } else {
+            Err(PayloadError::damaged("the stub", format!("expected {}, found {found}", stub.digest)))
+        }
+    }
+
+    fn check_lengths(&self, stub_size: u64, length: u64) -> Result<(), PayloadError> {
+        let expected = self.layout.length();
+        if self.index.build.stub.size != stub_size {
+            return Err(PayloadError::damaged("the stub", "its length is not the one in the index"));
+        }
+        if self.index.total_length != expected {
+            return Err(PayloadError::Format("its total length does not follow from its members".to_owned()));
+        }
+        if length < expected {
+            let problem = format!("it is cut off: {length} bytes of {expected} are there");
+            return Err(PayloadError::damaged("the file", problem));
+        }
+        if length > expected {
+            let problem = format!("{} bytes follow after its end", length - expected);
+            return Err(PayloadError::damaged("the file", problem));
+        }
+        Ok(())
+    }
+
+    fn check(&self, offset: u64, region: &Region) -> Result<(), PayloadError> {
+        match region {
+            Region::Stub => self.check_stub(),
+            Region::Index => check_known(&self.file, offset, &self.json, INDEX),
+            Region::Known { bytes, what } => check_known(&self.file, offset, bytes, what),
+            Region::Document(position) => self.document(*position).map(drop),
+            Region::Blob(blob) => {
+                let mut buffer = Vec::new();
+                (0..self.chunk_count(*blob)).try_for_each(|chunk| self.read_chunk(*blob, chunk, &mut buffer))
+            }
+        }
+    }
+
+    fn check_stub(&self) -> Result<(), PayloadError> {
+        let stub = self.index.build.stub;
+        let mut hasher = Hasher::default();
+        let mut buffer = vec![0; 1 << 16];
+        let mut offset = 0;
+        while offset < stub.size {
+            let piece = usize::try_from(stub.size - offset).unwrap_or(usize::MAX).min(buffer.len());
+            read_at(&self.file, offset, &mut buffer[..piece], "the stub")?;
+            hasher.update(&buffer[..piece]);
+            offset += piece as u64;
+        }
+        let found = hasher.finish();
+        if found == stub.digest {
+            Ok(())
+        } else {
+            Err(PayloadError::damaged("the stub", format!("expected {}, found {found}", stub.digest)))
+        }
+    }
+}
+
+enum Task<'a> {
+    Region(u64, &'a Region),
+    Chunk(usize, usize),
+}
+
+/// Fills `buffer` from `offset` of the file; `what` names what is read in an error.
+pub fn read_at(file: &File, offset: u64, buffer: &mut [u8], what: &str) -> Result<(), PayloadError> {
+    file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
+        std::io::ErrorKind::UnexpectedEof => PayloadError::damaged(what, "the file ends inside it"),
+        _ => PayloadError::Read { what: what.to_owned(), source: error },
+    })
+}
+
+fn read_index(file: &File, start: u64) -> Result<Vec<u8>, PayloadError> {
+    let mut block = [0; 512];
+    read_at(file, start, &mut block, INDEX)?;
+    let size = member::size_of_first(&block, INDEX)
+        .filter(|size| *size <= MAX_INDEX)
+        .ok_or_else(|| PayloadError::damaged(INDEX, "its tar header is not the one that was packed"))?;
+    let mut json = vec![0; usize::try_from(size).unwrap_or(0)];
+    read_at(file, start + BLOCK, &mut json, INDEX)?;
+    let digest_offset = (start + BLOCK + size).next_multiple_of(BLOCK) + BLOCK;
+    let expected = digest_file(Digest::of(&json));
+    check_known(file, digest_offset, expected.as_bytes(), INDEX_DIGEST)
+        .map_err(|_| PayloadError::damaged(INDEX, format!("it does not match {INDEX_DIGEST}")))?;
+    Ok(json)
+}
+
+fn check_known(file: &File, offset: u64, expected: &[u8], what: &str) -> Result<(), PayloadError> {
+    let mut found = vec![0; expected.len()];
+    read_at(file, offset, &mut found, what)?;
+    if found == expected {
+        Ok(())
+    } else {
+        Err(PayloadError::damaged(what, "its bytes are not the ones that were packed"))
+    }
+}

@@ -1,0 +1,101 @@
+//! Writes a `.run` file: seals the index, then lays out stub, index, documents and blobs.
+//! Compressing blobs and choosing what goes in is the builder's business.
+
+use std::io::{Read, Write};
+
+use crate::index::Index;
+use crate::layout::{CHUNK_SIZE, Layout, Region};
+use crate::reader::Progress;
+use crate::{Digest, PayloadError};
+
+/// Where the writer gets bytes from. They are compared with the index while they are written.
+pub trait Contents {
+    /// The bytes of one of [`Index::documents`].
+    fn document(&self, position: usize) -> std::io::Result<Vec<u8>>;
+    /// The stored bytes of one of [`Index::blobs`].
+    fn blob(&self, position: usize) -> std::io::Result<Box<dyn Read + '_>>;
+}
+
+/// Fills in the total length, which depends on the length of the index, which depends on it; and gives the JSON form.
+pub fn seal(mut index: Index) -> Result<(Index, Vec<u8>), PayloadError> {
+    // The length grows with the index and the index with the digits of the length: from 0 upwards this settles.
+    index.total_length = 0;
+    loop {
+        let json = index.to_json()?;
+        let length = Layout::new(&index, &json)?.length();
+        if length == index.total_length {
+            return Ok((index, json));
+        }
+        index.total_length = length;
+    }
+}
+
+/// Writes a whole `.run` file.
+///
+/// # Errors
+/// [`PayloadError::Damaged`] when some content is not what the index says, for example because a file was changed since
+/// it was verified; [`PayloadError::Write`] when the output cannot be written.
+pub fn write_package(
+    out: &mut dyn Write,
+    stub: &[u8],
+    index: &Index,
+    json: &[u8],
+    contents: &dyn Contents,
+    progress: Progress<'_>,
+) -> Result<(), PayloadError> {
+    for (_, region) in Layout::new(index, json)?.regions() {
+        match region {
+            Region::Stub => put(out, stub, "the stub")?,
+            Region::Known { bytes, what } => put(out, bytes, what)?,
+            Region::Index => put(out, json, "the index")?,
+            Region::Document(position) => put_document(out, index, *position, contents)?,
+            Region::Blob(position) => put_blob(out, index, *position, contents, progress)?,
+        }
+    }
+    out.flush().map_err(PayloadError::write("the package"))
+}
+
+fn put(out: &mut dyn Write, bytes: &[u8], what: &str) -> Result<(), PayloadError> {
+    out.write_all(bytes).map_err(PayloadError::write(what))
+}
+
+fn put_document(
+    out: &mut dyn Write,
+    index: &Index,
+    position: usize,
+    contents: &dyn Contents,
+) -> Result<(), PayloadError> {
+    let facts = &index.documents[position];
+    let name = facts.name.as_str();
+    let bytes = contents.document(position).map_err(PayloadError::read(name))?;
+    if Digest::of(&bytes) != facts.digest {
+        return Err(PayloadError::damaged(name, "it changed while it was packed"));
+    }
+    put(out, &bytes, name)
+}
+
+fn put_blob(
+    out: &mut dyn Write,
+    index: &Index,
+    position: usize,
+    contents: &dyn Contents,
+    progress: Progress<'_>,
+) -> Result<(), PayloadError> {
+    let facts = &index.blobs[position];
+    let name = format!("blob {}", facts.digest);
+    let mut input = contents.blob(position).map_err(PayloadError::read(&name))?;
+    let mut buffer = Vec::new();
+    for expected in &facts.chunks {
+        buffer.clear();
+        input.by_ref().take(CHUNK_SIZE).read_to_end(&mut buffer).map_err(PayloadError::read(&name))?;
+        if Digest::of(&buffer) != *expected {
+            return Err(PayloadError::damaged(name, "it changed while it was packed"));
+        }
+        put(out, &buffer, &name)?;
+        progress(buffer.len() as u64);
+    }
+    if input.read(&mut [0]).map_err(PayloadError::read(&name))? != 0 {
+        return Err(PayloadError::damaged(name, "it grew while it was packed"));
+    }
+    Ok(())
+}

@@ -1,0 +1,187 @@
+//! Carries out a cleared plan: journal, stage, commit, receipt; on failure back to the state before.
+//! What a single step does is in `step.rs`; what happens after a crash is in `recover.rs`.
+
+use payload::{Mode, Package};
+
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::interrupt;
+use crate::journal::{Header, Journal};
+use crate::machine::Machine;
+use crate::plan::Plan;
+use crate::preflight::ClearedPlan;
+use crate::receipt::Receipt;
+use crate::recover;
+use crate::root::{Found, FsError};
+use crate::stage::{self, Progress, StageError};
+use crate::state;
+use crate::step::{PlaceFile, Step, StepError};
+
+/// What is told while a plan is carried out.
+pub trait Events: Sync {
+    /// More stored bytes have been verified and staged.
+    fn staged(&self, bytes: u64);
+    /// A step is about to be taken.
+    fn step(&self, step: &Step);
+    /// Something worth a line.
+    fn note(&self, text: &str);
+}
+
+/// Why an installation stopped.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Carries out a plan. When this returns an error that is not [`Exit::RollbackIncomplete`] or [`Exit::ServiceFailed`],
+/// the machine is as it was before.
+pub fn apply(
+    cleared: &ClearedPlan,
+    package: &Package,
+    machine: &Machine,
+    receipt: &Receipt,
+    workers: usize,
+    events: &dyn Events,
+) -> Result<(), Error> {
+    let name = &package.index().package.name;
+    let plan = cleared.plan();
+    let header = Header {
+        index: package.digest(),
+        generation: receipt.generation,
+        areas: plan.areas.clone(),
+        made: state::missing_directories(&machine.root, name)?,
+    };
+    let made = receipt.made.iter().chain(&header.made).cloned().collect();
+    let receipt = Receipt { made, ..receipt.clone() };
+    let outcome = run(plan, package, machine, &receipt, &header, workers, events);
+    match outcome {
+        Ok(()) => recover::finish(&machine.root, name, &header.areas).map_err(|error| leftovers(&error)),
+        Err(failure) => {
+            events.note("undoing what was done");
+            Err(after_rollback(&failure, recover::roll_back(machine, name, false)))
+        }
+    }?;
+    start(plan, machine, events)
+}
+
+fn run(
+    plan: &Plan,
+    package: &Package,
+    machine: &Machine,
+    receipt: &Receipt,
+    header: &Header,
+    workers: usize,
+    events: &dyn Events,
+) -> Result<(), Failure> {
+    let name = &package.index().package.name;
+    let root = &machine.root;
+    state::make_directories(root, &header.made)?;
+    let mut journal = Journal::start(root, name, header)?;
+    for area in &plan.areas {
+        if root.look(area)? == Found::Absent {
+            root.make_directory(area)?;
+        }
+        require_private(machine, area)?;
+    }
+    for place in plan.placed() {
+        stage_file(place, package, machine, workers, &|bytes| events.staged(bytes))?;
+    }
+    for step in &plan.steps {
+        if interrupt::requested() {
+            return Err(Failure::Interrupted);
+        }
+        events.step(step);
+        journal.begin(step)?;
+        step.apply(machine)?;
+    }
+    let stub = package.stub().map_err(StageError::from)?;
+    root.write_atomically(&state::fresh_stub(name), &stub, Mode::EXECUTABLE)?;
+    // From here on the installation is complete: what is left is finished forwards, also after a crash.
+    root.write_atomically(&state::receipt(name), &receipt.to_json(), Mode::READABLE)?;
+    Ok(())
+}
+
+/// A staging directory that anybody else could change would void every verification.
+fn require_private(machine: &Machine, area: &payload::RelPath) -> Result<(), Failure> {
+    let euid = nix::unistd::geteuid().as_raw();
+    match machine.root.look(area)? {
+        Found::Directory(facts) if facts.uid == euid && facts.mode & 0o077 == 0 => Ok(()),
+        _ => Err(StepError::State(format!("{area} is not a private directory of this user: remove it")).into()),
+    }
+}
+
+fn stage_file(
+    place: &PlaceFile,
+    package: &Package,
+    machine: &Machine,
+    workers: usize,
+    progress: Progress<'_>,
+) -> Result<(), Failure> {
+    let index = package.index();
+    let missing = || StepError::State(format!("{} has no content in the payload", place.path));
+    let position = index.blobs.iter().position(|blob| blob.digest == place.digest).ok_or_else(missing)?;
+    let file = machine.root.open_staged(&place.staged)?;
+    stage::stage(package, position, &file, &place.path, workers, progress)?;
+    Ok(machine.root.sync_file(&place.staged, &file)?)
+}
+
+fn start(plan: &Plan, machine: &Machine, events: &dyn Events) -> Result<(), Error> {
+    for step in &plan.afterwards {
+        events.step(step);
+        step.apply(machine).map_err(|error| {
+            let unit = match step {
+                Step::StartUnit { unit } => unit.clone(),
+                other => other.describe(),
+            };
+            Error::new(Exit::ServiceFailed, format!("Service failed to start: {error}"))
+                .state("the package is installed; the service does not run")
+                .hint(format!("systemctl status {unit}; journalctl -u {unit}; check the platform (x86_64 or ARM)"))
+        })?;
+    }
+    Ok(())
+}
+
+fn leftovers(error: &StepError) -> Error {
+    Error::new(Exit::RollbackIncomplete, format!("the package is installed, but cleaning up failed: {error}"))
+        .state("everything is in place; staging directories may be left")
+        .hint("run it again with --recover")
+}
+
+fn after_rollback(failure: &Failure, rollback: Result<(), Error>) -> Error {
+    if let Err(error) = rollback {
+        return Error::new(Exit::RollbackIncomplete, format!("{failure}; and undoing it failed: {}", error.what()))
+            .state("the machine is between two states; the journal is kept")
+            .hint("see what is in the way, then run it again with --recover");
+    }
+    let (exit, what, hint) = match failure {
+        Failure::Stage(StageError::Payload(error)) => return Error::payload(error).state(UNCHANGED),
+        Failure::Interrupted | Failure::Stage(StageError::Interrupted) => {
+            (Exit::Interrupted, "interrupted".to_owned(), "run it again when it suits")
+        }
+        failure if failure.is_out_of_space() => {
+            let what = format!("Out of disk space: {failure}");
+            (Exit::OutOfDiskSpace, what, "free disk space there, or deploy smaller models")
+        }
+        failure => (Exit::RolledBack, failure.to_string(), "remove the cause, then run it again"),
+    };
+    Error::new(exit, what).state(UNCHANGED).hint(hint)
+}
+
+const UNCHANGED: &str = "the machine is as it was before";
+
+impl Failure {
+    fn is_out_of_space(&self) -> bool {
+        match self {
+            Self::Stage(StageError::Fs(error)) | Self::Fs(error) => StepError::from(error.clone()).is_out_of_space(),
+            Self::Step(error) => error.is_out_of_space(),
+            Self::Stage(_) | Self::Interrupted => false,
+        }
+    }
+}

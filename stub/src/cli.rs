@@ -1,0 +1,71 @@
+//! The command line: what was typed, nothing more.
+//! What it leads to is in `run.rs`.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Parser};
+
+/// Installs what is appended to this program: shows it first, verifies every byte, can undo it.
+#[derive(Debug, Parser)]
+#[command(
+    version,
+    group = ArgGroup::new("action").multiple(false),
+    group = ArgGroup::new("planning").multiple(false).args(["install", "dry_run"]),
+    after_help = "Exit codes: 0 done, 1 bug, 2 usage, 10 payload damaged, 11 not trusted, 12 format not readable, \
+20 permission denied, 21 incompatible host, 22 out of disk space, 23 conflict, 30 failed and rolled back, \
+31 failed and rollback incomplete, 32 uninstall left something, 33 service failed to start, 130 interrupted"
+)]
+pub struct Args {
+    /// Show what --install would do and change nothing; needs no root
+    #[arg(long, group = "action")]
+    pub dry_run: bool,
+    /// Verify everything and install it
+    #[arg(long, group = "action")]
+    pub install: bool,
+    /// Compare every byte of this file with its index
+    #[arg(long, group = "action")]
+    pub verify: bool,
+    /// List the files of the package
+    #[arg(long, group = "action")]
+    pub list: bool,
+    /// Write the files of the package below DIR, without installing them
+    #[arg(long, group = "action", value_name = "DIR")]
+    pub extract: Option<PathBuf>,
+    /// Compare what is installed with the receipt
+    #[arg(long, group = "action")]
+    pub status: bool,
+    /// Go back to the state before an installation that was interrupted
+    #[arg(long, group = "action")]
+    pub recover: bool,
+    /// Remove what was installed and is unchanged
+    #[arg(long, group = "action")]
+    pub uninstall: bool,
+
+    /// Enable the service, so that it starts on boot
+    #[arg(long, requires = "planning")]
+    pub enable: bool,
+    /// Start the service when everything is in place
+    #[arg(long, requires = "planning")]
+    pub start: bool,
+    /// Replace files that are in the way, keeping a backup that --uninstall puts back
+    #[arg(long, requires = "planning")]
+    pub replace: bool,
+    /// With --uninstall: also remove what was created later below the package's directories (models, keys)
+    #[arg(long, requires = "uninstall")]
+    pub purge: bool,
+    /// Work below DIR instead of /
+    #[arg(long, value_name = "DIR")]
+    pub root: Option<PathBuf>,
+    /// Use the package FILE instead of the one this program is part of
+    #[arg(long, value_name = "FILE")]
+    pub payload: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Say only what went wrong
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more: every step, every path that is already right
+    #[arg(short, long)]
+    pub verbose: bool,
+}

@@ -1,0 +1,145 @@
+//! The one error that reaches the administrator: what failed, what state the machine is in, what to type next.
+//! Errors of the single parts live with them.
+
+use payload::PayloadError;
+
+use crate::exit::Exit;
+use crate::preflight::Finding;
+use crate::root::FsError;
+use crate::state::StateError;
+
+/// Why the program ends with another code than 0.
+#[derive(Debug)]
+pub struct Error {
+    exit: Exit,
+    what: String,
+    /// The state of the machine.
+    state: Option<String>,
+    hint: Option<String>,
+    findings: Vec<Finding>,
+}
+
+impl Error {
+    /// An error with nothing more to say than what failed.
+    pub fn new(exit: Exit, what: String) -> Self {
+        Self { exit, what, state: None, hint: None, findings: Vec::new() }
+    }
+
+    /// Adds the state the machine is in.
+    #[must_use]
+    pub fn state(mut self, state: impl Into<String>) -> Self {
+        self.state = Some(state.into());
+        self
+    }
+
+    /// Adds what to type next.
+    #[must_use]
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// The `.run` file cannot be used.
+    pub fn payload(error: &PayloadError) -> Self {
+        match error {
+            PayloadError::Damaged { .. } => Self::new(Exit::Damaged, format!("the package is damaged: {error}"))
+                .state(NOTHING_CHANGED)
+                .hint("copy it again from where it was built, and compare with --verify"),
+            PayloadError::NoPayload(_) => Self::new(Exit::Damaged, error.to_string())
+                .state(NOTHING_CHANGED)
+                .hint("give the package with --payload FILE"),
+            PayloadError::Format(_) => Self::new(Exit::FormatNotReadable, error.to_string())
+                .state(NOTHING_CHANGED)
+                .hint("build the package again with the version of the builder that belongs to this program"),
+            PayloadError::Read { .. } | PayloadError::Write { .. } => Self::new(Exit::Damaged, error.to_string())
+                .state(NOTHING_CHANGED)
+                .hint("check the medium and the permissions of the file"),
+        }
+    }
+
+    /// Preflight found something.
+    pub fn refused(findings: Vec<Finding>) -> Self {
+        let exit = findings.first().map_or(Exit::Bug, |finding| finding.exit);
+        let what = match findings.as_slice() {
+            [only] => only.what.clone(),
+            many => format!("{} things speak against it", many.len()),
+        };
+        let hint = match findings.as_slice() {
+            [only] => Some(only.hint.clone()),
+            _ => None,
+        };
+        Self { exit, what, state: Some(NOTHING_CHANGED.to_owned()), hint, findings }
+    }
+
+    /// The code the program ends with.
+    pub fn exit(&self) -> Exit {
+        self.exit
+    }
+
+    /// What failed.
+    pub fn what(&self) -> &str {
+        &self.what
+    }
+
+    /// All lines for a terminal.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = vec![format!("error: {}", payload::printable(&self.what))];
+        if self.findings.len() > 1 {
+            for finding in &self.findings {
+                lines.push(format!("  - {}", payload::printable(&finding.what)));
+                lines.push(format!("    next: {}", finding.hint));
+            }
+        }
+        if let Some(state) = &self.state {
+            lines.push(format!("state: {state}"));
+        }
+        if let Some(hint) = &self.hint {
+            lines.push(format!("next:  {hint}"));
+        }
+        lines
+    }
+
+    /// The same for programs.
+    pub fn to_json(&self) -> serde_json::Value {
+        let findings: Vec<_> = self
+            .findings
+            .iter()
+            .map(|finding| serde_json::json!({"exit_code": finding.exit as u8, "what": finding.what, "hint": finding.hint}))
+            .collect();
+        serde_json::json!({
+            "error": 1,
+            "exit_code": self.exit as u8,
+            "what": self.what,
+            "state": self.state,
+            "hint": self.hint,
+            "findings": findings,
+        })
+    }
+}
+
+pub const NOTHING_CHANGED: &str = "nothing was changed";
+
+impl From<FsError> for Error {
+    fn from(error: FsError) -> Self {
+        let exit = match error.errno() {
+            Some(nix::errno::Errno::EACCES | nix::errno::Errno::EPERM) => Exit::PermissionDenied,
+            Some(nix::errno::Errno::EROFS) => Exit::IncompatibleHost,
+            Some(nix::errno::Errno::ENOSPC | nix::errno::Errno::EDQUOT) => Exit::OutOfDiskSpace,
+            _ => Exit::Conflict,
+        };
+        Self::new(exit, error.to_string())
+    }
+}
+
+impl From<StateError> for Error {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Fs(error) => error.into(),
+            StateError::Receipt(error) => Self::new(
+                Exit::FormatNotReadable,
+                format!("the receipt of the installed package cannot be used: {error}"),
+            )
+            .hint("use the installer that wrote it, in /var/lib/airgap-deploy/<package>/"),
+        }
+    }
+}

@@ -1,0 +1,269 @@
+//! A snapshot of the machine, taken before planning. Nothing else reads the machine for a plan.
+//! What follows from the snapshot is decided in `plan.rs` and `preflight.rs`.
+
+use std::collections::{HashMap, HashSet};
+
+use nix::unistd::geteuid;
+use payload::index::{GlibcVersion, Index, LinkKind};
+use payload::{AccountName, Digest, RelPath, glibc_provided};
+
+use crate::account::Accounts;
+use crate::receipt::Receipt;
+use crate::root::{FileSystem, Found, FsError, Root};
+use crate::state::{self, StateError};
+use crate::tool::Tool;
+
+/// Everything about the machine that a plan depends on.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Whether this process is root.
+    pub privileged: bool,
+    /// Whether the target is the running system, not a directory given by `--root`.
+    pub live: bool,
+    pub root: std::path::PathBuf,
+    /// Whether the target has accounts at all (`/etc/passwd`).
+    pub has_accounts: bool,
+    /// As `uname -m` says.
+    pub machine: String,
+    /// `None` when the target has no glibc.
+    pub glibc: Option<GlibcVersion>,
+    pub systemd: Systemd,
+    pub accounts: Accounts,
+    pub entries: HashMap<RelPath, Existing>,
+    /// For the directory of every entry: where its staging directory can be.
+    pub anchors: HashMap<Option<RelPath>, Anchor>,
+    pub receipt: Option<Receipt>,
+    pub active_units: HashSet<String>,
+    pub tools: HashSet<Tool>,
+}
+
+/// Whether units can be managed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Systemd {
+    Running,
+    /// Not the init system of this machine, or not running.
+    Absent,
+    /// The target is not the running system.
+    OtherRoot,
+}
+
+/// What stands at a path of the package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Existing {
+    pub found: Found,
+    /// Of a regular file, when it could be one the plan knows.
+    pub digest: Option<Digest>,
+}
+
+/// The nearest existing directory above an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    /// `None` is the root directory.
+    pub directory: Option<RelPath>,
+    pub file_system: FileSystem,
+}
+
+impl Host {
+    /// Looks at everything a plan for this package needs to know.
+    pub fn probe(index: &Index, root: &Root) -> Result<Self, StateError> {
+        let live = root.is_live();
+        let receipt = state::read_receipt(root, &index.package.name)?;
+        let systemd = systemd(root);
+        let active_units = match systemd {
+            Systemd::Running => active_units(index),
+            Systemd::Absent | Systemd::OtherRoot => HashSet::new(),
+        };
+        let (users, groups) = account_names(index);
+        Ok(Self {
+            privileged: geteuid().is_root(),
+            live,
+            root: root.path().to_owned(),
+            has_accounts: live || exists(root, "etc/passwd")?,
+            machine: machine(),
+            glibc: glibc(root)?,
+            systemd,
+            accounts: Accounts::look_up(root, &users, &groups)?,
+            entries: entries(index, root, receipt.as_ref())?,
+            anchors: anchors(index, root)?,
+            receipt,
+            active_units,
+            tools: [Tool::Groupadd, Tool::Systemctl, Tool::Useradd]
+                .into_iter()
+                .filter(|tool| tool.find().is_some())
+                .collect(),
+        })
+    }
+
+    /// What stands at `path`.
+    pub fn existing(&self, path: &RelPath) -> &Found {
+        self.entries.get(path).map_or(&Found::Absent, |existing| &existing.found)
+    }
+}
+
+fn account_names(index: &Index) -> (Vec<AccountName>, Vec<AccountName>) {
+    let owners = index
+        .directories
+        .iter()
+        .map(|entry| &entry.owner)
+        .chain(index.files.iter().map(|entry| &entry.owner))
+        .chain(index.links.iter().map(|entry| &entry.owner))
+        .chain(index.install.account.as_ref());
+    let (mut users, mut groups) = (Vec::new(), Vec::new());
+    for owner in owners {
+        if !users.contains(&owner.user) {
+            users.push(owner.user.clone());
+        }
+        if !groups.contains(&owner.group) {
+            groups.push(owner.group.clone());
+        }
+    }
+    (users, groups)
+}
+
+fn exists(root: &Root, path: &str) -> Result<bool, FsError> {
+    match path.parse() {
+        Ok(path) => Ok(root.look(&path)? != Found::Absent),
+        Err(_) => Ok(false),
+    }
+}
+
+fn machine() -> String {
+    nix::sys::utsname::uname().map_or_else(|_| String::new(), |name| name.machine().to_string_lossy().into_owned())
+}
+
+/// Where distributions keep the C library.
+const LIBC: [&str; 7] = [
+    "usr/lib/x86_64-linux-gnu/libc.so.6",
+    "lib/x86_64-linux-gnu/libc.so.6",
+    "usr/lib/aarch64-linux-gnu/libc.so.6",
+    "lib/aarch64-linux-gnu/libc.so.6",
+    "usr/lib64/libc.so.6",
+    "lib64/libc.so.6",
+    "usr/lib/libc.so.6",
+];
+
+fn glibc(root: &Root) -> Result<Option<GlibcVersion>, FsError> {
+    for path in LIBC.iter().filter_map(|path| path.parse::<RelPath>().ok()) {
+        let path = match root.look(&path)? {
+            Found::File(_) => path,
+            // Older releases of glibc are reached through a link beside them.
+            Found::Link { target } => match path.resolve_link(&target) {
+                Some(path) => path,
+                None => continue,
+            },
+            _ => continue,
+        };
+        if let Ok(file) = root.open_file(&path)
+            && let Ok(Some(version)) = glibc_provided(file)
+        {
+            return Ok(Some(version));
+        }
+    }
+    Ok(None)
+}
+
+fn systemd(root: &Root) -> Systemd {
+    if !root.is_live() {
+        Systemd::OtherRoot
+    } else if std::path::Path::new("/run/systemd/system").is_dir() && Tool::Systemctl.find().is_some() {
+        Systemd::Running
+    } else {
+        Systemd::Absent
+    }
+}
+
+fn active_units(index: &Index) -> HashSet<String> {
+    let names = index.units.iter().map(|unit| unit.name.clone());
+    names.filter(|name| Tool::Systemctl.run(&["is-active", name]).is_ok()).collect()
+}
+
+fn entries(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<HashMap<RelPath, Existing>, FsError> {
+    let mut entries = HashMap::new();
+    for directory in &index.directories {
+        entries.insert(directory.path.clone(), Existing { found: root.look_directory(&directory.path)?, digest: None });
+    }
+    for file in &index.files {
+        let size = index.blob(file.blob).map(|blob| blob.size);
+        entries.insert(file.path.clone(), existing_file(root, &file.path, size, receipt)?);
+    }
+    for link in &index.links {
+        let size = match &link.kind {
+            LinkKind::Hard { to } => index
+                .files
+                .iter()
+                .find(|file| file.path == *to)
+                .and_then(|file| index.blob(file.blob))
+                .map(|blob| blob.size),
+            LinkKind::Symbolic { .. } => None,
+        };
+        entries.insert(link.path.clone(), existing_file(root, &link.path, size, receipt)?);
+    }
+    for file in receipt.iter().flat_map(|receipt| &receipt.files) {
+        if !entries.contains_key(&file.path) {
+            entries.insert(file.path.clone(), existing_file(root, &file.path, None, receipt)?);
+        }
+    }
+    Ok(entries)
+}
+
+/// Reads the content only where its length allows it to be what the package or the receipt has.
+fn existing_file(
+    root: &Root,
+    path: &RelPath,
+    size: Option<u64>,
+    receipt: Option<&Receipt>,
+) -> Result<Existing, FsError> {
+    let found = root.look(path)?;
+    let Found::File(facts) = found else { return Ok(Existing { found, digest: None }) };
+    let recorded = receipt.and_then(|receipt| receipt.file(path)).map(|file| file.size);
+    let known = Some(facts.size) == size || Some(facts.size) == recorded;
+    let digest = if known { readable_digest(root, path)? } else { None };
+    Ok(Existing { found, digest })
+}
+
+fn readable_digest(root: &Root, path: &RelPath) -> Result<Option<Digest>, FsError> {
+    match root.digest(path) {
+        Ok(digest) => Ok(Some(digest)),
+        Err(error) if error.errno() == Some(nix::errno::Errno::EACCES) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn anchors(index: &Index, root: &Root) -> Result<HashMap<Option<RelPath>, Anchor>, FsError> {
+    let files = index.files.iter().map(|entry| &entry.path);
+    let paths = files
+        .chain(index.links.iter().map(|entry| &entry.path))
+        .chain(index.directories.iter().map(|entry| &entry.path));
+    let state = state::directory(&index.package.name);
+    let mut anchors = HashMap::new();
+    for parent in paths.map(RelPath::parent).chain([Some(state)]) {
+        if !anchors.contains_key(&parent) {
+            anchors.insert(parent.clone(), anchor(root, parent)?);
+        }
+    }
+    Ok(anchors)
+}
+
+/// The nearest existing directory, and from there upwards, on the same file system, to one that only root can change.
+fn anchor(root: &Root, directory: Option<RelPath>) -> Result<Anchor, FsError> {
+    let mut nearest = directory;
+    while let Some(path) = &nearest {
+        if matches!(root.look_directory(path)?, Found::Directory(_)) {
+            break;
+        }
+        nearest = path.parent();
+    }
+    let file_system = root.file_system(nearest.as_ref())?;
+    let mut trusted = nearest.clone();
+    loop {
+        if root.is_trusted_directory(trusted.as_ref())? {
+            return Ok(Anchor { directory: trusted, file_system });
+        }
+        let Some(path) = trusted else { break };
+        trusted = path.parent();
+        if root.file_system(trusted.as_ref())?.device != file_system.device {
+            break;
+        }
+    }
+    Ok(Anchor { directory: nearest, file_system })
+}

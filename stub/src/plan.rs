@@ -1,0 +1,431 @@
+//! The plan: which steps bring this machine to what the index says. Pure: it looks at nothing but its arguments.
+//! Whether the steps may be taken is decided in `preflight.rs`.
+
+use std::collections::BTreeMap;
+
+use payload::index::{File, Index, Link, LinkKind, Role};
+use payload::{Owner, RelPath};
+
+use crate::host::{Existing, Host, Systemd};
+use crate::receipt::{Origin, Receipt};
+use crate::root::{Attributes, Found};
+use crate::state;
+use crate::step::{Over, PlaceFile, Step};
+
+/// What the administrator asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    pub enable: bool,
+    pub start: bool,
+    pub replace: bool,
+}
+
+/// What will be done, and what was found.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// In order. They succeed together or are undone together.
+    pub steps: Vec<Step>,
+    /// After the installation is complete: they are reported, but not undone.
+    pub afterwards: Vec<Step>,
+    /// Directories that hold verified copies while the steps run.
+    pub areas: Vec<RelPath>,
+    /// Paths that already are as the package wants them.
+    pub unchanged: Vec<RelPath>,
+    pub conflicts: Vec<Conflict>,
+    /// Worth knowing, and no obstacle.
+    pub notes: Vec<String>,
+    /// Bytes and inodes that will be written, by the directory that is nearest.
+    pub space: BTreeMap<String, Space>,
+    /// Where each path of the package comes from, for the receipt.
+    pub origins: BTreeMap<RelPath, Origin>,
+}
+
+/// Something in the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    pub path: RelPath,
+    pub problem: String,
+    /// Whether `--replace` settles it.
+    pub replaceable: bool,
+}
+
+/// What one file system has to take.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Space {
+    pub device: u64,
+    pub bytes: u64,
+    pub inodes: u64,
+    pub available: u64,
+    pub free_inodes: Option<u64>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.afterwards.is_empty()
+    }
+
+    /// The files that will be placed.
+    pub fn placed(&self) -> impl Iterator<Item = &PlaceFile> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::PlaceFile(place) => Some(place),
+            _ => None,
+        })
+    }
+}
+
+/// What brings the machine `host` to what `index` says.
+pub fn plan(index: &Index, host: &Host, options: Options) -> Plan {
+    let mut planner = Planner { index, host, options, plan: Plan::default() };
+    planner.notes();
+    planner.accounts();
+    planner.directories();
+    planner.files(|role| matches!(role, Role::Program | Role::Config));
+    planner.symbolic_links();
+    planner.files(|role| role == Role::ModelBlob);
+    planner.hard_links();
+    planner.files(|role| role == Role::ModelManifest);
+    planner.owners();
+    planner.files(|role| role == Role::Unit);
+    planner.no_longer_shipped();
+    planner.services();
+    planner.plan
+}
+
+struct Planner<'a> {
+    index: &'a Index,
+    host: &'a Host,
+    options: Options,
+    plan: Plan,
+}
+
+/// How an existing file relates to the one of the package.
+enum Standing {
+    Absent,
+    Same,
+    OursUnchanged,
+    InTheWay(String, bool),
+}
+
+impl Planner<'_> {
+    fn notes(&mut self) {
+        let host = self.host;
+        let mut note = |text: &str| self.plan.notes.push(text.to_owned());
+        match host.systemd {
+            Systemd::Running => {}
+            Systemd::Absent if self.index.units.is_empty() => {}
+            Systemd::OtherRoot if self.index.units.is_empty() => {}
+            Systemd::Absent => note("systemd is not running here: units are installed, systemd is not reloaded"),
+            Systemd::OtherRoot => note("below another root: units are installed, systemd is not reloaded"),
+        }
+        if !host.live && !host.privileged {
+            note("not run as root: files below this root will belong to you, no account is created");
+        } else if !host.has_accounts {
+            note("there is no /etc/passwd below this root: files will belong to root, no account is created");
+        }
+    }
+
+    fn sets_owners(&self) -> bool {
+        self.host.has_accounts && (self.host.privileged || self.host.live)
+    }
+
+    fn accounts(&mut self) {
+        let Some(account) = self.index.install.account.clone() else { return };
+        if !self.sets_owners() {
+            return;
+        }
+        if !self.host.accounts.groups.contains_key(&account.group) {
+            self.plan.steps.push(Step::CreateGroup { name: account.group.clone() });
+        }
+        if !self.host.accounts.users.contains_key(&account.user) {
+            let home = self.index.install.prefix.clone();
+            self.plan.steps.push(Step::CreateUser { name: account.user, group: account.group, home });
+        }
+    }
+
+    fn directories(&mut self) {
+        for directory in &self.index.directories {
+            let path = &directory.path;
+            match self.host.existing(path) {
+                Found::Absent => {
+                    self.plan.steps.push(Step::MakeDirectory { path: path.clone(), mode: directory.mode });
+                    self.need(path, 0);
+                    self.plan.origins.insert(path.clone(), Origin::Created);
+                }
+                Found::Directory(_) | Found::Hidden => {
+                    self.plan.unchanged.push(path.clone());
+                    self.keep_origin(path);
+                }
+                Found::File(_) | Found::Link { .. } | Found::Special => {
+                    self.conflict(path, "is in the way of a directory".to_owned(), false);
+                }
+            }
+        }
+    }
+
+    fn files(&mut self, wanted: impl Fn(Role) -> bool) {
+        for (position, file) in self.index.files.iter().enumerate().filter(|(_, file)| wanted(file.role)) {
+            let path = &file.path;
+            match self.standing(path, &file.owner, file) {
+                Standing::Same => {
+                    self.plan.unchanged.push(path.clone());
+                    self.keep_origin(path);
+                }
+                Standing::Absent => self.place(position, file, Over::Nothing, Origin::Created),
+                Standing::OursUnchanged => {
+                    let backup = self.backup(position, file);
+                    let origin = self.recorded_origin(path);
+                    self.place(position, file, Over::Ours { backup }, origin);
+                }
+                Standing::InTheWay(problem, true) if self.options.replace => {
+                    match format!("{}.airgap-deploy-backup", path.as_str()).parse::<RelPath>() {
+                        Ok(backup) => {
+                            let origin = Origin::Replaced { backup: backup.clone() };
+                            self.place(position, file, Over::Foreign { backup }, origin);
+                        }
+                        Err(_) => self.conflict(path, problem, false),
+                    }
+                }
+                Standing::InTheWay(problem, replaceable) => self.conflict(path, problem, replaceable),
+            }
+        }
+    }
+
+    fn standing(&self, path: &RelPath, owner: &Owner, file: &File) -> Standing {
+        let Some(Existing { found, digest }) = self.host.entries.get(path) else { return Standing::Absent };
+        let facts = match found {
+            Found::Absent | Found::Hidden => return Standing::Absent,
+            Found::File(facts) => facts,
+            Found::Directory(_) => return Standing::InTheWay("is a directory".to_owned(), false),
+            Found::Link { .. } => return Standing::InTheWay("is a symbolic link".to_owned(), false),
+            Found::Special => return Standing::InTheWay("is a device, socket or FIFO".to_owned(), false),
+        };
+        let recorded = self.host.receipt.as_ref().and_then(|receipt| receipt.file(path));
+        let attributes_fit = facts.mode == file.mode.bits() && self.belongs_to(*facts, owner);
+        if *digest == Some(file.blob) && attributes_fit {
+            return Standing::Same;
+        }
+        match recorded {
+            Some(recorded) if *digest == Some(recorded.digest) && facts.mode == recorded.mode.bits() => {
+                Standing::OursUnchanged
+            }
+            Some(_) => Standing::InTheWay("was changed since it was installed".to_owned(), true),
+            None if *digest == Some(file.blob) => {
+                Standing::InTheWay("has the same content but another mode or owner".to_owned(), true)
+            }
+            None => Standing::InTheWay("exists and does not belong to this package".to_owned(), true),
+        }
+    }
+
+    fn belongs_to(&self, facts: Attributes, owner: &Owner) -> bool {
+        if !self.sets_owners() {
+            return true;
+        }
+        let accounts = &self.host.accounts;
+        accounts.users.get(&owner.user).is_some_and(|user| user.uid == facts.uid)
+            && accounts.groups.get(&owner.group) == Some(&facts.gid)
+    }
+
+    fn place(&mut self, position: usize, file: &File, over: Over, origin: Origin) {
+        let size = self.index.blob(file.blob).map_or(0, |blob| blob.size);
+        let Some(staged) = self.staged(&file.path, &format!("f{position}")) else {
+            return self.conflict(&file.path, "has a path that is too long to stage".to_owned(), false);
+        };
+        self.need(&file.path, size);
+        self.plan.origins.insert(file.path.clone(), origin);
+        self.plan.steps.push(Step::PlaceFile(PlaceFile {
+            path: file.path.clone(),
+            staged,
+            file: position,
+            digest: file.blob,
+            size,
+            mode: file.mode,
+            owner: file.owner.clone(),
+            role: file.role,
+            over,
+        }));
+    }
+
+    /// Where the old version of a file is kept until the installation is complete.
+    fn backup(&mut self, position: usize, file: &File) -> RelPath {
+        self.staged(&file.path, &format!("b{position}")).unwrap_or_else(|| file.path.clone())
+    }
+
+    /// A name in the staging directory on the file system of `path`.
+    fn staged(&mut self, path: &RelPath, name: &str) -> Option<RelPath> {
+        let anchor = self.host.anchors.get(&path.parent())?;
+        let area = state::area(anchor.directory.as_ref(), &self.index.package.name)?;
+        if !self.plan.areas.contains(&area) {
+            self.plan.areas.push(area.clone());
+        }
+        area.join(name).ok()
+    }
+
+    fn symbolic_links(&mut self) {
+        for link in &self.index.links {
+            let LinkKind::Symbolic { target } = &link.kind else { continue };
+            match self.host.existing(&link.path) {
+                Found::Absent | Found::Hidden => {
+                    self.need(&link.path, 0);
+                    self.plan.origins.insert(link.path.clone(), Origin::Created);
+                    self.plan.steps.push(Step::MakeSymbolicLink { path: link.path.clone(), target: target.clone() });
+                }
+                Found::Link { target: found } if found == target => {
+                    self.plan.unchanged.push(link.path.clone());
+                    self.keep_origin(&link.path);
+                }
+                _ => self.conflict(&link.path, "is in the way of a symbolic link".to_owned(), false),
+            }
+        }
+    }
+
+    fn hard_links(&mut self) {
+        for link in &self.index.links {
+            if let LinkKind::Hard { to } = &link.kind {
+                self.hard_link(link, to);
+            }
+        }
+    }
+
+    fn hard_link(&mut self, link: &Link, to: &RelPath) {
+        let Some(file) = self.index.files.iter().find(|file| file.path == *to) else { return };
+        let path = &link.path;
+        match self.standing(path, &file.owner, file) {
+            Standing::Same => {
+                self.plan.unchanged.push(path.clone());
+                self.keep_origin(path);
+            }
+            Standing::Absent => {
+                let size = self.index.blob(file.blob).map_or(0, |blob| blob.size);
+                self.plan.origins.insert(path.clone(), Origin::Created);
+                self.plan.steps.push(Step::MakeHardLink { path: path.clone(), to: to.clone(), size });
+            }
+            Standing::OursUnchanged | Standing::InTheWay(..) => {
+                self.conflict(path, "exists and is not the file of this package".to_owned(), false);
+            }
+        }
+    }
+
+    /// Directories of the service get their owner when everything in them is in place: until then only root can change
+    /// what is there.
+    fn owners(&mut self) {
+        if !self.sets_owners() {
+            return;
+        }
+        for directory in &self.index.directories {
+            let root = directory.owner.user.is_root() && directory.owner.group.is_root();
+            if !root && *self.host.existing(&directory.path) == Found::Absent {
+                self.plan.steps.push(Step::SetOwner {
+                    path: directory.path.clone(),
+                    mode: directory.mode,
+                    owner: directory.owner.clone(),
+                });
+            }
+        }
+    }
+
+    fn no_longer_shipped(&mut self) {
+        let Some(receipt) = &self.host.receipt else { return };
+        for (position, old) in receipt.files.iter().enumerate() {
+            let still = self.index.files.iter().any(|file| file.path == old.path)
+                || self.index.links.iter().any(|link| link.path == old.path);
+            if still || old.origin != Origin::Created {
+                continue;
+            }
+            let Some(Existing { found: Found::File(_), digest }) = self.host.entries.get(&old.path) else { continue };
+            if *digest != Some(old.digest) {
+                self.plan.notes.push(format!("{} is no longer in the package; it was changed, so it stays", old.path));
+            } else if let Some(backup) = self.backup_of_removed(&old.path, position) {
+                self.plan.steps.push(Step::RemoveFile { path: old.path.clone(), digest: old.digest, backup });
+            }
+        }
+    }
+
+    fn backup_of_removed(&mut self, path: &RelPath, position: usize) -> Option<RelPath> {
+        let package = &self.index.package.name;
+        let anchor = self.host.anchors.get(&path.parent());
+        let directory = anchor.map_or_else(|| path.parent(), |anchor| anchor.directory.clone());
+        let area = state::area(directory.as_ref(), package)?;
+        if !self.plan.areas.contains(&area) {
+            self.plan.areas.push(area.clone());
+        }
+        area.join(&format!("r{position}")).ok()
+    }
+
+    fn services(&mut self) {
+        let changes_units = self.plan.steps.iter().any(|step| match step {
+            Step::PlaceFile(place) => place.role == Role::Unit,
+            _ => false,
+        });
+        let disturbs = self.plan.steps.iter().any(|step| match step {
+            Step::PlaceFile(place) => place.role == Role::Program || place.over != Over::Nothing,
+            Step::RemoveFile { .. } => true,
+            _ => false,
+        });
+        if self.host.systemd == Systemd::Running {
+            if changes_units {
+                self.plan.steps.push(Step::ReloadSystemd);
+            }
+            let units: Vec<String> = self.index.units.iter().map(|unit| unit.name.clone()).collect();
+            for unit in units {
+                self.service(unit, disturbs);
+            }
+        } else if self.options.enable || self.options.start {
+            self.plan.notes.push("--enable and --start need a running systemd: they are not carried out".to_owned());
+        }
+    }
+
+    fn service(&mut self, unit: String, disturbs: bool) {
+        let active = self.host.active_units.contains(&unit);
+        if active && disturbs {
+            self.plan.steps.insert(0, Step::StopUnit { unit: unit.clone() });
+        }
+        if self.options.enable {
+            self.plan.steps.push(Step::EnableUnit { unit: unit.clone() });
+        }
+        if (active && disturbs) || (self.options.start && !active) {
+            self.plan.afterwards.push(Step::StartUnit { unit });
+        }
+    }
+
+    fn conflict(&mut self, path: &RelPath, problem: String, replaceable: bool) {
+        self.plan.conflicts.push(Conflict { path: path.clone(), problem, replaceable });
+    }
+
+    fn recorded_origin(&self, path: &RelPath) -> Origin {
+        self.host.receipt.as_ref().map_or(Origin::AlreadyPresent, |receipt| receipt.origin(path))
+    }
+
+    fn keep_origin(&mut self, path: &RelPath) {
+        let origin = self.recorded_origin(path);
+        self.plan.origins.insert(path.clone(), origin);
+    }
+
+    fn need(&mut self, path: &RelPath, size: u64) {
+        let Some(anchor) = self.host.anchors.get(&path.parent()) else { return };
+        let facts = anchor.file_system;
+        let shown = anchor.directory.as_ref().map_or_else(|| "/".to_owned(), RelPath::to_string);
+        let entry = self.plan.space.values_mut().find(|space| space.device == facts.device);
+        let space = match entry {
+            Some(space) => space,
+            None => self.plan.space.entry(shown).or_insert(Space {
+                device: facts.device,
+                available: facts.available,
+                free_inodes: facts.free_inodes,
+                ..Space::default()
+            }),
+        };
+        space.bytes = space.bytes.saturating_add(size.next_multiple_of(facts.block));
+        space.inodes += 1;
+    }
+}
+
+impl Receipt {
+    /// Where a path of the package came from; what is not recorded was there before.
+    pub fn origin(&self, path: &RelPath) -> Origin {
+        let file = self.files.iter().find(|entry| entry.path == *path).map(|entry| &entry.origin);
+        let directory = self.directories.iter().find(|entry| entry.path == *path).map(|entry| &entry.origin);
+        let link = self.links.iter().find(|entry| entry.path == *path).map(|entry| &entry.origin);
+        file.or(directory).or(link).cloned().unwrap_or(Origin::AlreadyPresent)
+    }
+}

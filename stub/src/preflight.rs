@@ -1,0 +1,191 @@
+//! Preflight: everything that speaks against a plan, all at once, before anything is changed.
+//! Only a plan that was cleared here can be applied.
+
+use payload::index::Index;
+
+use crate::exit::Exit;
+use crate::host::Host;
+use crate::plan::Plan;
+use crate::step::Step;
+use crate::text;
+use crate::tool::Tool;
+
+/// Something that speaks against the installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub exit: Exit,
+    pub what: String,
+    /// What to do about it.
+    pub hint: String,
+}
+
+/// A plan that nothing speaks against. Made by [`clear`] alone.
+#[derive(Debug)]
+pub struct ClearedPlan(Plan);
+
+impl ClearedPlan {
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.0
+    }
+}
+
+/// Bytes for the journal, the receipt and their directory, beside the stub's copy.
+const STATE_SIZE: u64 = 1 << 20;
+
+/// Clears a plan, or says everything that speaks against it.
+pub fn clear(plan: Plan, index: &Index, host: &Host) -> Result<ClearedPlan, Vec<Finding>> {
+    let findings = findings(&plan, index, host);
+    if findings.is_empty() { Ok(ClearedPlan(plan)) } else { Err(findings) }
+}
+
+/// Everything that speaks against a plan, the most fundamental first.
+pub fn findings(plan: &Plan, index: &Index, host: &Host) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    privileges(plan, host, &mut findings);
+    architecture(index, host, &mut findings);
+    glibc(index, host, &mut findings);
+    tools(plan, host, &mut findings);
+    destinations(plan, index, host, &mut findings);
+    space(plan, index, &mut findings);
+    accounts(index, host, &mut findings);
+    for conflict in &plan.conflicts {
+        let hint = if conflict.replaceable {
+            "compare it with the package (--extract DIR), then run again with --replace, which keeps a backup"
+        } else {
+            "move it out of the way, then run again"
+        };
+        add(&mut findings, Exit::Conflict, format!("{} {}", conflict.path, conflict.problem), hint);
+    }
+    findings.sort_by_key(|finding| finding.exit);
+    findings
+}
+
+fn add(findings: &mut Vec<Finding>, exit: Exit, what: String, hint: &str) {
+    findings.push(Finding { exit, what, hint: hint.to_owned() });
+}
+
+fn privileges(plan: &Plan, host: &Host, findings: &mut Vec<Finding>) {
+    if host.live && !host.privileged && !plan.is_empty() {
+        let what = "Permission denied: installing needs root".to_owned();
+        add(findings, Exit::PermissionDenied, what, "run it with sudo");
+    }
+}
+
+fn architecture(index: &Index, host: &Host, findings: &mut Vec<Finding>) {
+    let hint = "this package cannot run here: build one with the right --target and assets (x86_64 or ARM)";
+    if index.target.arch.name() != host.machine {
+        let what = format!("the package is for {}, this machine is {}", index.target.arch, host.machine);
+        add(findings, Exit::IncompatibleHost, what, hint);
+    }
+    for file in &index.files {
+        if let Some(elf) = &file.elf
+            && elf.machine != host.machine
+        {
+            let what = format!("{} is a program for {}, this machine is {}", file.path, elf.machine, host.machine);
+            add(findings, Exit::IncompatibleHost, what, hint);
+        }
+    }
+}
+
+fn glibc(index: &Index, host: &Host, findings: &mut Vec<Finding>) {
+    let Some(wanted) = index.target.glibc else { return };
+    let hint = "use a newer release of this distribution, or an older release of the program";
+    match host.glibc {
+        Some(found) if found < wanted => {
+            let what = format!("the shipped programs need glibc {wanted}, this machine has {found}");
+            add(findings, Exit::IncompatibleHost, what, hint);
+        }
+        None if host.live => {
+            let what = format!("the shipped programs need glibc {wanted}, and no glibc was found here");
+            add(findings, Exit::IncompatibleHost, what, hint);
+        }
+        _ => {}
+    }
+}
+
+fn tools(plan: &Plan, host: &Host, findings: &mut Vec<Finding>) {
+    let needed = plan.steps.iter().filter_map(|step| match step {
+        Step::CreateGroup { .. } => Some(Tool::Groupadd),
+        Step::CreateUser { .. } => Some(Tool::Useradd),
+        _ => None,
+    });
+    for tool in needed.filter(|tool| !host.tools.contains(tool)) {
+        let what = format!("an account must be created, and this machine has no {}", tool.name());
+        add(findings, Exit::IncompatibleHost, what, "create the account by other means, then run again");
+    }
+}
+
+fn destinations(plan: &Plan, index: &Index, host: &Host, findings: &mut Vec<Finding>) {
+    let mut seen = Vec::new();
+    for place in plan.placed() {
+        let Some(anchor) = host.anchors.get(&place.path.parent()) else { continue };
+        let program = index.files.get(place.file).is_some_and(|file| file.elf.is_some());
+        let key = (anchor.file_system.device, program);
+        if seen.contains(&key) {
+            continue;
+        }
+        seen.push(key);
+        let directory = anchor.directory.as_ref().map_or_else(|| "/".to_owned(), ToString::to_string);
+        if anchor.file_system.read_only {
+            let what = format!("{directory} is on a file system that is mounted read-only");
+            add(findings, Exit::IncompatibleHost, what, "mount it writable, or choose another prefix in the manifest");
+        }
+        if program && anchor.file_system.no_exec {
+            let what = format!("{directory} is on a file system that is mounted noexec: programs would not run there");
+            add(
+                findings,
+                Exit::IncompatibleHost,
+                what,
+                "mount it without noexec, or choose another prefix in the manifest",
+            );
+        }
+    }
+}
+
+fn space(plan: &Plan, index: &Index, findings: &mut Vec<Finding>) {
+    for (directory, space) in &plan.space {
+        let needed = space.bytes + STATE_SIZE + index.build.stub.size;
+        if needed > space.available {
+            let what = format!(
+                "Out of disk space: {directory} needs {}, has {}",
+                text::size(needed),
+                text::size(space.available)
+            );
+            add(findings, Exit::OutOfDiskSpace, what, "free disk space there, or deploy smaller models");
+        }
+        if space.free_inodes.is_some_and(|free| free < space.inodes + 16) {
+            let what = format!("Out of disk space: {directory} needs {} inodes and has too few", space.inodes);
+            add(findings, Exit::OutOfDiskSpace, what, "remove small files there that are not needed");
+        }
+    }
+}
+
+/// Accounts below this number are the system's own (`UID_MIN` of login.defs).
+const FIRST_LOGIN_UID: u32 = 1000;
+
+fn accounts(index: &Index, host: &Host, findings: &mut Vec<Finding>) {
+    let Some(account) = &index.install.account else { return };
+    let hint = "name another user in the manifest, or rename the account";
+    if let Some(user) = host.accounts.users.get(&account.user) {
+        if user.uid == 0 {
+            let what = format!("the user {} has uid 0: a service must not run as root", account.user);
+            add(findings, Exit::Conflict, what, hint);
+        } else if user.uid >= FIRST_LOGIN_UID && has_login_shell(&user.shell) {
+            let what = format!("the user {} is a login account ({})", account.user, user.shell);
+            add(findings, Exit::Conflict, what, hint);
+        }
+    }
+    let unknown = index.files.iter().flat_map(|file| {
+        let user = (!file.owner.user.is_root() && file.owner.user != account.user).then_some(&file.owner.user);
+        user.filter(|user| !host.accounts.users.contains_key(user))
+    });
+    for user in unknown {
+        let what = format!("files should belong to {user}, and there is no such user");
+        add(findings, Exit::Conflict, what, "create the user, then run again");
+    }
+}
+
+fn has_login_shell(shell: &str) -> bool {
+    !shell.is_empty() && !shell.ends_with("/nologin") && !shell.ends_with("/false")
+}

@@ -1,0 +1,223 @@
+//! Version 1 of the receipt as JSON. Frozen: a change of meaning is a new version in a new file.
+//! What a receipt means is in `receipt.rs`.
+
+use std::fmt::Display;
+use std::str::FromStr;
+
+use payload::Owner;
+use payload::index::Role;
+use serde::{Deserialize, Serialize};
+
+use super::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt, ReceiptError};
+
+const VERSION: u32 = 1;
+
+#[derive(Deserialize)]
+struct Probe {
+    receipt: u32,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireReceipt {
+    receipt: u32,
+    generation: u64,
+    package: String,
+    version: String,
+    index: String,
+    stub_version: String,
+    prefix: String,
+    created_user: Option<String>,
+    created_group: Option<String>,
+    directories: Vec<WireDirectory>,
+    files: Vec<WireFile>,
+    links: Vec<WireLink>,
+    units: Vec<String>,
+    models: Vec<String>,
+    made: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "origin", rename_all = "kebab-case")]
+enum WireOrigin {
+    Created,
+    Replaced { backup: String },
+    AlreadyPresent,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireDirectory {
+    path: String,
+    #[serde(flatten)]
+    origin: WireOrigin,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireFile {
+    path: String,
+    digest: String,
+    size: u64,
+    mode: String,
+    owner: String,
+    group: String,
+    role: WireRole,
+    #[serde(flatten)]
+    origin: WireOrigin,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum WireRole {
+    Program,
+    ModelBlob,
+    ModelManifest,
+    Config,
+    Unit,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireLink {
+    path: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    hard: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    symbolic: Option<String>,
+    #[serde(flatten)]
+    origin: WireOrigin,
+}
+
+fn broken(error: impl Display) -> ReceiptError {
+    ReceiptError::Broken(error.to_string())
+}
+
+fn parsed<T: FromStr>(text: &str) -> Result<T, ReceiptError>
+where
+    T::Err: Display,
+{
+    text.parse().map_err(broken)
+}
+
+pub(super) fn parse(bytes: &[u8]) -> Result<Receipt, ReceiptError> {
+    let probe: Probe = serde_json::from_slice(bytes).map_err(broken)?;
+    if probe.receipt != VERSION {
+        return Err(ReceiptError::Newer { found: probe.receipt, known: VERSION });
+    }
+    let wire: WireReceipt = serde_json::from_slice(bytes).map_err(broken)?;
+    Ok(Receipt {
+        generation: wire.generation,
+        package: parsed(&wire.package)?,
+        version: wire.version,
+        index: parsed(&wire.index)?,
+        stub_version: wire.stub_version,
+        prefix: parsed(&wire.prefix)?,
+        user: wire.created_user.as_deref().map(parsed).transpose()?,
+        group: wire.created_group.as_deref().map(parsed).transpose()?,
+        directories: wire.directories.into_iter().map(read_directory).collect::<Result<_, _>>()?,
+        files: wire.files.into_iter().map(read_file).collect::<Result<_, _>>()?,
+        links: wire.links.into_iter().map(read_link).collect::<Result<_, _>>()?,
+        units: wire.units,
+        models: wire.models,
+        made: wire.made.iter().map(|path| parsed(path)).collect::<Result<_, _>>()?,
+    })
+}
+
+fn read_origin(wire: WireOrigin) -> Result<Origin, ReceiptError> {
+    Ok(match wire {
+        WireOrigin::Created => Origin::Created,
+        WireOrigin::Replaced { backup } => Origin::Replaced { backup: parsed(&backup)? },
+        WireOrigin::AlreadyPresent => Origin::AlreadyPresent,
+    })
+}
+
+fn read_directory(wire: WireDirectory) -> Result<DirectoryEntry, ReceiptError> {
+    Ok(DirectoryEntry { path: parsed(&wire.path)?, origin: read_origin(wire.origin)? })
+}
+
+fn read_file(wire: WireFile) -> Result<FileEntry, ReceiptError> {
+    let role = match wire.role {
+        WireRole::Program => Role::Program,
+        WireRole::ModelBlob => Role::ModelBlob,
+        WireRole::ModelManifest => Role::ModelManifest,
+        WireRole::Config => Role::Config,
+        WireRole::Unit => Role::Unit,
+    };
+    Ok(FileEntry {
+        path: parsed(&wire.path)?,
+        digest: parsed(&wire.digest)?,
+        size: wire.size,
+        mode: parsed(&wire.mode)?,
+        owner: Owner { user: parsed(&wire.owner)?, group: parsed(&wire.group)? },
+        role,
+        origin: read_origin(wire.origin)?,
+    })
+}
+
+fn read_link(wire: WireLink) -> Result<LinkEntry, ReceiptError> {
+    let target = match (wire.hard, wire.symbolic) {
+        (Some(to), None) => LinkTarget::Hard(parsed(&to)?),
+        (None, Some(target)) => LinkTarget::Symbolic(target),
+        _ => return Err(broken(format!("link {:?} is neither hard nor symbolic", wire.path))),
+    };
+    Ok(LinkEntry { path: parsed(&wire.path)?, target, origin: read_origin(wire.origin)? })
+}
+
+pub(super) fn render(receipt: &Receipt) -> Vec<u8> {
+    let wire = WireReceipt {
+        receipt: VERSION,
+        generation: receipt.generation,
+        package: receipt.package.to_string(),
+        version: receipt.version.clone(),
+        index: receipt.index.to_string(),
+        stub_version: receipt.stub_version.clone(),
+        prefix: receipt.prefix.as_str().to_owned(),
+        created_user: receipt.user.as_ref().map(ToString::to_string),
+        created_group: receipt.group.as_ref().map(ToString::to_string),
+        directories: receipt.directories.iter().map(write_directory).collect(),
+        files: receipt.files.iter().map(write_file).collect(),
+        links: receipt.links.iter().map(write_link).collect(),
+        units: receipt.units.clone(),
+        models: receipt.models.clone(),
+        made: receipt.made.iter().map(|path| path.as_str().to_owned()).collect(),
+    };
+    let mut bytes = serde_json::to_vec_pretty(&wire).unwrap_or_default();
+    bytes.push(b'\n');
+    bytes
+}
+
+fn write_origin(origin: &Origin) -> WireOrigin {
+    match origin {
+        Origin::Created => WireOrigin::Created,
+        Origin::Replaced { backup } => WireOrigin::Replaced { backup: backup.as_str().to_owned() },
+        Origin::AlreadyPresent => WireOrigin::AlreadyPresent,
+    }
+}
+
+fn write_directory(entry: &DirectoryEntry) -> WireDirectory {
+    WireDirectory { path: entry.path.as_str().to_owned(), origin: write_origin(&entry.origin) }
+}
+
+fn write_file(entry: &FileEntry) -> WireFile {
+    WireFile {
+        path: entry.path.as_str().to_owned(),
+        digest: entry.digest.to_string(),
+        size: entry.size,
+        mode: entry.mode.to_string(),
+        owner: entry.owner.user.to_string(),
+        group: entry.owner.group.to_string(),
+        role: match entry.role {
+            Role::Program => WireRole::Program,
+            Role::ModelBlob => WireRole::ModelBlob,
+            Role::ModelManifest => WireRole::ModelManifest,
+            Role::Config => WireRole::Config,
+            Role::Unit => WireRole::Unit,
+        },
+        origin: write_origin(&entry.origin),
+    }
+}
+
+fn write_link(entry: &LinkEntry) -> WireLink {
+    let (hard, symbolic) = match &entry.target {
+        LinkTarget::Hard(to) => (Some(to.as_str().to_owned()), None),
+        LinkTarget::Symbolic(target) => (None, Some(target.clone())),
+    };
+    WireLink { path: entry.path.as_str().to_owned(), hard, symbolic, origin: write_origin(&entry.origin) }
+}

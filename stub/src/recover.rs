@@ -1,0 +1,113 @@
+//! After a crash, a failure or an interruption: back to the state before, or forward when all was in place.
+//! How one step is undone is in `step.rs`; it is the same for rollback, recovery and uninstallation.
+
+use payload::index::PackageName;
+use payload::{Digest, RelPath};
+
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::journal::{self, Unfinished};
+use crate::machine::Machine;
+use crate::root::{Found, FsError, Root};
+use crate::state;
+use crate::step::{Step, StepError};
+use crate::tool::Tool;
+
+/// What recovery did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovered {
+    /// There was nothing unfinished.
+    Nothing,
+    /// An installation that was complete was cleaned up after.
+    Finished,
+    /// The machine is back in the state before the unfinished installation.
+    RolledBack,
+    /// The same, but verified copies are kept for the installation that follows.
+    RolledBackKeepingStaged,
+}
+
+/// Recovers from an unfinished installation of `package`. With `resume`, what was staged for that index is kept.
+pub fn recover(machine: &Machine, package: &PackageName, resume: Option<Digest>) -> Result<Recovered, Error> {
+    let Some(unfinished) = unfinished(&machine.root, package)? else {
+        return Ok(Recovered::Nothing);
+    };
+    let receipt = state::read_receipt(&machine.root, package)?;
+    let header = &unfinished.header;
+    if receipt.is_some_and(|receipt| receipt.generation == header.generation && receipt.index == header.index) {
+        finish(&machine.root, package, &header.areas).map_err(incomplete)?;
+        return Ok(Recovered::Finished);
+    }
+    let keep = resume == Some(header.index);
+    roll_back(machine, package, keep)?;
+    Ok(if keep { Recovered::RolledBackKeepingStaged } else { Recovered::RolledBack })
+}
+
+/// Whether an unfinished installation is waiting for recovery.
+pub fn unfinished(root: &Root, package: &PackageName) -> Result<Option<Unfinished>, Error> {
+    let Some(bytes) = state::read_journal(root, package)? else { return Ok(None) };
+    let broken = |error: journal::JournalError| {
+        Error::new(Exit::FormatNotReadable, error.to_string())
+            .state("an installation was interrupted; its journal is kept")
+            .hint(format!("use the installer that began it, or look at {}", state::journal(package)))
+    };
+    journal::parse(&bytes).map(Some).map_err(broken)
+}
+
+/// Undoes every step of the journal, the last one first, and removes what belongs to the installer itself.
+pub fn roll_back(machine: &Machine, package: &PackageName, keep_staged: bool) -> Result<(), Error> {
+    let Some(unfinished) = unfinished(&machine.root, package)? else { return Ok(()) };
+    let failures: Vec<StepError> = unfinished.steps.iter().rev().filter_map(|step| step.undo(machine).err()).collect();
+    if let Some(error) = failures.into_iter().next() {
+        return Err(incomplete(error));
+    }
+    if unfinished.steps.contains(&Step::ReloadSystemd) {
+        Tool::Systemctl.run(&["daemon-reload"]).map_err(|error| incomplete(error.into()))?;
+    }
+    if keep_staged {
+        return Ok(());
+    }
+    let header = &unfinished.header;
+    clean_areas(&machine.root, &header.areas).map_err(incomplete)?;
+    remove_own(&machine.root, package, &header.made).map_err(|error| incomplete(error.into()))
+}
+
+/// Cleans up after an installation that is complete. Doing this twice is the same as once.
+pub fn finish(root: &Root, package: &PackageName, areas: &[RelPath]) -> Result<(), StepError> {
+    let fresh = state::fresh_stub(package);
+    if root.look(&fresh)? != Found::Absent {
+        root.rename(&fresh, &state::stub(package))?;
+    }
+    clean_areas(root, areas)?;
+    Ok(root.remove(&state::journal(package))?)
+}
+
+/// Removes staging directories with everything in them.
+fn clean_areas(root: &Root, areas: &[RelPath]) -> Result<(), StepError> {
+    for area in areas {
+        for name in root.names(area)? {
+            let path = area.join(&name).map_err(|error| StepError::State(error.to_string()))?;
+            root.remove(&path)?;
+        }
+        root.remove_directory(area)?;
+    }
+    Ok(())
+}
+
+/// Removes the installer's own files of an installation that was undone: all of them, unless an earlier one has its
+/// receipt there.
+fn remove_own(root: &Root, package: &PackageName, made: &[RelPath]) -> Result<(), FsError> {
+    for name in state::unfinished_files(package) {
+        root.remove(&name)?;
+    }
+    if root.look(&state::receipt(package))? == Found::Absent {
+        state::remove_directory(root, package, made)
+    } else {
+        root.remove(&state::journal(package))
+    }
+}
+
+fn incomplete(error: StepError) -> Error {
+    Error::new(Exit::RollbackIncomplete, error.to_string())
+        .state("the machine is between two states; the journal is kept")
+        .hint("see what is in the way, then run it again with --recover")
+}

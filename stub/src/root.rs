@@ -1,0 +1,487 @@
+//! The target's file system below one root directory: every path is walked from its handle, component by component.
+//! This is the only module that changes files; what is changed, and in which order, is decided in `plan.rs`.
+
+use std::collections::VecDeque;
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, Flock, FlockArg, OFlag, open, openat, readlinkat};
+use nix::sys::stat::{FileStat, Mode as Bits, SFlag, fchmod, fstat, fstatat, mkdirat};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
+use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fsync, geteuid, linkat, symlinkat, unlinkat};
+use payload::{Digest, Hasher, Mode, RelPath};
+
+use crate::failpoint;
+
+/// More links than any sane path has.
+const MAX_LINKS: u32 = 40;
+
+/// A handle on the root directory of the target.
+#[derive(Debug)]
+pub struct Root {
+    handle: OwnedFd,
+    path: PathBuf,
+    /// The user this process acts as: files of this user and of root are trusted.
+    euid: Uid,
+}
+
+/// Held while this process is the only installer working below a root.
+#[derive(Debug)]
+#[expect(dead_code, reason = "held, not read: dropping it gives the lock up")]
+pub struct Lock(Flock<OwnedFd>);
+
+/// A system call on the target failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("cannot {action} {path}: {cause}")]
+pub struct FsError {
+    pub action: &'static str,
+    pub path: String,
+    pub cause: Cause,
+}
+
+/// Why.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum Cause {
+    #[error("{}", .0.desc())]
+    System(Errno),
+    #[error("the link {0} may have been placed by somebody else: its directory is writable by others than root")]
+    UntrustedLink(String),
+    #[error("it is not what was put there")]
+    Foreign,
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    Absent,
+    /// Nothing can be said: this user may not look there.
+    Hidden,
+    Directory(Attributes),
+    File(Attributes),
+    Link {
+        target: String,
+    },
+    /// A device, socket or FIFO.
+    Special,
+}
+
+/// Facts about an existing file or directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attributes {
+    pub size: u64,
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub device: u64,
+    pub inode: u64,
+}
+
+/// Facts about the file system that holds a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileSystem {
+    pub device: u64,
+    /// Bytes.
+    pub available: u64,
+    pub block: u64,
+    /// `None` where the file system does not count inodes.
+    pub free_inodes: Option<u64>,
+    pub read_only: bool,
+    pub no_exec: bool,
+}
+
+type Result<T> = std::result::Result<T, FsError>;
+
+impl FsError {
+    /// The system's error number, where there is one.
+    pub fn errno(&self) -> Option<Errno> {
+        match self.cause {
+            Cause::System(errno) => Some(errno),
+            _ => None,
+        }
+    }
+}
+
+fn failed(action: &'static str, path: &impl ToString) -> impl FnOnce(Errno) -> FsError {
+    let path = path.to_string();
+    move |errno| FsError { action, path, cause: Cause::System(errno) }
+}
+
+fn io(action: &'static str, path: &RelPath) -> impl FnOnce(std::io::Error) -> FsError {
+    let path = path.to_string();
+    move |error| FsError {
+        action,
+        path,
+        cause: Cause::System(Errno::from_raw(error.raw_os_error().unwrap_or(libc_eio()))),
+    }
+}
+
+fn libc_eio() -> i32 {
+    Errno::EIO as i32
+}
+
+impl Root {
+    /// Opens `path` as the root of the target.
+    pub fn open(path: &Path) -> Result<Self> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let handle = open(path, flags, Bits::empty()).map_err(failed("open the root directory", &path.display()))?;
+        Ok(Self { handle, path: path.to_owned(), euid: geteuid() })
+    }
+
+    /// The directory that this root is, as it was given.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether this is the running system itself.
+    pub fn is_live(&self) -> bool {
+        self.path == Path::new("/")
+    }
+
+    /// Opens the directory at `path`; `None` is the root itself.
+    ///
+    /// Links are followed only out of directories that nobody but root (or the user running this) can write to, and
+    /// never leave the root.
+    pub fn directory(&self, path: Option<&RelPath>) -> Result<OwnedFd> {
+        let Some(path) = path else { return self.reopen(&self.handle, "/") };
+        let shown = path.to_string();
+        let mut pending: VecDeque<String> = path.components().map(str::to_owned).collect();
+        let mut stack = vec![self.reopen(&self.handle, &shown)?];
+        let mut links = 0;
+        while let Some(name) = pending.pop_front() {
+            let Some(current) = stack.last() else { break };
+            if name == ".." {
+                if stack.len() > 1 {
+                    stack.pop();
+                }
+                continue;
+            }
+            let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+            match openat(current, name.as_str(), flags, Bits::empty()) {
+                Ok(next) => stack.push(next),
+                Err(errno @ (Errno::ENOTDIR | Errno::ELOOP)) => {
+                    let Ok(target) = readlinkat(current, name.as_str()) else {
+                        return Err(failed("open directory", &shown)(errno));
+                    };
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(failed("open directory", &shown)(Errno::ELOOP));
+                    }
+                    self.require_trusted_link(current, &name, &shown)?;
+                    let target = target.to_string_lossy().into_owned();
+                    if target.starts_with('/') {
+                        stack.truncate(1);
+                    }
+                    for part in target.split('/').rev().filter(|part| !part.is_empty() && *part != ".") {
+                        pending.push_front(part.to_owned());
+                    }
+                }
+                Err(errno) => return Err(failed("open directory", &shown)(errno)),
+            }
+        }
+        stack.pop().ok_or_else(|| failed("open directory", &shown)(Errno::ENOENT))
+    }
+
+    fn reopen(&self, handle: &OwnedFd, shown: &str) -> Result<OwnedFd> {
+        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        openat(handle, ".", flags, Bits::empty()).map_err(failed("open directory", &shown))
+    }
+
+    fn require_trusted_link(&self, directory: &OwnedFd, name: &str, shown: &str) -> Result<()> {
+        let stat = fstat(directory).map_err(failed("look at", &shown))?;
+        let link = fstatat(directory, name, AtFlags::AT_SYMLINK_NOFOLLOW).map_err(failed("look at", &shown))?;
+        if self.is_trusted(&stat) && self.trusts_user(link.st_uid) {
+            Ok(())
+        } else {
+            let cause = Cause::UntrustedLink(name.to_owned());
+            Err(FsError { action: "follow a link on the way to", path: shown.to_owned(), cause })
+        }
+    }
+
+    fn trusts_user(&self, uid: u32) -> bool {
+        uid == 0 || uid == self.euid.as_raw()
+    }
+
+    /// Whether nobody but root, or the user running this, can change the names in a directory.
+    fn is_trusted(&self, stat: &FileStat) -> bool {
+        let sticky = stat.st_mode & 0o1000 != 0;
+        self.trusts_user(stat.st_uid) && (stat.st_mode & 0o022 == 0 || sticky)
+    }
+
+    /// The handle of the directory that holds `path`.
+    fn parent(&self, path: &RelPath) -> Result<OwnedFd> {
+        self.directory(path.parent().as_ref())
+    }
+
+    /// What stands at `path`, without following it when it is a link.
+    pub fn look(&self, path: &RelPath) -> Result<Found> {
+        let parent = match self.parent(path) {
+            Ok(parent) => parent,
+            Err(error) => {
+                return match error.errno() {
+                    Some(Errno::ENOENT | Errno::ENOTDIR) => Ok(Found::Absent),
+                    Some(Errno::EACCES) => Ok(Found::Hidden),
+                    _ => Err(error),
+                };
+            }
+        };
+        let stat = match fstatat(&parent, path.name(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::ENOENT) => return Ok(Found::Absent),
+            Err(Errno::EACCES) => return Ok(Found::Hidden),
+            Err(errno) => return Err(failed("look at", path)(errno)),
+        };
+        Ok(match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
+            SFlag::S_IFDIR => Found::Directory(attributes(&stat)),
+            SFlag::S_IFREG => Found::File(attributes(&stat)),
+            SFlag::S_IFLNK => {
+                let target = readlinkat(&parent, path.name()).map_err(failed("read the link", path))?;
+                Found::Link { target: target.to_string_lossy().into_owned() }
+            }
+            _ => Found::Special,
+        })
+    }
+
+    /// What stands at `path` when it may be a trusted link to a directory.
+    pub fn look_directory(&self, path: &RelPath) -> Result<Found> {
+        match self.look(path)? {
+            Found::Link { .. } => {
+                let handle = self.directory(Some(path))?;
+                Ok(Found::Directory(attributes(&fstat(&handle).map_err(failed("look at", path))?)))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// Whether nobody but root, or the user running this, can change the names in this directory.
+    pub fn is_trusted_directory(&self, path: Option<&RelPath>) -> Result<bool> {
+        let handle = self.directory(path)?;
+        let stat = fstat(&handle).map_err(failed("look at", &shown(path)))?;
+        Ok(self.is_trusted(&stat) && stat.st_mode & 0o022 == 0)
+    }
+
+    /// The file system that holds the directory at `path`.
+    pub fn file_system(&self, path: Option<&RelPath>) -> Result<FileSystem> {
+        let handle = self.directory(path)?;
+        let stat = fstat(&handle).map_err(failed("look at", &shown(path)))?;
+        let facts = fstatvfs(&handle).map_err(failed("ask for the free space of", &shown(path)))?;
+        let block = facts.fragment_size();
+        let flags = facts.flags();
+        Ok(FileSystem {
+            device: stat.st_dev,
+            available: facts.blocks_available().saturating_mul(block),
+            block: block.max(1),
+            free_inodes: (facts.files() > 0).then(|| facts.files_available()),
+            read_only: flags.contains(FsFlags::ST_RDONLY),
+            no_exec: flags.contains(FsFlags::ST_NOEXEC),
+        })
+    }
+
+    /// Waits for no one: tells whether this process is now the only installer working below this root.
+    pub fn lock(&self) -> Result<Option<Lock>> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let handle = openat(&self.handle, ".", flags, Bits::empty()).map_err(failed("open", &"/"))?;
+        match Flock::lock(handle, FlockArg::LockExclusiveNonblock) {
+            Ok(lock) => Ok(Some(Lock(lock))),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(None),
+            Err((_, errno)) => Err(failed("lock", &"/")(errno)),
+        }
+    }
+
+    /// Opens the regular file at `path` for reading; never follows a link, never waits for a FIFO.
+    pub fn open_file(&self, path: &RelPath) -> Result<File> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let handle = openat(self.parent(path)?, path.name(), flags, Bits::empty()).map_err(failed("open", path))?;
+        let file = File::from(handle);
+        match file.metadata() {
+            Ok(facts) if facts.is_file() => Ok(file),
+            Ok(_) => Err(FsError { action: "open", path: path.to_string(), cause: Cause::Foreign }),
+            Err(error) => Err(io("look at", path)(error)),
+        }
+    }
+
+    /// The digest of the regular file at `path`.
+    pub fn digest(&self, path: &RelPath) -> Result<Digest> {
+        let file = self.open_file(path)?;
+        let mut hasher = Hasher::default();
+        let mut buffer = vec![0; 1 << 20];
+        let mut offset = 0;
+        loop {
+            let count = file.read_at(&mut buffer, offset).map_err(io("read", path))?;
+            if count == 0 {
+                return Ok(hasher.finish());
+            }
+            hasher.update(&buffer[..count]);
+            offset += count as u64;
+        }
+    }
+
+    /// The content of a small file; `None` when it does not exist.
+    pub fn read(&self, path: &RelPath, limit: u64) -> Result<Option<Vec<u8>>> {
+        use std::io::Read as _;
+        let file = match self.open_file(path) {
+            Ok(file) => file,
+            Err(error) if matches!(error.errno(), Some(Errno::ENOENT | Errno::ENOTDIR)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = Vec::new();
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(io("read", path))?;
+        if bytes.len() as u64 > limit {
+            return Err(failed("read", path)(Errno::EFBIG));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// The names in a directory, sorted; empty when it does not exist.
+    pub fn names(&self, path: &RelPath) -> Result<Vec<String>> {
+        let handle = match self.directory(Some(path)) {
+            Ok(handle) => handle,
+            Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        let mut dir = Dir::openat(&handle, ".", flags, Bits::empty()).map_err(failed("list", path))?;
+        let mut names = Vec::new();
+        for entry in dir.iter() {
+            let name = entry.map_err(failed("list", path))?.file_name().to_string_lossy().into_owned();
+            if name != "." && name != ".." {
+                names.push(name);
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Makes a directory that only its maker can use until [`Self::set_attributes`] opens it.
+    pub fn make_directory(&self, path: &RelPath) -> Result<()> {
+        failpoint::before("mkdir", path)?;
+        let parent = self.parent(path)?;
+        mkdirat(&parent, path.name(), Bits::S_IRWXU).map_err(failed("make directory", path))?;
+        sync(&parent, path)
+    }
+
+    /// Sets mode and, when given, owner of a directory or regular file that this program made.
+    pub fn set_attributes(&self, path: &RelPath, mode: Mode, owner: Option<(u32, u32)>) -> Result<()> {
+        failpoint::before("chmod", path)?;
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let handle = openat(self.parent(path)?, path.name(), flags, Bits::empty()).map_err(failed("open", path))?;
+        let stat = fstat(&handle).map_err(failed("look at", path))?;
+        let directory = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits();
+        let wanted = owner.map(|(uid, _)| uid);
+        let ours = self.trusts_user(stat.st_uid) || wanted == Some(stat.st_uid);
+        if !ours || (!directory && stat.st_nlink > 1) {
+            return Err(FsError { action: "set mode and owner of", path: path.to_string(), cause: Cause::Foreign });
+        }
+        set_attributes(&handle, mode, owner, path)?;
+        fsync(&handle).map_err(failed("write", path))
+    }
+
+    /// Creates, or opens again, a file in a directory that only this program can use.
+    pub fn open_staged(&self, path: &RelPath) -> Result<File> {
+        failpoint::before("create", path)?;
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let mode = Bits::S_IRUSR | Bits::S_IWUSR;
+        let handle = openat(self.parent(path)?, path.name(), flags, mode).map_err(failed("create", path))?;
+        Ok(File::from(handle))
+    }
+
+    /// Brings the content of a file to the disk.
+    pub fn sync_file(&self, path: &RelPath, file: &File) -> Result<()> {
+        failpoint::before("fsync", path)?;
+        fsync(file).map_err(failed("write", path))
+    }
+
+    /// Gives the file at `from` the second name `to`, where nothing may stand yet.
+    pub fn link(&self, from: &RelPath, to: &RelPath) -> Result<()> {
+        failpoint::before("link", to)?;
+        let (source, target) = (self.parent(from)?, self.parent(to)?);
+        linkat(&source, from.name(), &target, to.name(), LinkatFlags::empty()).map_err(failed("create", to))?;
+        sync(&target, to)
+    }
+
+    /// Makes a symbolic link where nothing may stand yet.
+    pub fn make_link(&self, target: &str, path: &RelPath) -> Result<()> {
+        failpoint::before("symlink", path)?;
+        let parent = self.parent(path)?;
+        symlinkat(target, &parent, path.name()).map_err(failed("make the link", path))?;
+        sync(&parent, path)
+    }
+
+    /// Renames, replacing what stands at `to`.
+    pub fn rename(&self, from: &RelPath, to: &RelPath) -> Result<()> {
+        failpoint::before("rename", to)?;
+        let (source, target) = (self.parent(from)?, self.parent(to)?);
+        nix::fcntl::renameat(&source, from.name(), &target, to.name()).map_err(failed("replace", to))?;
+        sync(&target, to)
+    }
+
+    /// Removes a file or link; nothing there is fine.
+    pub fn remove(&self, path: &RelPath) -> Result<()> {
+        failpoint::before("unlink", path)?;
+        self.unlink(path, UnlinkatFlags::NoRemoveDir)
+    }
+
+    /// Removes an empty directory; nothing there is fine.
+    pub fn remove_directory(&self, path: &RelPath) -> Result<()> {
+        failpoint::before("rmdir", path)?;
+        self.unlink(path, UnlinkatFlags::RemoveDir)
+    }
+
+    fn unlink(&self, path: &RelPath, flag: UnlinkatFlags) -> Result<()> {
+        let parent = match self.parent(path) {
+            Ok(parent) => parent,
+            Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        match unlinkat(&parent, path.name(), flag) {
+            Ok(()) => sync(&parent, path),
+            Err(Errno::ENOENT) => Ok(()),
+            Err(errno) => Err(failed("remove", path)(errno)),
+        }
+    }
+
+    /// Writes a small file so that either the old or the new content is there at any moment.
+    pub fn write_atomically(&self, path: &RelPath, bytes: &[u8], mode: Mode) -> Result<()> {
+        let fresh: RelPath =
+            format!("{}.new", path.as_str()).parse().map_err(|_| failed("write", path)(Errno::ENAMETOOLONG))?;
+        self.unlink(&fresh, UnlinkatFlags::NoRemoveDir)?;
+        let file = self.open_staged(&fresh)?;
+        failpoint::before("write", path)?;
+        file.write_all_at(bytes, 0).map_err(io("write", path))?;
+        set_attributes(&file, mode, None, path)?;
+        self.sync_file(&fresh, &file)?;
+        self.rename(&fresh, path)
+    }
+}
+
+fn shown(path: Option<&RelPath>) -> String {
+    path.map_or_else(|| "/".to_owned(), RelPath::to_string)
+}
+
+fn attributes(stat: &FileStat) -> Attributes {
+    Attributes {
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        device: stat.st_dev,
+        inode: stat.st_ino,
+    }
+}
+
+fn set_attributes(handle: &impl AsFd, mode: Mode, owner: Option<(u32, u32)>, path: &RelPath) -> Result<()> {
+    if let Some((uid, gid)) = owner {
+        fchown(handle, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid))).map_err(failed("set the owner of", path))?;
+    }
+    fchmod(handle, Bits::from_bits_truncate(mode.bits())).map_err(failed("set the mode of", path))
+}
+
+/// Brings a changed directory to the disk.
+fn sync(directory: &OwnedFd, path: &RelPath) -> Result<()> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let readable = openat(directory, ".", flags, Bits::empty()).map_err(failed("write the directory of", path))?;
+    fsync(readable).map_err(failed("write the directory of", path))
+}

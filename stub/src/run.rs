@@ -1,0 +1,420 @@
+//! From what was typed to what is done: one function for each action.
+//! The stages themselves live in the files named after them.
+
+use std::path::{Path, PathBuf};
+
+use indicatif::ProgressBar;
+use nix::unistd::geteuid;
+use payload::index::{Index, LinkKind, PackageName};
+use payload::{Package, RelPath};
+
+use crate::apply::{self, Events};
+use crate::cli::Args;
+use crate::error::{Error, NOTHING_CHANGED};
+use crate::exit::Exit;
+use crate::host::Host;
+use crate::inspect;
+use crate::interrupt;
+use crate::machine::Machine;
+use crate::open::open;
+use crate::plan::{Options, Plan, plan};
+use crate::preflight::{self, Finding};
+use crate::receipt::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
+use crate::recover::{self, Recovered};
+use crate::report;
+use crate::root::{Lock, Root};
+use crate::screen::Screen;
+use crate::state;
+use crate::status;
+use crate::step::Step;
+use crate::uninstall;
+
+/// Does what was asked for.
+pub fn run(args: &Args, screen: Screen) -> Result<(), Error> {
+    let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
+    if args.status || args.recover || args.uninstall {
+        return installed(args, screen);
+    }
+    let package = open(args.payload.as_deref())?;
+    if args.verify {
+        verify(&package, workers, screen)
+    } else if args.list {
+        list(&package, screen);
+        Ok(())
+    } else if let Some(directory) = &args.extract {
+        let bar = screen.progress(stored(package.index()));
+        let outcome = inspect::extract(&package, directory, workers, &|bytes| bar.inc(bytes));
+        bar.finish_and_clear();
+        outcome?;
+        screen.say(&format!("extracted below {}", directory.display()));
+        Ok(())
+    } else if args.dry_run {
+        dry_run(&package, args, screen)
+    } else if args.install {
+        install(&package, args, workers, screen)
+    } else {
+        introduce(package.index(), screen);
+        Ok(())
+    }
+}
+
+fn stored(index: &Index) -> u64 {
+    index.blobs.iter().map(|blob| blob.stored_size).sum()
+}
+
+fn introduce(index: &Index, screen: Screen) {
+    for line in report::package(index) {
+        screen.say(&line);
+    }
+    screen.say("");
+    screen.say("Nothing was changed. How to go on:");
+    for (option, what) in [
+        ("--dry-run", "show what would be done; needs no root"),
+        ("--verify", "compare every byte of this file with its index"),
+        ("--install", "install it (as root)"),
+        ("--help", "everything else"),
+    ] {
+        screen.say(&format!("  {option:12} {what}"));
+    }
+}
+
+fn verify(package: &Package, workers: usize, screen: Screen) -> Result<(), Error> {
+    let bar = screen.progress(stored(package.index()));
+    let outcome = package.verify(workers, &|bytes| bar.inc(bytes));
+    bar.finish_and_clear();
+    outcome.map_err(|error| Error::payload(&error))?;
+    let index = package.index();
+    if screen.json {
+        screen.json(&serde_json::json!({
+            "verify": 1,
+            "package": index.package.name.as_str(),
+            "version": index.package.version,
+            "index": package.digest().to_string(),
+            "length": index.total_length,
+            "signed": false,
+        }));
+    } else {
+        screen.say(&format!(
+            "{} {}: every byte is as it was packed",
+            index.package.name,
+            payload::printable(&index.package.version)
+        ));
+        screen.say(&format!("index {}", package.digest()));
+        screen.say("the package is not signed: this says that it is undamaged, not who made it");
+    }
+    Ok(())
+}
+
+fn list(package: &Package, screen: Screen) {
+    if screen.json {
+        screen.json(&inspect::list_json(package));
+    } else {
+        inspect::list(package.index()).iter().for_each(|line| screen.say(line));
+    }
+}
+
+fn open_root(args: &Args) -> Result<Root, Error> {
+    let path = match &args.root {
+        Some(path) => path.canonicalize().map_err(|error| {
+            Error::new(Exit::Usage, format!("--root {}: {error}", path.display()))
+                .state(NOTHING_CHANGED)
+                .hint("name an existing directory")
+        })?,
+        None => PathBuf::from("/"),
+    };
+    Ok(Root::open(&path)?)
+}
+
+fn options(args: &Args) -> Options {
+    Options { enable: args.enable, start: args.start, replace: args.replace }
+}
+
+/// A host that trusts keys takes signed packages only, and this version reads no signatures.
+fn require_no_trusted_keys(root: &Root) -> Result<(), Error> {
+    let Ok(directory) = "etc/airgap-deploy/trusted-keys".parse::<RelPath>() else { return Ok(()) };
+    if root.names(&directory)?.iter().any(|name| name.ends_with(".pub")) {
+        return Err(Error::new(
+            Exit::NotTrusted,
+            format!("this host trusts the keys in {directory}, and the package is not signed"),
+        )
+        .state(NOTHING_CHANGED)
+        .hint("get a signed package"));
+    }
+    Ok(())
+}
+
+fn dry_run(package: &Package, args: &Args, screen: Screen) -> Result<(), Error> {
+    let root = open_root(args)?;
+    require_no_trusted_keys(&root)?;
+    let index = package.index();
+    let host = Host::probe(index, &root)?;
+    let plan = plan(index, &host, options(args));
+    let findings = preflight::findings(&plan, index, &host);
+    if screen.json {
+        screen.json(&report::plan_json(&plan, index, &host, &findings));
+    } else {
+        report::plan(&plan, index, &host, &findings).iter().for_each(|line| screen.say(line));
+        if root.is_live() && recover::unfinished(&root, &index.package.name)?.is_some() {
+            screen.say("An installation was interrupted here: --install goes on, --recover goes back");
+        }
+        screen.say("The package is not signed. Nothing was changed.");
+    }
+    // Missing privileges are part of the plan, not a reason to fail: anybody may look.
+    let obstacles: Vec<Finding> =
+        findings.into_iter().filter(|finding| finding.exit != Exit::PermissionDenied).collect();
+    if obstacles.is_empty() { Ok(()) } else { Err(Error::refused(obstacles)) }
+}
+
+fn lock(root: &Root) -> Result<Lock, Error> {
+    root.lock()?.ok_or_else(|| {
+        Error::new(Exit::Conflict, "another installer is running".to_owned())
+            .state(NOTHING_CHANGED)
+            .hint("wait until it is done")
+    })
+}
+
+fn require_root(root: &Root) -> Result<(), Error> {
+    if root.is_live() && !geteuid().is_root() {
+        return Err(Error::new(Exit::PermissionDenied, "Permission denied: this needs root".to_owned())
+            .state(NOTHING_CHANGED)
+            .hint("run it with sudo"));
+    }
+    Ok(())
+}
+
+fn machine(root: Root) -> Result<Machine, Error> {
+    let passwd = root.is_live() || root.read(&passwd_path()?, 64 << 20)?.is_some();
+    Ok(Machine { privileged: geteuid().is_root() && passwd, root })
+}
+
+fn passwd_path() -> Result<RelPath, Error> {
+    "etc/passwd".parse().map_err(|error: payload::PathError| Error::new(Exit::Bug, error.to_string()))
+}
+
+fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -> Result<(), Error> {
+    let root = open_root(args)?;
+    require_no_trusted_keys(&root)?;
+    let index = package.index();
+    if root.is_live() && !geteuid().is_root() {
+        let host = Host::probe(index, &root)?;
+        let plan = plan(index, &host, options(args));
+        return Err(Error::refused(preflight::findings(&plan, index, &host)));
+    }
+    let _lock = lock(&root)?;
+    interrupt::watch();
+    let machine = machine(root)?;
+    let recovered = recover::recover(&machine, &index.package.name, Some(package.digest()))?;
+    tell_recovered(recovered, screen);
+    let host = Host::probe(index, &machine.root)?;
+    let plan = plan(index, &host, options(args));
+    if plan.is_empty() && preflight::findings(&plan, index, &host).is_empty() {
+        recover::roll_back(&machine, &index.package.name, false)?;
+        return already_installed(index, screen);
+    }
+    let receipt = receipt(&plan, package, &host);
+    let cleared = preflight::clear(plan, index, &host).map_err(|findings| {
+        let error = Error::refused(findings);
+        match recover::roll_back(&machine, &index.package.name, false) {
+            Ok(()) => error,
+            Err(rollback) => rollback,
+        }
+    })?;
+    screen.say("the package is not signed: nobody vouches for who made it");
+    let bar = screen.progress(cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());
+    let console = Console { screen, bar };
+    let outcome = apply::apply(&cleared, package, &machine, &receipt, workers, &console);
+    console.bar.finish_and_clear();
+    outcome?;
+    done(cleared.plan(), index, screen);
+    Ok(())
+}
+
+fn stored_size(index: &Index, digest: payload::Digest) -> u64 {
+    index.blob(digest).map_or(0, |blob| blob.stored_size)
+}
+
+fn tell_recovered(recovered: Recovered, screen: Screen) {
+    match recovered {
+        Recovered::Nothing => {}
+        Recovered::Finished => screen.say("an earlier installation was complete; its staging directories are removed"),
+        Recovered::RolledBack => screen.say("an interrupted installation was undone"),
+        Recovered::RolledBackKeepingStaged => {
+            screen.say("an interrupted installation goes on from what it had verified")
+        }
+    }
+}
+
+fn already_installed(index: &Index, screen: Screen) -> Result<(), Error> {
+    if screen.json {
+        screen.json(&serde_json::json!({"install": 1, "package": index.package.name.as_str(), "changed": false}));
+    }
+    screen.say(&format!("{} is installed already: nothing was changed", index.package.name));
+    Ok(())
+}
+
+fn done(plan: &Plan, index: &Index, screen: Screen) {
+    if screen.json {
+        screen.json(&serde_json::json!({
+            "install": 1,
+            "package": index.package.name.as_str(),
+            "version": index.package.version,
+            "changed": true,
+            "steps": plan.steps.iter().map(Step::describe).collect::<Vec<_>>(),
+        }));
+    }
+    for note in &plan.notes {
+        screen.say(&format!("note: {}", payload::printable(note)));
+    }
+    screen.say(&format!("{} {} is installed", index.package.name, payload::printable(&index.package.version)));
+    if let Some(unit) = index.units.first()
+        && plan.afterwards.is_empty()
+        && !plan.steps.iter().any(|step| matches!(step, Step::EnableUnit { .. }))
+    {
+        let unit = unit.name.trim_end_matches(".service");
+        screen.say(&format!("next: systemctl start {unit}; systemctl enable {unit}"));
+    }
+}
+
+/// Tells the administrator what goes on.
+struct Console {
+    screen: Screen,
+    bar: ProgressBar,
+}
+
+impl Events for Console {
+    fn staged(&self, bytes: u64) {
+        self.bar.inc(bytes);
+    }
+
+    fn step(&self, step: &Step) {
+        let line = payload::printable(&step.describe());
+        self.bar.suspend(|| self.screen.say(&line));
+    }
+
+    fn note(&self, text: &str) {
+        self.bar.suspend(|| self.screen.warn(text));
+    }
+}
+
+/// What the receipt will say once the plan is carried out.
+fn receipt(plan: &Plan, package: &Package, host: &Host) -> Receipt {
+    let index = package.index();
+    let old = host.receipt.as_ref();
+    let origin = |path: &RelPath| plan.origins.get(path).cloned().unwrap_or(Origin::AlreadyPresent);
+    let created = |step: fn(&Step) -> Option<payload::AccountName>| plan.steps.iter().find_map(step);
+    let user = created(|step| match step {
+        Step::CreateUser { name, .. } => Some(name.clone()),
+        _ => None,
+    });
+    let group = created(|step| match step {
+        Step::CreateGroup { name } => Some(name.clone()),
+        _ => None,
+    });
+    let size = |digest| index.blob(digest).map_or(0, |blob| blob.size);
+    Receipt {
+        generation: old.map_or(0, |receipt| receipt.generation) + 1,
+        package: index.package.name.clone(),
+        version: index.package.version.clone(),
+        index: package.digest(),
+        stub_version: env!("CARGO_PKG_VERSION").to_owned(),
+        prefix: index.install.prefix.clone(),
+        user: user.or_else(|| old.and_then(|receipt| receipt.user.clone())),
+        group: group.or_else(|| old.and_then(|receipt| receipt.group.clone())),
+        directories: index
+            .directories
+            .iter()
+            .map(|entry| DirectoryEntry { path: entry.path.clone(), origin: origin(&entry.path) })
+            .collect(),
+        files: index
+            .files
+            .iter()
+            .map(|file| FileEntry {
+                path: file.path.clone(),
+                digest: file.blob,
+                size: size(file.blob),
+                mode: file.mode,
+                owner: file.owner.clone(),
+                role: file.role,
+                origin: origin(&file.path),
+            })
+            .collect(),
+        links: index
+            .links
+            .iter()
+            .map(|link| LinkEntry {
+                path: link.path.clone(),
+                target: match &link.kind {
+                    LinkKind::Hard { to } => LinkTarget::Hard(to.clone()),
+                    LinkKind::Symbolic { target } => LinkTarget::Symbolic(target.clone()),
+                },
+                origin: origin(&link.path),
+            })
+            .collect(),
+        units: index.units.iter().map(|unit| unit.name.clone()).collect(),
+        models: index.models.iter().map(|model| model.name.clone()).collect(),
+        made: old.map_or_else(Vec::new, |receipt| receipt.made.clone()),
+    }
+}
+
+/// Which package an action on an installed one is about: the one appended here, or the one whose directory this is in.
+fn package_name(args: &Args) -> Result<PackageName, Error> {
+    if let Ok(package) = open(args.payload.as_deref()) {
+        return Ok(package.index().package.name.clone());
+    }
+    let own = std::env::current_exe().ok();
+    let directory = own.as_deref().and_then(Path::parent).and_then(Path::file_name).and_then(|name| name.to_str());
+    directory.and_then(|name| name.parse().ok()).ok_or_else(|| {
+        Error::new(Exit::Usage, "it is not known which package this is about".to_owned())
+            .state(NOTHING_CHANGED)
+            .hint("use the copy in /var/lib/airgap-deploy/<package>/, or --payload FILE")
+    })
+}
+
+/// Actions on what is installed: they need the receipt, not the payload.
+fn installed(args: &Args, screen: Screen) -> Result<(), Error> {
+    let name = package_name(args)?;
+    let root = open_root(args)?;
+    let systemd = root.is_live() && Path::new("/run/systemd/system").is_dir();
+    if !args.status {
+        require_root(&root)?;
+    }
+    let _lock = if args.status { None } else { Some(lock(&root)?) };
+    let machine = machine(root)?;
+    if !args.status {
+        interrupt::watch();
+        let recovered = recover::recover(&machine, &name, None)?;
+        tell_recovered(recovered, screen);
+        if args.recover {
+            if recovered == Recovered::Nothing {
+                screen.say("nothing to recover: no installation was interrupted");
+            }
+            return Ok(());
+        }
+    }
+    let Some(receipt) = state::read_receipt(&machine.root, &name)? else {
+        screen.say(&format!("{name} is not installed"));
+        return Ok(());
+    };
+    if args.status {
+        return show_status(&receipt, &machine, systemd, screen);
+    }
+    let plan = uninstall::plan(&receipt, &machine, systemd, args.purge)?;
+    uninstall::apply(&plan, &receipt, &machine, &|removal| screen.say(&payload::printable(&removal.describe())))?;
+    screen.say(&format!("{name} is uninstalled"));
+    Ok(())
+}
+
+fn show_status(receipt: &Receipt, machine: &Machine, systemd: bool, screen: Screen) -> Result<(), Error> {
+    let status = status::status(receipt, machine, systemd)?;
+    if screen.json {
+        screen.json(&status.to_json(receipt));
+    } else {
+        status.lines(receipt).iter().for_each(|line| screen.say(line));
+    }
+    if status.problems.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Exit::Conflict, format!("{} entries are not as they were installed", status.problems.len()))
+        .state(NOTHING_CHANGED)
+        .hint("install again with --replace to put them right"))
+}

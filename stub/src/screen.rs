@@ -1,0 +1,73 @@
+//! What the program prints: text or JSON on stdout, progress and notes on stderr. A reader that went away is no error.
+//! What is said lives with those who say it.
+
+use std::io::{IsTerminal, Write};
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Level {
+    Quiet,
+    Normal,
+    Verbose,
+}
+
+/// The program's output.
+#[derive(Debug, Clone, Copy)]
+pub struct Screen {
+    pub level: Level,
+    /// Whether stdout carries JSON: then text for people goes to stderr.
+    pub json: bool,
+}
+
+impl Screen {
+    /// A line that was asked for.
+    pub fn say(&self, line: &str) {
+        if self.level > Level::Quiet {
+            self.put(line);
+        }
+    }
+
+    /// A line for those who want to know more.
+    pub fn detail(&self, line: &str) {
+        if self.level > Level::Normal {
+            self.put(line);
+        }
+    }
+
+    /// A line about what goes on, or what went wrong.
+    #[expect(clippy::unused_self, reason = "it reads like the others")]
+    pub fn warn(&self, line: &str) {
+        let _ = writeln!(std::io::stderr().lock(), "{line}");
+    }
+
+    /// One JSON document.
+    #[expect(clippy::unused_self, reason = "it reads like the others")]
+    pub fn json(&self, value: &serde_json::Value) {
+        let _ = writeln!(std::io::stdout().lock(), "{value}");
+    }
+
+    fn put(self, line: &str) {
+        if self.json {
+            self.warn(line);
+        } else {
+            let _ = writeln!(std::io::stdout().lock(), "{line}");
+        }
+    }
+
+    /// A bar over `total` bytes: on a terminal only.
+    pub fn progress(&self, total: u64) -> ProgressBar {
+        if self.level == Level::Quiet || self.json || !std::io::stderr().is_terminal() {
+            return ProgressBar::hidden();
+        }
+        let style = ProgressStyle::with_template(
+            "{bar:30} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}, {eta} left",
+        );
+        let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+        if let Ok(style) = style {
+            bar.set_style(style);
+        }
+        bar
+    }
+}

@@ -1,0 +1,252 @@
+//! The steps of an installation: one closed set, and for each what it says, does and undoes, side by side.
+//! Which steps a machine needs is decided in `plan.rs`; their order of writing to the journal in `apply.rs`.
+
+use payload::index::Role;
+use payload::{AccountName, Digest, Mode, Owner, RelPath};
+
+use crate::account;
+use crate::machine::Machine;
+use crate::root::{Found, FsError};
+use crate::tool::{Tool, ToolError};
+
+/// One change of the machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Step {
+    CreateGroup { name: AccountName },
+    CreateUser { name: AccountName, group: AccountName, home: RelPath },
+    StopUnit { unit: String },
+    MakeDirectory { path: RelPath, mode: Mode },
+    PlaceFile(PlaceFile),
+    MakeHardLink { path: RelPath, to: RelPath, size: u64 },
+    MakeSymbolicLink { path: RelPath, target: String },
+    RemoveFile { path: RelPath, digest: Digest, backup: RelPath },
+    SetOwner { path: RelPath, mode: Mode, owner: Owner },
+    ReloadSystemd,
+    EnableUnit { unit: String },
+    StartUnit { unit: String },
+}
+
+/// A file that is put in place from its verified, staged copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceFile {
+    pub path: RelPath,
+    /// Where the verified copy waits, on the same file system.
+    pub staged: RelPath,
+    /// Position in the index's files.
+    pub file: usize,
+    pub digest: Digest,
+    pub size: u64,
+    pub mode: Mode,
+    pub owner: Owner,
+    pub role: Role,
+    pub over: Over,
+}
+
+/// What a file takes the place of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Over {
+    Nothing,
+    /// A file that an earlier version of the package put there: kept until the installation is complete.
+    Ours {
+        backup: RelPath,
+    },
+    /// Somebody else's file, with `--replace`: kept until uninstallation puts it back.
+    Foreign {
+        backup: RelPath,
+    },
+}
+
+/// A step failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StepError {
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    #[error("{0}")]
+    State(String),
+}
+
+impl StepError {
+    /// Whether a file system or quota is full.
+    pub fn is_out_of_space(&self) -> bool {
+        use nix::errno::Errno;
+        matches!(self, Self::Fs(error) if matches!(error.errno(), Some(Errno::ENOSPC | Errno::EDQUOT)))
+    }
+}
+
+impl Step {
+    /// What the step does, in one line.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::CreateGroup { name } => format!("create group {name}"),
+            Self::CreateUser { name, group, home } => {
+                format!("create user {name} (system account, group {group}, home {home}, no login shell)")
+            }
+            Self::StopUnit { unit } => format!("stop {unit}"),
+            Self::MakeDirectory { path, mode } => format!("make directory {path}/ (mode {mode})"),
+            Self::PlaceFile(place) => place.describe(),
+            Self::MakeHardLink { path, to, .. } => format!("link {path} to {to} (hard link, no second copy)"),
+            Self::MakeSymbolicLink { path, target } => format!("link {path} to {target}"),
+            Self::RemoveFile { path, .. } => format!("remove {path} (no longer in the package)"),
+            Self::SetOwner { path, mode, owner } => format!("set owner of {path}/ to {owner}, mode {mode}"),
+            Self::ReloadSystemd => "reload systemd".to_owned(),
+            Self::EnableUnit { unit } => format!("enable {unit}"),
+            Self::StartUnit { unit } => format!("start {unit}"),
+        }
+    }
+
+    /// The command line the step runs, if it runs one.
+    pub fn command(&self, machine_root: &std::path::Path) -> Option<Vec<String>> {
+        let (tool, arguments) = self.invocation(machine_root)?;
+        let program = tool.find().map_or_else(|| tool.name().to_owned(), |path| path.display().to_string());
+        Some(std::iter::once(program).chain(arguments).collect())
+    }
+
+    /// The step's name in JSON output.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::CreateGroup { .. } => "create-group",
+            Self::CreateUser { .. } => "create-user",
+            Self::StopUnit { .. } => "stop-unit",
+            Self::MakeDirectory { .. } => "make-directory",
+            Self::PlaceFile(_) => "place-file",
+            Self::MakeHardLink { .. } => "make-hard-link",
+            Self::MakeSymbolicLink { .. } => "make-symbolic-link",
+            Self::RemoveFile { .. } => "remove-file",
+            Self::SetOwner { .. } => "set-owner",
+            Self::ReloadSystemd => "reload-systemd",
+            Self::EnableUnit { .. } => "enable-unit",
+            Self::StartUnit { .. } => "start-unit",
+        }
+    }
+
+    fn invocation(&self, root: &std::path::Path) -> Option<(Tool, Vec<String>)> {
+        let mut arguments = Vec::new();
+        if root != std::path::Path::new("/") {
+            arguments.extend(["--prefix".to_owned(), root.display().to_string()]);
+        }
+        let tool = match self {
+            Self::CreateGroup { name } => {
+                arguments.extend(["--system".to_owned(), name.to_string()]);
+                Tool::Groupadd
+            }
+            Self::CreateUser { name, group, home } => {
+                let home = home.to_string();
+                let fixed = ["--system", "--gid", group.as_str(), "--home-dir", &home, "--no-create-home"];
+                arguments.extend(fixed.map(str::to_owned));
+                arguments.extend(["--shell", "/usr/sbin/nologin", name.as_str()].map(str::to_owned));
+                Tool::Useradd
+            }
+            Self::StopUnit { unit } => return Some((Tool::Systemctl, words(&["stop", unit]))),
+            Self::ReloadSystemd => return Some((Tool::Systemctl, words(&["daemon-reload"]))),
+            Self::EnableUnit { unit } => return Some((Tool::Systemctl, words(&["enable", unit]))),
+            Self::StartUnit { unit } => return Some((Tool::Systemctl, words(&["start", unit]))),
+            _ => return None,
+        };
+        Some((tool, arguments))
+    }
+
+    /// Does it.
+    pub fn apply(&self, machine: &Machine) -> Result<(), StepError> {
+        let root = &machine.root;
+        match self {
+            Self::CreateGroup { .. }
+            | Self::CreateUser { .. }
+            | Self::StopUnit { .. }
+            | Self::ReloadSystemd
+            | Self::EnableUnit { .. }
+            | Self::StartUnit { .. } => self.run_tool(machine),
+            Self::MakeDirectory { path, mode } => {
+                root.make_directory(path)?;
+                Ok(root.set_attributes(path, *mode, machine.ids(&Owner::root())?)?)
+            }
+            Self::PlaceFile(place) => place.apply(machine),
+            Self::MakeHardLink { path, to, .. } => Ok(root.link(to, path)?),
+            Self::MakeSymbolicLink { path, target } => Ok(root.make_link(target, path)?),
+            Self::RemoveFile { path, digest, backup } => {
+                if root.digest(path)? != *digest {
+                    return Err(StepError::State(format!("{path} was changed while the installation ran")));
+                }
+                root.link(path, backup)?;
+                Ok(root.remove(path)?)
+            }
+            Self::SetOwner { path, mode, owner } => Ok(root.set_attributes(path, *mode, machine.ids(owner)?)?),
+        }
+    }
+
+    /// Undoes it: also when it was only half done, or not at all. Doing this twice is the same as once.
+    pub fn undo(&self, machine: &Machine) -> Result<(), StepError> {
+        let root = &machine.root;
+        match self {
+            Self::CreateGroup { name } => match account::group(root, name)? {
+                Some(_) => machine.run(Tool::Groupdel, &[name.as_str()]),
+                None => Ok(()),
+            },
+            Self::CreateUser { name, .. } => match account::user(root, name)? {
+                Some(_) => machine.run(Tool::Userdel, &[name.as_str()]),
+                None => Ok(()),
+            },
+            Self::StopUnit { unit } => Ok(Tool::Systemctl.run(&["start", unit]).map(drop)?),
+            Self::MakeDirectory { path, .. } => Ok(root.remove_directory(path)?),
+            Self::PlaceFile(place) => place.undo(machine),
+            Self::MakeHardLink { path, to, .. } => machine.remove_if_same(path, to),
+            Self::MakeSymbolicLink { path, target } => match root.look(path)? {
+                Found::Link { target: found } if found == *target => Ok(root.remove(path)?),
+                _ => Ok(()),
+            },
+            Self::RemoveFile { path, backup, .. } => machine.put_back(backup, path),
+            Self::SetOwner { path, mode, .. } => match root.look(path)? {
+                Found::Directory(_) => Ok(root.set_attributes(path, *mode, machine.ids(&Owner::root())?)?),
+                _ => Ok(()),
+            },
+            // Reloading again makes sense only when the units are back as they were: see `recover.rs`.
+            Self::ReloadSystemd => Ok(()),
+            Self::EnableUnit { unit } => Ok(Tool::Systemctl.run(&["disable", unit]).map(drop)?),
+            Self::StartUnit { unit } => Ok(Tool::Systemctl.run(&["stop", unit]).map(drop)?),
+        }
+    }
+
+    fn run_tool(&self, machine: &Machine) -> Result<(), StepError> {
+        let Some((tool, arguments)) = self.invocation(machine.root.path()) else { return Ok(()) };
+        let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+        Ok(tool.run(&arguments).map(drop)?)
+    }
+}
+
+impl PlaceFile {
+    fn describe(&self) -> String {
+        let Self { path, size, mode, owner, .. } = self;
+        let size = crate::text::size(*size);
+        match &self.over {
+            Over::Nothing => format!("place {path} ({size}, {owner}, mode {mode})"),
+            Over::Ours { .. } => format!("update {path} ({size}, {owner}, mode {mode})"),
+            Over::Foreign { backup } => format!("replace {path} ({size}, {owner}, mode {mode}), keeping {backup}"),
+        }
+    }
+
+    fn apply(&self, machine: &Machine) -> Result<(), StepError> {
+        machine.root.set_attributes(&self.staged, self.mode, machine.ids(&self.owner)?)?;
+        match &self.over {
+            Over::Nothing => Ok(machine.root.link(&self.staged, &self.path)?),
+            Over::Ours { backup } | Over::Foreign { backup } => {
+                machine.root.link(&self.path, backup)?;
+                // rename(2) does nothing when both names are one file, so the staged name is given up for a second one.
+                let fresh = machine.second_name(&self.staged)?;
+                machine.root.link(&self.staged, &fresh)?;
+                Ok(machine.root.rename(&fresh, &self.path)?)
+            }
+        }
+    }
+
+    fn undo(&self, machine: &Machine) -> Result<(), StepError> {
+        match &self.over {
+            Over::Nothing => machine.remove_if_same(&self.path, &self.staged),
+            Over::Ours { backup } | Over::Foreign { backup } => machine.put_back(backup, &self.path),
+        }
+    }
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
+}

@@ -1,0 +1,14 @@
+//! Gets everything that the acceptance test needs: tools, Ollama, model, base of the machine. Says what it does.
+//! The test itself is `tests/acceptance.rs`.
+
+use anyhow::Result;
+use e2e::base::{self, Suite};
+use e2e::{model, ollama, packages};
+
+fn main() -> Result<()> {
+    packages::install(packages::ACCEPTANCE)?;
+    ollama::provide()?;
+    model::provide()?;
+    base::provide(Suite::Bookworm)?;
+    Ok(())
+}
