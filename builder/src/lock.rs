@@ -147,17 +147,23 @@ impl LockedFile {
     }
 }
 
-impl From<&SourceKind> for LockedSource {
-    fn from(kind: &SourceKind) -> Self {
+impl LockedSource {
+    /// The source `kind` of the manifest at `manifest`, the same in every directory.
+    pub fn of(kind: &SourceKind, manifest: &Path) -> Self {
         match kind {
             SourceKind::GithubRelease { repo, tag, asset_pattern } => {
                 Self::GithubRelease { repo: repo.clone(), tag: tag.clone(), asset_pattern: asset_pattern.clone() }
             }
             SourceKind::Url { url } => Self::Url { url: crate::source::without_credentials(url).to_string() },
-            SourceKind::File { path } => Self::File { path: path.display().to_string() },
+            SourceKind::File { path } => Self::File { path: as_given(path, manifest).display().to_string() },
             SourceKind::OllamaRegistry { model } => Self::OllamaRegistry { model: full_name(model) },
         }
     }
+}
+
+/// `path` as the manifest has it: relative to the manifest's directory, where it lies below it.
+pub(crate) fn as_given<'a>(path: &'a Path, manifest: &Path) -> &'a Path {
+    manifest.parent().and_then(|directory| path.strip_prefix(directory).ok()).unwrap_or(path)
 }
 
 fn full_name(model: &crate::manifest::ModelName) -> String {

@@ -242,6 +242,21 @@ fn files_are_hashed_where_they_are() {
 }
 
 #[test]
+fn a_files_place_on_this_machine_reaches_neither_lock_file_nor_location() {
+    let texts = [Bench::new(), Bench::new()].map(|bench| {
+        let path = bench.dir.path().join("files/tool.conf");
+        std::fs::create_dir(path.parent().unwrap()).unwrap();
+        std::fs::write(&path, b"abc").unwrap();
+        // As the manifest's reader gives it: joined to the manifest's directory.
+        let acquired = bench.acquire(&[binary("f", SourceKind::File { path: path.clone() }, None)]).unwrap();
+        assert_eq!(file(&acquired, 0).location, "file:files/tool.conf");
+        assert_eq!(file(&acquired, 0).path, path);
+        bench.lock_text()
+    });
+    assert_eq!(texts[0], texts[1]);
+}
+
+#[test]
 fn a_directory_is_an_unpacked_binary_and_pinned_as_a_whole() {
     let mut bench = Bench::new();
     let dir = bench.dir.path().join("unpacked");

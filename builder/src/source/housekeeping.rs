@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::{Args, Subcommand};
-use payload::{Digest, printable};
+use payload::Digest;
 
 use super::cache::Info;
 use super::error::SourceError;
@@ -59,20 +59,6 @@ pub struct CacheReport {
     /// In bytes.
     pub freed: u64,
     pub kept: usize,
-}
-
-impl std::fmt::Display for CacheEntry {
-    /// One line: size, digest, name, URL.
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let size = indicatif::BinaryBytes(self.size).to_string();
-        match &self.kind {
-            EntryKind::Unfinished => write!(f, "{size:>12}  unfinished download"),
-            EntryKind::Object { digest, name, url } => {
-                let told = |text: &Option<String>| printable(text.as_deref().unwrap_or("?"));
-                write!(f, "{size:>12}  {digest}  {}  {}", told(name), told(url))
-            }
-        }
-    }
 }
 
 /// Why the cache was left alone.

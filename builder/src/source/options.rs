@@ -150,15 +150,6 @@ impl SourceOptions {
         Ok(options)
     }
 
-    /// The same for `builder lock`: content that nobody states a digest of is trusted now.
-    #[must_use]
-    pub fn for_lock_command(mut self) -> Self {
-        if self.lock_mode == LockMode::Follow {
-            self.lock_mode = LockMode::Record;
-        }
-        self
-    }
-
     /// The defaults, without anything from a command line or an environment.
     pub fn in_cache(cache_dir: PathBuf) -> Self {
         Self {

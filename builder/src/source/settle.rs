@@ -1,7 +1,7 @@
 //! Turns what was fetched into artifacts, and keeps the lock file in step with it.
 //! The lock file's format is in `lock.rs`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::error::SourceError;
 use super::note;
@@ -18,6 +18,7 @@ use crate::source::registry::Model;
 
 /// The lock file before and after.
 pub(crate) struct LockUpdate {
+    manifest: PathBuf,
     mode: LockMode,
     exists: bool,
     old: LockFile,
@@ -42,7 +43,7 @@ impl LockUpdate {
         let named = |name: &String| manifest.components.iter().any(|component| component.name == *name);
         let mut new = old.clone();
         new.components.retain(|name, _| named(name));
-        Ok(Self { mode, exists, old, new })
+        Ok(Self { manifest: manifest.path.clone(), mode, exists, old, new })
     }
 
     /// What was in the file.
@@ -70,7 +71,7 @@ impl LockUpdate {
                 self::model(&subject, name.clone(), &model, &orders, fetched)?
             }
         };
-        let entry = LockedComponent { source: LockedSource::from(&source.kind), files };
+        let entry = LockedComponent { source: LockedSource::of(&source.kind, &self.manifest), files };
         self.enter(&subject, entry, progress)?;
         Ok(artifact)
     }
@@ -87,7 +88,7 @@ impl LockUpdate {
                 self.compare(subject, old, new, progress)?;
             }
             if old.files.len() != entry.files.len() && self.mode != LockMode::Update {
-                let location = LockFile::beside(Path::new("")).display().to_string();
+                let location = LockFile::beside(&self.manifest).display().to_string();
                 let problem = "the lock file has another number of files for it".to_owned();
                 return Err(subject.unpinned(location, problem, "write it anew with --update-lock".to_owned()));
             }
