@@ -193,7 +193,7 @@ fn file(table: &Reader<'_>) -> Result<SourceKind, Reported> {
             .findings
             .error(diagnostic.help("a path relative to the manifest's directory, or an absolute one")));
     }
-    Ok(SourceKind::File { path: PathBuf::from(text.get_ref().as_ref()) })
+    Ok(SourceKind::File { path: PathBuf::from(&**text.get_ref()) })
 }
 
 fn registry(table: &Reader<'_>) -> Result<ModelName, Reported> {
