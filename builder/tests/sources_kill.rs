@@ -8,6 +8,7 @@ mod support;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use payload::Digest;
 use support::server::{Answer, Server};
@@ -15,6 +16,8 @@ use support::{Bench, content, model, url};
 
 const SIZE: usize = 24 << 20;
 const KILLS: usize = 20;
+/// No run gets further than this, however late its kill comes: the content is never complete before the last one.
+const SLICE: usize = SIZE / (KILLS + 5);
 const SEED: u64 = 0x00a1_97ab;
 /// Tells the child what to fetch and where to; the child is this very test program.
 const VARIABLE: &str = "SOURCES_KILL_CHILD";
@@ -67,14 +70,18 @@ fn kill_at(child: &mut Child, bench: &Bench, length: usize) -> bool {
 fn twenty_kills_cost_nothing_but_what_was_in_flight() {
     let body = Arc::new(content(SIZE));
     let digest = Digest::of(&body);
-    let copy = Arc::clone(&body);
-    let server = Server::start(move |request| Answer::ranged(request, &copy, "\"v\""));
+    let (copy, last) = (Arc::clone(&body), Arc::new(AtomicBool::new(false)));
+    let is_last = Arc::clone(&last);
+    let server = Server::start(move |request| {
+        let answer = Answer::ranged(request, &copy, "\"v\"");
+        if is_last.load(Ordering::SeqCst) { answer } else { answer.stall(SLICE) }
+    });
     let bench = Bench::new();
     let mut state = SEED;
     for round in 0..KILLS {
         let (here, asked) = (part_length(&bench), server.requests().len());
         let mut child = spawn(&server.url("/m"), digest, &bench.options.cache_dir);
-        let moment = here + random(&mut state) % (SIZE / KILLS);
+        let moment = here + random(&mut state) % SLICE;
         assert!(kill_at(&mut child, &bench, moment), "round {round}: the child ended at {here} bytes");
         let requests = server.requests().split_off(asked);
         assert!(requests.iter().all(|request| request.range().unwrap_or(0) == here), "round {round}: {requests:?}");
@@ -82,6 +89,7 @@ fn twenty_kills_cost_nothing_but_what_was_in_flight() {
     }
     let (here, asked) = (part_length(&bench), server.requests().len());
     assert!(here > SIZE / 4, "the kills came too early to tell anything: {here}");
+    last.store(true, Ordering::SeqCst);
     assert_eq!(bench.content(&model("m", url(&server.url("/m")), Some(digest))).unwrap(), **body);
     assert_eq!(server.requests()[asked].range(), Some(here));
     assert!(bench.partials().is_empty());
