@@ -161,9 +161,10 @@ impl LockedSource {
     }
 }
 
-/// `path` as the manifest has it: relative to the manifest's directory, where it lies below it.
+/// `path` without the manifest's own directory, where it is an absolute path below it: the same on every machine.
 pub(crate) fn as_given<'a>(path: &'a Path, manifest: &Path) -> &'a Path {
-    manifest.parent().and_then(|directory| path.strip_prefix(directory).ok()).unwrap_or(path)
+    let directory = manifest.parent().filter(|_| path.is_absolute());
+    directory.and_then(|directory| path.strip_prefix(directory).ok()).unwrap_or(path)
 }
 
 fn full_name(model: &crate::manifest::ModelName) -> String {

@@ -220,7 +220,8 @@ fn remove_directory(path: &RelPath, machine: &Machine, occupied: &mut BTreeSet<R
     occupied.insert(path.clone());
     let names = machine.root.names(path).unwrap_or_default();
     let named_already = |name: &String| path.join(name).is_ok_and(|below| occupied.contains(&below));
-    let unknown: Vec<String> = names.iter().filter(|name| !named_already(name)).map(|name| payload::printable(name)).collect();
+    let unknown: Vec<String> =
+        names.iter().filter(|name| !named_already(name)).map(|name| payload::printable(name)).collect();
     (!unknown.is_empty()).then(|| format!("{path}/ is not empty: {}", unknown.join(", ")))
 }
 
