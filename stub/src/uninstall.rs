@@ -190,6 +190,7 @@ fn purge_below(
 /// Exit code 32 when something was left; the receipt stays only if something of the package could not be removed.
 pub fn apply(plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, tell: &dyn Fn(&Removal)) -> Result<(), Error> {
     let mut left = plan.kept.clone();
+    let mut occupied = BTreeSet::new();
     for removal in &plan.removals {
         if interrupt::requested() {
             return Err(Error::new(Exit::Interrupted, "interrupted".to_owned())
@@ -197,8 +198,9 @@ pub fn apply(plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, tell: &
                 .hint("run --uninstall again: it goes on where it stopped"));
         }
         tell(removal);
-        if let Err(error) = carry_out(removal, receipt, machine, &left) {
-            left.push(error.to_string());
+        match removal {
+            Removal::Directory { path } => left.extend(remove_directory(path, machine, &mut occupied)),
+            other => left.extend(carry_out(other, receipt, machine, &left).err().map(|error| error.to_string())),
         }
     }
     if left.is_empty() {
@@ -209,6 +211,20 @@ pub fn apply(plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, tell: &
         .hint("remove what is left by hand, if nobody needs it"))
 }
 
+/// Removes a directory; says what is in it if it is not empty, and only once for a directory and those above it.
+fn remove_directory(path: &RelPath, machine: &Machine, occupied: &mut BTreeSet<RelPath>) -> Option<String> {
+    let error = machine.root.remove_directory(path).err()?;
+    if error.errno() != Some(Errno::ENOTEMPTY) {
+        return Some(error.to_string());
+    }
+    occupied.insert(path.clone());
+    let names = machine.root.names(path).unwrap_or_default();
+    let named_already = |name: &String| path.join(name).is_ok_and(|below| occupied.contains(&below));
+    let unknown: Vec<String> =
+        names.iter().filter(|name| !named_already(name)).map(|name| payload::printable(name)).collect();
+    (!unknown.is_empty()).then(|| format!("{path}/ is not empty: {}", unknown.join(", ")))
+}
+
 fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[String]) -> Result<(), StepError> {
     let root = &machine.root;
     match removal {
@@ -216,13 +232,7 @@ fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[St
         Removal::DisableUnit { unit } => Ok(Tool::Systemctl.run(&["disable", unit]).map(drop)?),
         Removal::File { path } => Ok(root.remove(path)?),
         Removal::Restore { path, backup } => Ok(root.rename(backup, path)?),
-        Removal::Directory { path } => match root.remove_directory(path) {
-            Err(error) if error.errno() == Some(Errno::ENOTEMPTY) => {
-                let names = root.names(path)?.join(", ");
-                Err(StepError::State(format!("{path}/ is not empty: {}", payload::printable(&names))))
-            }
-            other => Ok(other?),
-        },
+        Removal::Directory { path } => Ok(root.remove_directory(path)?),
         Removal::ReloadSystemd => Ok(Tool::Systemctl.run(&["daemon-reload"]).map(drop)?),
         // Files that stay must not end up with a number that the next account gets.
         Removal::User { name } if !left.is_empty() => {
