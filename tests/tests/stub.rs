@@ -164,9 +164,9 @@ fn no_environment_variable_and_no_working_directory_changes_what_it_does() -> Re
     let odd = e2e::scenario::outcome::run(&mut command)?.exits(0)?;
     // Free space is the machine's, and others use it meanwhile.
     let without_space = |outcome: &Outcome| -> Result<Value> {
-        let mut plan = outcome.json()?;
-        plan["space"] = Value::Null;
-        Ok(plan)
+        let mut document = outcome.json()?;
+        document["space"] = Value::Null;
+        Ok(document)
     };
     assert_eq!(without_space(&odd)?, without_space(&plain)?);
     Ok(())
