@@ -53,12 +53,12 @@ pub enum JournalError {
 }
 
 impl Journal {
-    /// Starts the journal of an installation.
+    /// Starts the journal of an installation; takes the place of one whose steps were undone.
     pub fn start(root: &Root, package: &PackageName, header: &Header) -> Result<Self, FsError> {
         let path = state::journal(package);
-        root.write_atomically(&path, &v1::header_line(header), payload::Mode::READABLE)?;
+        state::start_journal(root, package, &v1::header_line(header))?;
         let file = root.open_staged(&path)?;
-        let length = file.metadata().map_err(failed(&path))?.len();
+        let length = v1::header_line(header).len() as u64;
         Ok(Self { file, path, length })
     }
 

@@ -72,7 +72,10 @@ pub enum Found {
 /// Facts about an existing file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attributes {
+    /// Length in bytes.
     pub size: u64,
+    /// Bytes on the disk: less than the length where nothing was written yet.
+    pub allocated: u64,
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
@@ -460,6 +463,7 @@ fn shown(path: Option<&RelPath>) -> String {
 fn attributes(stat: &FileStat) -> Attributes {
     Attributes {
         size: u64::try_from(stat.st_size).unwrap_or(0),
+        allocated: u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512),
         mode: stat.st_mode & 0o7777,
         uid: stat.st_uid,
         gid: stat.st_gid,

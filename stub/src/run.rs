@@ -311,6 +311,15 @@ fn receipt(plan: &Plan, package: &Package, host: &Host) -> Receipt {
         _ => None,
     });
     let size = |digest| index.blob(digest).map_or(0, |blob| blob.size);
+    // What an earlier version made and this one does not have is still ours: uninstallation has to find it.
+    let shipped = |path: &RelPath| {
+        index.directories.iter().any(|entry| entry.path == *path) || index.files.iter().any(|entry| entry.path == *path)
+    };
+    let old_directories = old.iter().flat_map(|receipt| &receipt.directories);
+    let old_directories = old_directories.filter(|entry| entry.origin == Origin::Created && !shipped(&entry.path));
+    let old_files = old.iter().flat_map(|receipt| &receipt.files);
+    let old_files =
+        old_files.filter(|entry| matches!(entry.origin, Origin::Replaced { .. }) && !shipped(&entry.path));
     Receipt {
         generation: old.map_or(0, |receipt| receipt.generation) + 1,
         package: index.package.name.clone(),
@@ -324,6 +333,7 @@ fn receipt(plan: &Plan, package: &Package, host: &Host) -> Receipt {
             .directories
             .iter()
             .map(|entry| DirectoryEntry { path: entry.path.clone(), origin: origin(&entry.path) })
+            .chain(old_directories.cloned())
             .collect(),
         files: index
             .files
@@ -337,6 +347,7 @@ fn receipt(plan: &Plan, package: &Package, host: &Host) -> Receipt {
                 role: file.role,
                 origin: origin(&file.path),
             })
+            .chain(old_files.cloned())
             .collect(),
         links: index
             .links

@@ -88,7 +88,9 @@ pub fn plan(receipt: &Receipt, machine: &Machine, systemd: bool, purge: bool) ->
         plan_file(file, machine, &mut plan)?;
     }
     let made = receipt.directories.iter().filter(|entry| entry.origin == Origin::Created).map(|entry| &entry.path);
-    let made: Vec<&RelPath> = made.collect();
+    let mut made: Vec<&RelPath> = made.collect();
+    // Parents before children, whichever version of the package made them.
+    made.sort();
     if purge {
         plan_purge(&made, machine, &mut plan)?;
     }
@@ -133,6 +135,8 @@ fn plan_file(file: &FileEntry, machine: &Machine, plan: &mut UninstallPlan) -> R
         _ => false,
     };
     match backup {
+        // An uninstallation that was interrupted has put it back already.
+        Some(backup) if !unchanged && machine.root.look(backup)? == Found::Absent => {}
         _ if !unchanged => plan.kept.push(format!("{path} was changed since it was installed")),
         Some(backup) if machine.root.look(backup)? != Found::Absent => {
             plan.removals.push(Removal::Restore { path: path.clone(), backup: backup.clone() });
@@ -190,19 +194,30 @@ fn purge_below(
 /// Exit code 32 when something was left; the receipt stays only if something of the package could not be removed.
 pub fn apply(plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, tell: &dyn Fn(&Removal)) -> Result<(), Error> {
     let mut left = plan.kept.clone();
+    let mut failed = false;
     for removal in &plan.removals {
         if interrupt::requested() {
             return Err(Error::new(Exit::Interrupted, "interrupted".to_owned())
                 .state("a part of the package is removed")
                 .hint("run --uninstall again: it goes on where it stopped"));
         }
+        if failed && *removal == Removal::State {
+            continue;
+        }
         tell(removal);
         if let Err(error) = carry_out(removal, receipt, machine, &left) {
+            failed |= !matches!(error, StepError::State(_));
             left.push(error.to_string());
         }
     }
     if left.is_empty() {
         return Ok(());
+    }
+    if failed {
+        let what = format!("not everything could be removed:\n  {}", left.join("\n  "));
+        return Err(Error::new(Exit::UninstallIncomplete, what)
+            .state("a part of the package is removed; the receipt is kept")
+            .hint("see what is in the way, then run --uninstall again: it goes on where it stopped"));
     }
     Err(Error::new(Exit::UninstallIncomplete, format!("uninstalled, but something was left:\n  {}", left.join("\n  ")))
         .state("everything else of the package is removed")

@@ -38,6 +38,7 @@ enum WireStep {
     MakeHardLink { path: String, to: String, size: u64 },
     MakeSymbolicLink { path: String, target: String },
     RemoveFile { path: String, digest: String, backup: String },
+    RemoveSymbolicLink { path: String, target: String },
     SetOwner { path: String, mode: String, owner: String, group: String },
     ReloadSystemd,
     EnableUnit { unit: String },
@@ -147,6 +148,7 @@ fn read_step(wire: WireStep) -> Result<Step, JournalError> {
         WireStep::RemoveFile { path, digest, backup } => {
             Step::RemoveFile { path: parsed(&path)?, digest: parsed(&digest)?, backup: parsed(&backup)? }
         }
+        WireStep::RemoveSymbolicLink { path, target } => Step::RemoveSymbolicLink { path: parsed(&path)?, target },
         WireStep::SetOwner { path, mode, owner, group } => Step::SetOwner {
             path: parsed(&path)?,
             mode: parsed(&mode)?,
@@ -198,6 +200,9 @@ fn write_step(step: &Step) -> WireStep {
         }
         Step::RemoveFile { path, digest, backup } => {
             WireStep::RemoveFile { path: text(path), digest: digest.to_string(), backup: text(backup) }
+        }
+        Step::RemoveSymbolicLink { path, target } => {
+            WireStep::RemoveSymbolicLink { path: text(path), target: target.clone() }
         }
         Step::SetOwner { path, mode, owner } => WireStep::SetOwner {
             path: text(path),
