@@ -28,7 +28,7 @@ pub enum Recovered {
 
 /// Recovers from an unfinished installation of `package`. With `resume`, what was staged for that index is kept.
 pub fn recover(machine: &Machine, package: &PackageName, resume: Option<Digest>) -> Result<Recovered, Error> {
-    state::remove_hidden(&machine.root, package)?;
+    state::remove_unrecorded(&machine.root, package)?;
     let Some(unfinished) = unfinished(&machine.root, package)? else {
         return Ok(Recovered::Nothing);
     };
@@ -62,7 +62,7 @@ pub fn unfinished(root: &Root, package: &PackageName) -> Result<Option<Unfinishe
 /// Undoes every step of the journal, the last one first, and removes what belongs to the installer itself.
 pub fn roll_back(machine: &Machine, package: &PackageName, keep_staged: bool) -> Result<(), Error> {
     let Some(unfinished) = unfinished(&machine.root, package)? else {
-        return state::remove_hidden(&machine.root, package).map_err(|error| incomplete(error.into()));
+        return state::remove_unrecorded(&machine.root, package).map_err(|error| incomplete(error.into()));
     };
     let failures: Vec<StepError> = unfinished.steps.iter().rev().filter_map(|step| step.undo(machine).err()).collect();
     if let Some(error) = failures.into_iter().next() {

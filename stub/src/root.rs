@@ -359,12 +359,26 @@ impl Root {
 
     /// Sets mode and, when given, owner of a directory or regular file that this program made.
     pub fn set_attributes(&self, path: &RelPath, mode: Mode, owner: Option<(u32, u32)>) -> Result<()> {
+        self.set_attributes_of(path, mode, owner, owner.map(|(uid, _)| uid))
+    }
+
+    /// Takes a directory back from the user `from`, to whom this program gave it.
+    pub fn take_back(&self, path: &RelPath, mode: Mode, owner: Option<(u32, u32)>, from: Option<u32>) -> Result<()> {
+        self.set_attributes_of(path, mode, owner, from)
+    }
+
+    fn set_attributes_of(
+        &self,
+        path: &RelPath,
+        mode: Mode,
+        owner: Option<(u32, u32)>,
+        expected: Option<u32>,
+    ) -> Result<()> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let handle = openat(self.parent(path)?, path.name(), flags, Bits::empty()).map_err(failed("open", path))?;
         let stat = fstat(&handle).map_err(failed("look at", path))?;
         let directory = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits();
-        let wanted = owner.map(|(uid, _)| uid);
-        let ours = self.trusts_user(stat.st_uid) || wanted == Some(stat.st_uid);
+        let ours = self.trusts_user(stat.st_uid) || expected == Some(stat.st_uid);
         if !ours || (!directory && stat.st_nlink > 1) {
             return Err(FsError { action: "set mode and owner of", path: path.to_string(), cause: Cause::Foreign });
         }

@@ -127,14 +127,19 @@ fn moved(path: &RelPath, top: &RelPath, hidden: &RelPath) -> RelPath {
     format!("{}{rest}", hidden.as_str()).parse().unwrap_or_else(|_| hidden.clone())
 }
 
-/// Removes what a crash left outside every journal: directories that had not appeared yet, or were being removed.
-pub fn remove_hidden(root: &Root, package: &PackageName) -> Result<(), FsError> {
+/// Removes what a crash left outside every journal: a journal and directories that had not appeared yet, or were being
+/// removed.
+pub fn remove_unrecorded(root: &Root, package: &PackageName) -> Result<(), FsError> {
     let directory = directory(package);
     for top in directory.ancestors().into_iter().chain([directory]) {
         let hidden = hidden(&top, package);
         if root.look(&hidden)? != Found::Absent {
             root.remove_tree(&hidden)?;
         }
+    }
+    let fresh = path(package, Some("journal.new"));
+    if root.look(&fresh)? != Found::Absent {
+        root.remove(&fresh)?;
     }
     Ok(())
 }

@@ -207,8 +207,11 @@ impl Step {
                 Found::Absent => Ok(root.make_link(target, path)?),
                 _ => Ok(()),
             },
-            Self::SetOwner { path, mode, .. } => match root.look(path)? {
-                Found::Directory(_) => Ok(root.set_attributes(path, *mode, machine.ids(&Owner::root())?)?),
+            Self::SetOwner { path, mode, owner } => match root.look(path)? {
+                Found::Directory(_) => {
+                    let from = machine.ids(owner)?.map(|(uid, _)| uid);
+                    Ok(root.take_back(path, *mode, machine.ids(&Owner::root())?, from)?)
+                }
                 _ => Ok(()),
             },
             // Reloading again makes sense only when the units are back as they were: see `recover.rs`.

@@ -41,7 +41,7 @@ pub struct Count {
 
 /// Every how many kills the recovery is killed everywhere too. `AIRGAP_DEPLOY_EVERY=1` takes longest.
 fn stride() -> u64 {
-    std::env::var("AIRGAP_DEPLOY_EVERY").ok().and_then(|text| text.parse().ok()).unwrap_or(7).max(1)
+    std::env::var("AIRGAP_DEPLOY_EVERY").ok().and_then(|text| text.parse().ok()).unwrap_or(19).max(1)
 }
 
 impl<'a> Series<'a> {
