@@ -63,6 +63,7 @@ pub fn apply(
         generation: receipt.generation,
         areas: plan.areas.iter().cloned().chain(abandoned).collect(),
         made: made.into_iter().chain(missing).collect(),
+        reload: plan.steps.contains(&Step::ReloadSystemd),
     };
     let made = receipt.made.iter().chain(&header.made).cloned().collect();
     let receipt = Receipt { made, ..receipt.clone() };

@@ -6,7 +6,7 @@ use payload::{Digest, RelPath};
 
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::journal::{self, Header, Journal, Unfinished};
+use crate::journal::{self, Header, Unfinished};
 use crate::machine::Machine;
 use crate::root::{Found, FsError, Root};
 use crate::state::{self, StateError};
@@ -64,20 +64,32 @@ pub fn roll_back(machine: &Machine, package: &PackageName, keep_staged: bool) ->
     let Some(unfinished) = unfinished(&machine.root, package)? else {
         return state::remove_unrecorded(&machine.root, package).map_err(|error| incomplete(error.into()));
     };
-    let failures: Vec<StepError> = unfinished.steps.iter().rev().filter_map(|step| step.undo(machine).err()).collect();
-    if let Some(error) = failures.into_iter().next() {
-        return Err(incomplete(error));
-    }
-    if unfinished.steps.contains(&Step::ReloadSystemd) {
-        Tool::Systemctl.run(&["daemon-reload"]).map_err(|error| incomplete(error.into()))?;
+    undo_all(machine, package, &unfinished).map_err(incomplete)?;
+    if keep_staged {
+        return Ok(());
     }
     let header = &unfinished.header;
-    if keep_staged {
-        // What was undone must not be undone again, after somebody else has worked on the machine.
-        return Journal::start(&machine.root, package, header).map(drop).map_err(|error| incomplete(error.into()));
-    }
     clean_areas(&machine.root, &header.areas).map_err(|error| incomplete(error.into()))?;
     remove_own(&machine.root, package, &header.made).map_err(|error| incomplete(error.into()))
+}
+
+/// Undoes the steps in the opposite order, up to the first that cannot be undone: what was before a step is only right
+/// when everything after it is gone.
+fn undo_all(machine: &Machine, package: &PackageName, unfinished: &Unfinished) -> Result<(), StepError> {
+    let mut reload = unfinished.header.reload;
+    for begun in unfinished.steps.iter().rev() {
+        // A service is started again only when systemd knows its old unit.
+        if reload && matches!(begun.step, Step::StopUnit { .. }) {
+            Tool::Systemctl.run(&["daemon-reload"])?;
+            reload = false;
+        }
+        begun.step.undo(machine)?;
+        journal::take_back(&machine.root, package, begun)?;
+    }
+    if reload {
+        Tool::Systemctl.run(&["daemon-reload"])?;
+    }
+    Ok(())
 }
 
 /// Cleans up after an installation that is complete. Doing this twice is the same as once.

@@ -182,7 +182,7 @@ impl Step {
         }
     }
 
-    /// Undoes it: also when it was only half done, or not at all. Doing this twice is the same as once.
+    /// Undoes it: also when it was only half done, or not at all. Doing this twice in a row is the same as once.
     pub fn undo(&self, machine: &Machine) -> Result<(), StepError> {
         let root = &machine.root;
         match self {

@@ -2,6 +2,7 @@
 //! kills it at every change. What is asserted stands in `tests/crash_*.rs`, `faults_*.rs` and `property_*.rs`.
 
 pub mod draft;
+pub mod powerloss;
 pub mod program;
 pub mod sample;
 pub mod trials;
