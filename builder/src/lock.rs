@@ -71,10 +71,15 @@ impl LockFile {
         manifest.with_file_name(LOCK_FILE_NAME)
     }
 
+    /// Reads the text of a lock file.
+    pub fn parse(text: &str) -> Result<Self, LockError> {
+        wire::parse(text)
+    }
+
     /// Reads the file; `None` if there is none.
     pub fn read(path: &Path) -> Result<Option<Self>, LockError> {
         match fs::read_to_string(path) {
-            Ok(text) => wire::parse(&text).map(Some),
+            Ok(text) => Self::parse(&text).map(Some),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(LockError::Read(error)),
         }

@@ -220,7 +220,9 @@ impl Planner<'_> {
             Found::Link { .. } => return Standing::InTheWay("is a symbolic link".to_owned(), false),
             Found::Special => return Standing::InTheWay("is a device, socket or FIFO".to_owned(), false),
         };
-        let recorded = self.host.receipt.as_ref().and_then(|receipt| receipt.content(path));
+        // What was there before the package is not the package's, even if it is the same.
+        let receipt = self.host.receipt.as_ref().filter(|receipt| receipt.origin(path) != Origin::AlreadyPresent);
+        let recorded = receipt.and_then(|receipt| receipt.content(path));
         let attributes_fit = facts.mode == file.mode.bits() && self.belongs_to(*facts, owner);
         if *digest == Some(file.blob) && attributes_fit {
             return Standing::Same;

@@ -15,6 +15,7 @@ use crate::exit::Exit;
 use crate::host::Host;
 use crate::inspect;
 use crate::interrupt;
+use crate::limits;
 use crate::machine::Machine;
 use crate::open::open;
 use crate::plan::{Options, Plan, plan};
@@ -31,6 +32,7 @@ use crate::uninstall;
 
 /// Does what was asked for.
 pub fn run(args: &Args, screen: Screen) -> Result<(), Error> {
+    limits::check()?;
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
     if args.status || args.recover || args.uninstall {
         return installed(args, screen);

@@ -256,7 +256,10 @@ impl PlaceFile {
     fn undo(&self, machine: &Machine) -> Result<(), StepError> {
         match &self.over {
             Over::Nothing => machine.remove_if_same(&self.path, &self.staged),
-            Over::Ours { backup } | Over::Foreign { backup } => machine.put_back(backup, &self.path),
+            Over::Ours { backup } | Over::Foreign { backup } => {
+                machine.second_name(&self.staged)?;
+                machine.put_back(backup, &self.path)
+            }
         }
     }
 }

@@ -187,9 +187,10 @@ fn low_limits_end_in_the_state_before_or_complete() -> Result<()> {
     let before = Tree::read(&stage.root)?;
     let complete = Series::new(&stage.root, &stage.run, &INSTALL)?.complete;
     let lengths = [0, 1, 2, 8, 40, 100, 1000].map(|blocks| format!("ulimit -f {blocks}; "));
-    let descriptors = (4..24).map(|number| format!("ulimit -n {number}; "));
+    let descriptors = (4..24).chain([255, 256, 300]).map(|number| format!("ulimit -n {number}; "));
+    let soft = ["ulimit -S -n 8; ".to_owned()];
     let (mut refused, mut done) = (0, 0);
-    for limit in lengths.into_iter().chain(descriptors) {
+    for limit in lengths.into_iter().chain(descriptors).chain(soft) {
         let scratch = Scratch::of(&stage.root)?;
         let ended: Ended = through_shell(&limit, &stage.run, &scratch.root).output()?.into();
         match ended.code {
@@ -205,7 +206,7 @@ fn low_limits_end_in_the_state_before_or_complete() -> Result<()> {
         }
     }
     println!("limits: {refused} refused or undone, {done} installed");
-    ensure!(refused > 5 && done > 5, "the limits did not bite, or nothing worked");
+    ensure!(refused > 5 && done > 3, "the limits did not bite, or nothing worked");
     Ok(())
 }
 
