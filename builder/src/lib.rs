@@ -8,6 +8,8 @@ mod check;
 mod compress;
 mod emit;
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 mod gguf;
 pub mod init;
 pub mod inspect;

@@ -2,7 +2,7 @@
 //! What a single step does is in `step.rs`; what happens after a crash is in `recover.rs`.
 
 use nix::errno::Errno;
-use payload::{Mode, Package};
+use payload::{Mode, Package, RelPath};
 
 use crate::change;
 use crate::error::Error;
@@ -54,22 +54,30 @@ pub fn apply(
 ) -> Result<(), Error> {
     let name = &package.index().package.name;
     let plan = cleared.plan();
+    // What an interrupted attempt left belongs to this one now: its directories, and what it had staged.
+    let earlier = recover::unfinished(&machine.root, name)?.map(|unfinished| unfinished.header);
+    let (made, areas) = earlier.map_or_else(Default::default, |header| (header.made, header.areas));
+    let abandoned: Vec<RelPath> = areas.into_iter().filter(|area| !plan.areas.contains(area)).collect();
+    let missing = state::missing_directories(&machine.root, name)?;
     let header = Header {
         index: package.digest(),
         generation: receipt.generation,
-        areas: plan.areas.clone(),
-        made: state::missing_directories(&machine.root, name)?,
+        areas: plan.areas.iter().cloned().chain(abandoned).collect(),
+        made: made.into_iter().chain(missing).collect(),
+        reload: plan.steps.contains(&Step::ReloadSystemd),
     };
     let made = receipt.made.iter().chain(&header.made).cloned().collect();
     let receipt = Receipt { made, ..receipt.clone() };
     let outcome = run(plan, package, machine, &receipt, &header, workers, events);
-    match outcome {
-        Ok(()) => recover::finish(&machine.root, name, &header.areas).map_err(|error| leftovers(&error)),
-        Err(failure) => {
-            events.note("undoing what was done");
-            Err(after_rollback(&failure, recover::roll_back(machine, name, false)))
-        }
-    }?;
+    if let Err(failure) = outcome
+        && !recover::is_complete(&machine.root, name, &header).unwrap_or(false)
+    {
+        events.note("undoing what was done");
+        return Err(after_rollback(&failure, recover::roll_back(machine, name, false)));
+    }
+    if let Err(error) = recover::finish(&machine.root, name, &header.areas) {
+        events.note(&leftovers(&error));
+    }
     start(plan, machine, events)
 }
 
@@ -84,7 +92,6 @@ fn run(
 ) -> Result<(), Failure> {
     let name = &package.index().package.name;
     let root = &machine.root;
-    state::make_directories(root, &header.made)?;
     let mut journal = Journal::start(root, name, header)?;
     for area in &plan.areas {
         if root.look(area)? == Found::Absent {
@@ -94,6 +101,12 @@ fn run(
     }
     for place in plan.placed() {
         stage_file(place, package, machine, workers, &|bytes| events.staged(bytes))?;
+    }
+    // Undoing a step recognises what was placed by its staged name: that must be on the disk before.
+    for area in &plan.areas {
+        if let Some(place) = plan.placed().find(|place| place.staged.starts_with(area)) {
+            root.sync_directory_of(&place.staged)?;
+        }
     }
     for step in &plan.steps {
         if interrupt::requested() {
@@ -111,7 +124,7 @@ fn run(
 }
 
 /// A staging directory that anybody else could change would void every verification.
-fn require_private(machine: &Machine, area: &payload::RelPath) -> Result<(), Failure> {
+fn require_private(machine: &Machine, area: &RelPath) -> Result<(), Failure> {
     let euid = nix::unistd::geteuid().as_raw();
     match machine.root.look(area)? {
         Found::Directory(facts) if facts.uid == euid && facts.mode & 0o077 == 0 => Ok(()),
@@ -159,10 +172,9 @@ fn start(plan: &Plan, machine: &Machine, events: &dyn Events) -> Result<(), Erro
     Ok(())
 }
 
-fn leftovers(error: &StepError) -> Error {
-    Error::new(Exit::RollbackIncomplete, format!("the package is installed, but cleaning up failed: {error}"))
-        .state("everything is in place; staging directories may be left")
-        .hint("run it again with --recover")
+/// The installation is complete and stays: what is left is removed by the next run.
+fn leftovers(error: &StepError) -> String {
+    format!("the package is installed, but cleaning up failed: {error}\nnext:  run it again with --recover")
 }
 
 fn after_rollback(failure: &Failure, rollback: Result<(), Error>) -> Error {

@@ -32,6 +32,8 @@ pub struct Host {
     pub entries: HashMap<RelPath, Existing>,
     /// For the directory of every entry: where its staging directory can be.
     pub anchors: HashMap<Option<RelPath>, Anchor>,
+    /// What an interrupted installation staged, with the bytes that it takes on the disk.
+    pub staged: HashMap<RelPath, u64>,
     pub receipt: Option<Receipt>,
     pub active_units: HashSet<String>,
     pub enabled_units: HashSet<String>,
@@ -54,6 +56,8 @@ pub struct Existing {
     pub found: Found,
     /// Of a regular file, when it could be one the plan knows.
     pub digest: Option<Digest>,
+    /// Of a regular file: a free name for keeping it when it is replaced.
+    pub backup: Option<RelPath>,
 }
 
 /// The nearest existing directory above an entry.
@@ -62,6 +66,12 @@ pub struct Anchor {
     /// `None` is the root directory.
     pub directory: Option<RelPath>,
     pub file_system: FileSystem,
+}
+
+impl Existing {
+    fn plain(found: Found) -> Self {
+        Self { found, digest: None, backup: None }
+    }
 }
 
 impl Host {
@@ -75,6 +85,7 @@ impl Host {
             Systemd::Absent | Systemd::OtherRoot => HashSet::new(),
         };
         let (users, groups) = account_names(index);
+        let anchors = anchors(index, root, receipt.as_ref())?;
         Ok(Self {
             privileged: geteuid().is_root(),
             live,
@@ -85,7 +96,8 @@ impl Host {
             systemd,
             accounts: Accounts::look_up(root, &users, &groups)?,
             entries: entries(index, root, receipt.as_ref())?,
-            anchors: anchors(index, root)?,
+            staged: staged(&anchors, index, root)?,
+            anchors,
             receipt,
             active_units: units_that("is-active"),
             enabled_units: units_that("is-enabled"),
@@ -182,7 +194,7 @@ fn units_that(question: &str, index: &Index) -> HashSet<String> {
 fn entries(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<HashMap<RelPath, Existing>, FsError> {
     let mut entries = HashMap::new();
     for directory in &index.directories {
-        entries.insert(directory.path.clone(), Existing { found: root.look_directory(&directory.path)?, digest: None });
+        entries.insert(directory.path.clone(), Existing::plain(root.look_directory(&directory.path)?));
     }
     for file in &index.files {
         let size = index.blob(file.blob).map(|blob| blob.size);
@@ -200,9 +212,13 @@ fn entries(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<Hash
         };
         entries.insert(link.path.clone(), existing_file(root, &link.path, size, receipt)?);
     }
-    for file in receipt.iter().flat_map(|receipt| &receipt.files) {
-        if !entries.contains_key(&file.path) {
-            entries.insert(file.path.clone(), existing_file(root, &file.path, None, receipt)?);
+    let recorded = receipt.iter().flat_map(|receipt| {
+        let links = receipt.links.iter().map(|link| &link.path);
+        receipt.files.iter().map(|file| &file.path).chain(links)
+    });
+    for path in recorded {
+        if !entries.contains_key(path) {
+            entries.insert(path.clone(), existing_file(root, path, None, receipt)?);
         }
     }
     Ok(entries)
@@ -216,11 +232,24 @@ fn existing_file(
     receipt: Option<&Receipt>,
 ) -> Result<Existing, FsError> {
     let found = root.look(path)?;
-    let Found::File(facts) = found else { return Ok(Existing { found, digest: None }) };
-    let recorded = receipt.and_then(|receipt| receipt.file(path)).map(|file| file.size);
+    let Found::File(facts) = found else { return Ok(Existing::plain(found)) };
+    let recorded = receipt.and_then(|receipt| receipt.content(path)).map(|file| file.size);
     let known = Some(facts.size) == size || Some(facts.size) == recorded;
     let digest = if known { readable_digest(root, path)? } else { None };
-    Ok(Existing { found, digest })
+    Ok(Existing { found, digest, backup: free_backup(root, path)? })
+}
+
+/// The first of `<path>.airgap-deploy-backup`, `….2`, `….3` that does not exist.
+fn free_backup(root: &Root, path: &RelPath) -> Result<Option<RelPath>, FsError> {
+    let first = format!("{}.airgap-deploy-backup", path.as_str());
+    let more = (2..100).map(|number| format!("{first}.{number}"));
+    for name in std::iter::once(first.clone()).chain(more) {
+        let Ok(backup) = name.parse::<RelPath>() else { return Ok(None) };
+        if root.look(&backup)? == Found::Absent {
+            return Ok(Some(backup));
+        }
+    }
+    Ok(None)
 }
 
 fn readable_digest(root: &Root, path: &RelPath) -> Result<Option<Digest>, FsError> {
@@ -231,11 +260,13 @@ fn readable_digest(root: &Root, path: &RelPath) -> Result<Option<Digest>, FsErro
     }
 }
 
-fn anchors(index: &Index, root: &Root) -> Result<HashMap<Option<RelPath>, Anchor>, FsError> {
+fn anchors(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<HashMap<Option<RelPath>, Anchor>, FsError> {
     let files = index.files.iter().map(|entry| &entry.path);
     let paths = files
         .chain(index.links.iter().map(|entry| &entry.path))
-        .chain(index.directories.iter().map(|entry| &entry.path));
+        .chain(index.directories.iter().map(|entry| &entry.path))
+        .chain(receipt.iter().flat_map(|receipt| receipt.files.iter().map(|entry| &entry.path)))
+        .chain(receipt.iter().flat_map(|receipt| receipt.links.iter().map(|entry| &entry.path)));
     let state = state::directory(&index.package.name);
     let mut anchors = HashMap::new();
     for parent in paths.map(RelPath::parent).chain([Some(state)]) {
@@ -244,6 +275,26 @@ fn anchors(index: &Index, root: &Root) -> Result<HashMap<Option<RelPath>, Anchor
         }
     }
     Ok(anchors)
+}
+
+fn staged(
+    anchors: &HashMap<Option<RelPath>, Anchor>,
+    index: &Index,
+    root: &Root,
+) -> Result<HashMap<RelPath, u64>, FsError> {
+    let areas = anchors.values().filter_map(|anchor| state::area(anchor.directory.as_ref(), &index.package.name));
+    let mut staged = HashMap::new();
+    for area in areas.collect::<HashSet<RelPath>>() {
+        if !matches!(root.look(&area)?, Found::Directory(_)) {
+            continue;
+        }
+        for path in root.names(&area)?.iter().filter_map(|name| area.join(name).ok()) {
+            if let Found::File(facts) = root.look(&path)? {
+                staged.insert(path, facts.allocated);
+            }
+        }
+    }
+    Ok(staged)
 }
 
 /// The nearest existing directory, and from there upwards, on the same file system, to one that only root can change.

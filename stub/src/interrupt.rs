@@ -13,6 +13,8 @@ pub fn watch() {
         // Registering fails only for signals that cannot be caught.
         let _ = signal_hook::flag::register(signal, Arc::clone(flag));
     }
+    // A limit on the length of files (`ulimit -f`) is then an error of the write, which is undone, not a sudden death.
+    let _ = signal_hook::flag::register(signal_hook::consts::SIGXFSZ, Arc::default());
 }
 
 /// Whether somebody asked the program to stop.

@@ -18,7 +18,15 @@ use crate::step::Step;
 pub struct Unfinished {
     pub header: Header,
     /// In the order in which they were begun. The last one may not have happened.
-    pub steps: Vec<Step>,
+    pub steps: Vec<Begun>,
+}
+
+/// A step that was begun.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Begun {
+    pub step: Step,
+    /// Where its line starts in the journal, in bytes.
+    pub offset: u64,
 }
 
 /// The first line of a journal.
@@ -31,6 +39,8 @@ pub struct Header {
     pub areas: Vec<RelPath>,
     /// Directories for the installer's own files that did not exist before, the outermost first.
     pub made: Vec<RelPath>,
+    /// Whether systemd is told when the units are back as they were.
+    pub reload: bool,
 }
 
 /// An open journal.
@@ -53,11 +63,11 @@ pub enum JournalError {
 }
 
 impl Journal {
-    /// Starts the journal of an installation.
+    /// Starts the journal of an installation; takes the place of one whose steps were undone.
     pub fn start(root: &Root, package: &PackageName, header: &Header) -> Result<Self, FsError> {
         let path = state::journal(package);
         let line = v1::header_line(header);
-        root.write_atomically(&path, &line, payload::Mode::READABLE)?;
+        state::start_journal(root, package, &line)?;
         let file = root.open_staged(&path)?;
         Ok(Self { file, path, length: line.len() as u64 })
     }
@@ -70,6 +80,14 @@ impl Journal {
         self.length += line.len() as u64;
         Ok(())
     }
+}
+
+/// Takes back a step that was undone, and everything after it: nothing is undone twice.
+pub fn take_back(root: &Root, package: &PackageName, begun: &Begun) -> Result<(), FsError> {
+    let path = state::journal(package);
+    let file = root.open_staged(&path)?;
+    change::truncate(&path, &file, begun.offset)?;
+    change::sync_file(&path, &file)
 }
 
 /// Reads a journal. A last line that was cut off by a crash was never acted on, and is left out.

@@ -12,6 +12,7 @@ mod host;
 mod inspect;
 mod interrupt;
 pub mod journal;
+mod limits;
 mod machine;
 pub mod offline;
 mod open;

@@ -1,6 +1,8 @@
 //! The plan: which steps bring this machine to what the index says. Pure: it looks at nothing but its arguments.
 //! Whether the steps may be taken is decided in `preflight.rs`.
 
+mod earlier;
+
 use std::collections::BTreeMap;
 
 use payload::index::{File, Index, Link, LinkKind, Role};
@@ -87,7 +89,8 @@ pub fn plan(index: &Index, host: &Host, options: Options) -> Plan {
     planner.files(|role| role == Role::ModelManifest);
     planner.owners();
     planner.files(|role| role == Role::Unit);
-    planner.no_longer_shipped();
+    planner.files_no_longer_shipped();
+    planner.links_no_longer_shipped();
     planner.services();
     planner.plan
 }
@@ -104,6 +107,8 @@ enum Standing {
     Absent,
     Same,
     OursUnchanged,
+    /// A symbolic link that an earlier version of the package made, with this target.
+    OurLink(String),
     InTheWay(String, bool),
 }
 
@@ -200,13 +205,14 @@ impl Planner<'_> {
                     let origin = self.recorded_origin(path);
                     self.place(position, file, Over::Ours { backup }, origin);
                 }
+                Standing::OurLink(target) => {
+                    self.plan.steps.push(Step::RemoveSymbolicLink { path: path.clone(), target });
+                    self.place(position, file, Over::Nothing, Origin::Created);
+                }
                 Standing::InTheWay(problem, true) if self.options.replace => {
-                    match format!("{}.airgap-deploy-backup", path.as_str()).parse::<RelPath>() {
-                        Ok(backup) => {
-                            let origin = Origin::Replaced { backup: backup.clone() };
-                            self.place(position, file, Over::Foreign { backup }, origin);
-                        }
-                        Err(_) => self.conflict(path, problem, false),
+                    match self.host.entries.get(path).and_then(|existing| existing.backup.clone()) {
+                        Some(backup) => self.replace(position, file, backup),
+                        None => self.conflict(path, problem, false),
                     }
                 }
                 Standing::InTheWay(problem, replaceable) => self.conflict(path, problem, replaceable),
@@ -214,16 +220,32 @@ impl Planner<'_> {
         }
     }
 
+    /// Takes the place of a file that somebody else made or changed. What stood there before the package ever came is
+    /// what uninstallation puts back.
+    fn replace(&mut self, position: usize, file: &File, backup: RelPath) {
+        let origin = match self.recorded_origin(&file.path) {
+            Origin::Replaced { backup: first } => {
+                self.plan.notes.push(format!("{} is kept as {backup}; --uninstall puts {first} back", file.path));
+                Origin::Replaced { backup: first }
+            }
+            Origin::Created | Origin::AlreadyPresent => Origin::Replaced { backup: backup.clone() },
+        };
+        self.place(position, file, Over::Foreign { backup }, origin);
+    }
+
     fn standing(&self, path: &RelPath, owner: &Owner, file: &File) -> Standing {
-        let Some(Existing { found, digest }) = self.host.entries.get(path) else { return Standing::Absent };
+        let Some(Existing { found, digest, .. }) = self.host.entries.get(path) else { return Standing::Absent };
         let facts = match found {
             Found::Absent | Found::Hidden => return Standing::Absent,
             Found::File(facts) => facts,
             Found::Directory(_) => return Standing::InTheWay("is a directory".to_owned(), false),
+            Found::Link { target } if self.is_our_link(path, target) => return Standing::OurLink(target.clone()),
             Found::Link { .. } => return Standing::InTheWay("is a symbolic link".to_owned(), false),
             Found::Special => return Standing::InTheWay("is a device, socket or FIFO".to_owned(), false),
         };
-        let recorded = self.host.receipt.as_ref().and_then(|receipt| receipt.file(path));
+        // What was there before the package is not the package's, even if it is the same.
+        let receipt = self.host.receipt.as_ref().filter(|receipt| receipt.origin(path) != Origin::AlreadyPresent);
+        let recorded = receipt.and_then(|receipt| receipt.content(path));
         let attributes_fit = facts.mode == file.mode.bits() && self.belongs_to(*facts, owner);
         if *digest == Some(file.blob) && attributes_fit {
             return Standing::Same;
@@ -254,7 +276,8 @@ impl Planner<'_> {
         let Some(staged) = self.staged(&file.path, &format!("f{position}")) else {
             return self.conflict(&file.path, "has a path that is too long to stage".to_owned(), false);
         };
-        self.need(&file.path, size);
+        let already = self.host.staged.get(&staged).copied().unwrap_or(0);
+        self.need(&file.path, size.saturating_sub(already));
         self.plan.origins.insert(file.path.clone(), origin);
         self.plan.steps.push(Step::PlaceFile(PlaceFile {
             path: file.path.clone(),
@@ -297,6 +320,20 @@ impl Planner<'_> {
                     self.plan.unchanged.push(link.path.clone());
                     self.keep_origin(&link.path);
                 }
+                Found::Link { target: old } if self.is_our_link(&link.path, old) => {
+                    let path = link.path.clone();
+                    self.plan.steps.push(Step::RemoveSymbolicLink { path: path.clone(), target: old.clone() });
+                    self.plan.origins.insert(path.clone(), Origin::Created);
+                    self.plan.steps.push(Step::MakeSymbolicLink { path, target: target.clone() });
+                }
+                Found::File(_) if self.our_file(&link.path).is_some() => {
+                    let path = link.path.clone();
+                    if let Some(digest) = self.our_file(&path) {
+                        self.remove_ours(&path, digest);
+                    }
+                    self.plan.origins.insert(path.clone(), Origin::Created);
+                    self.plan.steps.push(Step::MakeSymbolicLink { path, target: target.clone() });
+                }
                 _ => self.conflict(&link.path, "is in the way of a symbolic link".to_owned(), false),
             }
         }
@@ -318,15 +355,25 @@ impl Planner<'_> {
                 self.plan.unchanged.push(path.clone());
                 self.keep_origin(path);
             }
-            Standing::Absent => {
-                let size = self.index.blob(file.blob).map_or(0, |blob| blob.size);
-                self.plan.origins.insert(path.clone(), Origin::Created);
-                self.plan.steps.push(Step::MakeHardLink { path: path.clone(), to: to.clone(), size });
+            Standing::Absent => self.make_hard_link(path, to, file),
+            Standing::OurLink(target) => {
+                self.plan.steps.push(Step::RemoveSymbolicLink { path: path.clone(), target });
+                self.make_hard_link(path, to, file);
             }
-            Standing::OursUnchanged | Standing::InTheWay(..) => {
-                self.conflict(path, "exists and is not the file of this package".to_owned(), false);
-            }
+            Standing::OursUnchanged | Standing::InTheWay(..) => match self.our_file(path) {
+                Some(digest) => {
+                    self.remove_ours(path, digest);
+                    self.make_hard_link(path, to, file);
+                }
+                None => self.conflict(path, "exists and is not the file of this package".to_owned(), false),
+            },
         }
+    }
+
+    fn make_hard_link(&mut self, path: &RelPath, to: &RelPath, file: &File) {
+        let size = self.index.blob(file.blob).map_or(0, |blob| blob.size);
+        self.plan.origins.insert(path.clone(), Origin::Created);
+        self.plan.steps.push(Step::MakeHardLink { path: path.clone(), to: to.clone(), size });
     }
 
     /// Directories of the service get their owner when everything in them is in place: until then only root can change
@@ -345,34 +392,6 @@ impl Planner<'_> {
                 });
             }
         }
-    }
-
-    fn no_longer_shipped(&mut self) {
-        let Some(receipt) = &self.host.receipt else { return };
-        for (position, old) in receipt.files.iter().enumerate() {
-            let still = self.index.files.iter().any(|file| file.path == old.path)
-                || self.index.links.iter().any(|link| link.path == old.path);
-            if still || old.origin != Origin::Created {
-                continue;
-            }
-            let Some(Existing { found: Found::File(_), digest }) = self.host.entries.get(&old.path) else { continue };
-            if *digest != Some(old.digest) {
-                self.plan.notes.push(format!("{} is no longer in the package; it was changed, so it stays", old.path));
-            } else if let Some(backup) = self.backup_of_removed(&old.path, position) {
-                self.plan.steps.push(Step::RemoveFile { path: old.path.clone(), digest: old.digest, backup });
-            }
-        }
-    }
-
-    fn backup_of_removed(&mut self, path: &RelPath, position: usize) -> Option<RelPath> {
-        let package = &self.index.package.name;
-        let anchor = self.host.anchors.get(&path.parent());
-        let directory = anchor.map_or_else(|| path.parent(), |anchor| anchor.directory.clone());
-        let area = state::area(directory.as_ref(), package)?;
-        if !self.plan.areas.contains(&area) {
-            self.plan.areas.push(area.clone());
-        }
-        area.join(&format!("r{position}")).ok()
     }
 
     fn services(&mut self) {

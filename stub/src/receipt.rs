@@ -95,6 +95,24 @@ impl Receipt {
         v1::render(self)
     }
 
+    /// The content recorded at `path`: of a file, or of the file that a hard link is a second name of.
+    pub fn content(&self, path: &RelPath) -> Option<&FileEntry> {
+        let link = self.links.iter().find(|link| link.path == *path);
+        match link.map(|link| &link.target) {
+            Some(LinkTarget::Hard(to)) => self.file(to),
+            Some(LinkTarget::Symbolic(_)) => None,
+            None => self.file(path),
+        }
+    }
+
+    /// The target of the symbolic link recorded at `path`.
+    pub fn link_target(&self, path: &RelPath) -> Option<&str> {
+        self.links.iter().find(|link| link.path == *path).and_then(|link| match &link.target {
+            LinkTarget::Symbolic(target) => Some(target.as_str()),
+            LinkTarget::Hard(_) => None,
+        })
+    }
+
     /// The file recorded at `path`.
     pub fn file(&self, path: &RelPath) -> Option<&FileEntry> {
         self.files.iter().find(|file| file.path == *path)

@@ -6,10 +6,10 @@ use payload::{Digest, RelPath};
 
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::journal::{self, Unfinished};
+use crate::journal::{self, Header, Unfinished};
 use crate::machine::Machine;
 use crate::root::{Found, FsError, Root};
-use crate::state;
+use crate::state::{self, StateError};
 use crate::step::{Step, StepError};
 use crate::tool::Tool;
 
@@ -28,18 +28,24 @@ pub enum Recovered {
 
 /// Recovers from an unfinished installation of `package`. With `resume`, what was staged for that index is kept.
 pub fn recover(machine: &Machine, package: &PackageName, resume: Option<Digest>) -> Result<Recovered, Error> {
+    state::remove_unrecorded(&machine.root, package)?;
     let Some(unfinished) = unfinished(&machine.root, package)? else {
         return Ok(Recovered::Nothing);
     };
-    let receipt = state::read_receipt(&machine.root, package)?;
     let header = &unfinished.header;
-    if receipt.is_some_and(|receipt| receipt.generation == header.generation && receipt.index == header.index) {
+    if is_complete(&machine.root, package, header)? {
         finish(&machine.root, package, &header.areas).map_err(incomplete)?;
         return Ok(Recovered::Finished);
     }
     let keep = resume == Some(header.index);
     roll_back(machine, package, keep)?;
     Ok(if keep { Recovered::RolledBackKeepingStaged } else { Recovered::RolledBack })
+}
+
+/// Whether the installation with this journal has its receipt, and so is finished forwards.
+pub fn is_complete(root: &Root, package: &PackageName, header: &Header) -> Result<bool, StateError> {
+    let receipt = state::read_receipt(root, package)?;
+    Ok(receipt.is_some_and(|receipt| receipt.generation == header.generation && receipt.index == header.index))
 }
 
 /// Whether an unfinished installation is waiting for recovery.
@@ -55,20 +61,35 @@ pub fn unfinished(root: &Root, package: &PackageName) -> Result<Option<Unfinishe
 
 /// Undoes every step of the journal, the last one first, and removes what belongs to the installer itself.
 pub fn roll_back(machine: &Machine, package: &PackageName, keep_staged: bool) -> Result<(), Error> {
-    let Some(unfinished) = unfinished(&machine.root, package)? else { return Ok(()) };
-    let failures: Vec<StepError> = unfinished.steps.iter().rev().filter_map(|step| step.undo(machine).err()).collect();
-    if let Some(error) = failures.into_iter().next() {
-        return Err(incomplete(error));
-    }
-    if unfinished.steps.contains(&Step::ReloadSystemd) {
-        Tool::Systemctl.run(&["daemon-reload"]).map_err(incomplete)?;
-    }
+    let Some(unfinished) = unfinished(&machine.root, package)? else {
+        return state::remove_unrecorded(&machine.root, package).map_err(incomplete);
+    };
+    undo_all(machine, package, &unfinished).map_err(incomplete)?;
     if keep_staged {
         return Ok(());
     }
     let header = &unfinished.header;
     clean_areas(&machine.root, &header.areas).map_err(incomplete)?;
     remove_own(&machine.root, package, &header.made).map_err(incomplete)
+}
+
+/// Undoes the steps in the opposite order, up to the first that cannot be undone: what was before a step is only right
+/// when everything after it is gone.
+fn undo_all(machine: &Machine, package: &PackageName, unfinished: &Unfinished) -> Result<(), StepError> {
+    let mut reload = unfinished.header.reload;
+    for begun in unfinished.steps.iter().rev() {
+        // A service is started again only when systemd knows its old unit.
+        if reload && matches!(begun.step, Step::StopUnit { .. }) {
+            Tool::Systemctl.run(&["daemon-reload"])?;
+            reload = false;
+        }
+        begun.step.undo(machine)?;
+        journal::take_back(&machine.root, package, begun)?;
+    }
+    if reload {
+        Tool::Systemctl.run(&["daemon-reload"])?;
+    }
+    Ok(())
 }
 
 /// Cleans up after an installation that is complete. Doing this twice is the same as once.
@@ -82,15 +103,8 @@ pub fn finish(root: &Root, package: &PackageName, areas: &[RelPath]) -> Result<(
 }
 
 /// Removes staging directories with everything in them.
-fn clean_areas(root: &Root, areas: &[RelPath]) -> Result<(), StepError> {
-    for area in areas {
-        for name in root.names(area)? {
-            let path = area.join(&name).map_err(|error| StepError::State(error.to_string()))?;
-            root.remove(&path)?;
-        }
-        root.remove_directory(area)?;
-    }
-    Ok(())
+pub fn clean_areas(root: &Root, areas: &[RelPath]) -> Result<(), FsError> {
+    areas.iter().try_for_each(|area| root.remove_tree(area))
 }
 
 /// Removes the installer's own files of an installation that was undone: all of them, unless an earlier one has its
@@ -100,10 +114,9 @@ fn remove_own(root: &Root, package: &PackageName, made: &[RelPath]) -> Result<()
         root.remove(&name)?;
     }
     if root.look(&state::receipt(package))? == Found::Absent {
-        state::remove_directory(root, package, made)
-    } else {
-        root.remove(&state::journal(package))
+        return state::remove_directory(root, package, made);
     }
+    root.remove(&state::journal(package))
 }
 
 fn incomplete(error: impl std::fmt::Display) -> Error {

@@ -181,7 +181,7 @@ fn step_json(step: &Step, host: &Host) -> Value {
             set("to", json!(to.to_string()));
             set("size", json!(size));
         }
-        Step::MakeSymbolicLink { path, target } => {
+        Step::MakeSymbolicLink { path, target } | Step::RemoveSymbolicLink { path, target } => {
             set("path", json!(path.to_string()));
             set("target", json!(target));
         }

@@ -72,7 +72,10 @@ pub enum Found {
 /// Facts about an existing file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attributes {
+    /// Length in bytes.
     pub size: u64,
+    /// Bytes on the disk: less than the length where nothing was written yet.
+    pub allocated: u64,
     pub mode: u32,
     pub uid: u32,
     pub gid: u32,
@@ -351,12 +354,26 @@ impl Root {
 
     /// Sets mode and, when given, owner of a directory or regular file that this program made.
     pub fn set_attributes(&self, path: &RelPath, mode: Mode, owner: Option<(u32, u32)>) -> Result<()> {
+        self.set_attributes_of(path, mode, owner, owner.map(|(uid, _)| uid))
+    }
+
+    /// Takes a directory back from the user `from`, to whom this program gave it.
+    pub fn take_back(&self, path: &RelPath, mode: Mode, owner: Option<(u32, u32)>, from: Option<u32>) -> Result<()> {
+        self.set_attributes_of(path, mode, owner, from)
+    }
+
+    fn set_attributes_of(
+        &self,
+        path: &RelPath,
+        mode: Mode,
+        owner: Option<(u32, u32)>,
+        expected: Option<u32>,
+    ) -> Result<()> {
         let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let handle = openat(self.parent(path)?, path.name(), flags, Bits::empty()).map_err(failed("open", path))?;
         let stat = fstat(&handle).map_err(failed("look at", path))?;
         let directory = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits();
-        let wanted = owner.map(|(uid, _)| uid);
-        let ours = self.trusts_user(stat.st_uid) || wanted == Some(stat.st_uid);
+        let ours = self.trusts_user(stat.st_uid) || expected == Some(stat.st_uid);
         if !ours || (!directory && stat.st_nlink > 1) {
             return Err(FsError { action: "set mode and owner of", path: path.to_string(), cause: Cause::Foreign });
         }
@@ -455,6 +472,7 @@ fn shown(path: Option<&RelPath>) -> String {
 fn attributes(stat: &FileStat) -> Attributes {
     Attributes {
         size: u64::try_from(stat.st_size).unwrap_or(0),
+        allocated: u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512),
         mode: stat.st_mode & 0o7777,
         uid: stat.st_uid,
         gid: stat.st_gid,

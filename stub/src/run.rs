@@ -16,6 +16,7 @@ use crate::exit::Exit;
 use crate::host::Host;
 use crate::inspect;
 use crate::interrupt;
+use crate::limits;
 use crate::machine::Machine;
 use crate::open::open;
 use crate::plan::{Options, Plan, plan};
@@ -32,6 +33,7 @@ use crate::uninstall;
 
 /// Does what was asked for.
 pub fn run(args: &Args, screen: Screen) -> Result<(), Error> {
+    limits::check()?;
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
     if args.status || args.recover || args.uninstall {
         return installed(args, screen);
@@ -322,6 +324,14 @@ fn receipt(plan: &Plan, package: &Package, host: &Host) -> Receipt {
         _ => None,
     });
     let size = |digest| index.blob(digest).map_or(0, |blob| blob.size);
+    // What an earlier version made and this one does not have is still ours: uninstallation has to find it.
+    let shipped = |path: &RelPath| {
+        index.directories.iter().any(|entry| entry.path == *path) || index.files.iter().any(|entry| entry.path == *path)
+    };
+    let old_directories = old.iter().flat_map(|receipt| &receipt.directories);
+    let old_directories = old_directories.filter(|entry| entry.origin == Origin::Created && !shipped(&entry.path));
+    let old_files = old.iter().flat_map(|receipt| &receipt.files);
+    let old_files = old_files.filter(|entry| matches!(entry.origin, Origin::Replaced { .. }) && !shipped(&entry.path));
     Receipt {
         generation: old.map_or(0, |receipt| receipt.generation) + 1,
         package: index.package.name.clone(),
@@ -335,6 +345,7 @@ fn receipt(plan: &Plan, package: &Package, host: &Host) -> Receipt {
             .directories
             .iter()
             .map(|entry| DirectoryEntry { path: entry.path.clone(), origin: origin(&entry.path) })
+            .chain(old_directories.cloned())
             .collect(),
         files: index
             .files
@@ -348,6 +359,7 @@ fn receipt(plan: &Plan, package: &Package, host: &Host) -> Receipt {
                 role: file.role,
                 origin: origin(&file.path),
             })
+            .chain(old_files.cloned())
             .collect(),
         links: index
             .links

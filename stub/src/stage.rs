@@ -104,6 +104,26 @@ fn holds_chunk(blob: &Blob, chunk: usize, file: &File, buffer: &mut Vec<u8>) -> 
     file.read_exact_at(buffer, offset).is_ok() && blob.chunks.get(chunk) == Some(&Digest::of(buffer))
 }
 
+/// Whether an earlier attempt decoded all of a blob.
+fn holds_content(blob: &Blob, file: &File, path: &RelPath) -> Result<bool, FsError> {
+    let present = file.metadata().map_err(|error| failed(path, &error))?.len();
+    if present != blob.size || present == 0 {
+        return Ok(false);
+    }
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 1 << 18];
+    let mut offset = 0;
+    while offset < present {
+        let count = file.read_at(&mut buffer, offset).map_err(|error| failed(path, &error))?;
+        if count == 0 {
+            return Ok(false);
+        }
+        hasher.update(&buffer[..count]);
+        offset += count as u64;
+    }
+    Ok(hasher.finish() == blob.digest)
+}
+
 /// Decodes verified chunks; the content is compared with the digest it has in the index.
 fn decode(
     package: &Package,
@@ -114,6 +134,10 @@ fn decode(
     progress: Progress<'_>,
 ) -> Result<(), StageError> {
     let blob = &package.index().blobs[position];
+    if holds_content(blob, file, path)? {
+        progress(blob.stored_size);
+        return Ok(());
+    }
     let threads = u32::try_from(workers.clamp(1, 4)).unwrap_or(1);
     let stream = MtStreamBuilder::new()
         .threads(threads)

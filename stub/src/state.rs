@@ -36,6 +36,11 @@ pub fn fresh_stub(package: &PackageName) -> RelPath {
     path(package, Some("airgap-deploy.fresh"))
 }
 
+/// The installer's own files of a package, in the order in which they are removed: the receipt goes last.
+fn own_files(package: &PackageName) -> Vec<RelPath> {
+    unfinished_files(package).into_iter().chain([stub(package), journal(package), receipt(package)]).collect()
+}
+
 /// Files that exist only while an installation runs, beside the journal.
 pub fn unfinished_files(package: &PackageName) -> [RelPath; 4] {
     ["airgap-deploy.fresh", "airgap-deploy.fresh.new", "receipt.json.new", "journal.new"]
@@ -88,29 +93,83 @@ pub fn missing_directories(root: &Root, package: &PackageName) -> Result<Vec<Rel
     Ok(missing)
 }
 
-/// Makes the directories that [`missing_directories`] found.
-pub fn make_directories(root: &Root, missing: &[RelPath]) -> Result<(), FsError> {
-    for path in missing {
-        root.make_directory(path)?;
-        root.set_attributes(path, Mode::EXECUTABLE, None)?;
+/// Starts the journal. Directories that are missing for it appear together with it, in one rename: there is never a
+/// directory that no journal knows.
+pub fn start_journal(root: &Root, package: &PackageName, bytes: &[u8]) -> Result<(), FsError> {
+    let missing = missing_directories(root, package)?;
+    let journal = journal(package);
+    let Some(top) = missing.first() else { return root.write_atomically(&journal, bytes, Mode::READABLE) };
+    let hidden = hidden(top, package);
+    root.remove_tree(&hidden)?;
+    for path in &missing {
+        let path = moved(path, top, &hidden);
+        root.make_directory(&path)?;
+        root.set_attributes(&path, Mode::EXECUTABLE, None)?;
+    }
+    root.write_atomically(&moved(&journal, top, &hidden), bytes, Mode::READABLE)?;
+    root.rename(&hidden, top)
+}
+
+/// Where directories wait, beside `top`, until they appear, or while they are removed.
+#[expect(clippy::expect_used, reason = "a constant and a package name are at most 84 bytes")]
+fn hidden(top: &RelPath, package: &PackageName) -> RelPath {
+    let name = format!(".airgap-deploy-state.{package}");
+    match top.parent() {
+        Some(parent) => parent.join(&name),
+        None => name.parse(),
+    }
+    .expect("a short name beside a constant path")
+}
+
+/// Where `path` is while `top`, which it is below of, is called `hidden`.
+fn moved(path: &RelPath, top: &RelPath, hidden: &RelPath) -> RelPath {
+    let rest = path.as_str().strip_prefix(top.as_str()).unwrap_or_default();
+    format!("{}{rest}", hidden.as_str()).parse().unwrap_or_else(|_| hidden.clone())
+}
+
+/// Removes what a crash left outside every journal: a journal and directories that had not appeared yet, or were being
+/// removed.
+pub fn remove_unrecorded(root: &Root, package: &PackageName) -> Result<(), FsError> {
+    let directory = directory(package);
+    for top in directory.ancestors().into_iter().chain([directory]) {
+        let hidden = hidden(&top, package);
+        if root.look(&hidden)? != Found::Absent {
+            root.remove_tree(&hidden)?;
+        }
+    }
+    let fresh = path(package, Some("journal.new"));
+    if root.look(&fresh)? != Found::Absent {
+        root.remove(&fresh)?;
     }
     Ok(())
 }
 
-/// Removes the package's own files, its directory, and of those above it the ones that were made for it and are empty.
+/// Removes the package's own files, its directory, and of those above it the ones that were made for it and hold
+/// nothing else. To others this happens at once: a crash in between leaves all of it, or nothing that has a meaning.
 pub fn remove_directory(root: &Root, package: &PackageName, made: &[RelPath]) -> Result<(), FsError> {
-    for name in [journal(package), stub(package), receipt(package)] {
-        root.remove(&name)?;
+    if let Some(top) = removable(root, package, made)? {
+        let hidden = hidden(&top, package);
+        root.remove_tree(&hidden)?;
+        root.rename(&top, &hidden)?;
+        return root.remove_tree(&hidden);
     }
+    own_files(package).iter().try_for_each(|path| root.remove(path))
+}
+
+/// The uppermost directory that was made for this package and holds nothing but its own files.
+fn removable(root: &Root, package: &PackageName, made: &[RelPath]) -> Result<Option<RelPath>, FsError> {
     let directory = directory(package);
-    let above = made.iter().rev().filter(|path| **path != directory);
-    for path in std::iter::once(&directory).chain(above) {
-        match root.remove_directory(path) {
-            Err(error) if error.errno() == Some(nix::errno::Errno::ENOTEMPTY) => return Ok(()),
-            other => other?,
+    let mut allowed: Vec<String> = own_files(package).iter().map(|path| path.name().to_owned()).collect();
+    let mut removable = None;
+    for path in std::iter::once(directory.clone()).chain(directory.ancestors().into_iter().rev()) {
+        let names = root.names(&path)?;
+        if !made.contains(&path) || names.iter().any(|name| !allowed.contains(name)) {
+            break;
         }
+        allowed = vec![path.name().to_owned()];
+        removable = Some(path);
     }
-    Ok(())
+    Ok(removable)
 }
 
 /// The installer's own files cannot be read.

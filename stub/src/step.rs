@@ -20,6 +20,7 @@ pub enum Step {
     MakeHardLink { path: RelPath, to: RelPath, size: u64 },
     MakeSymbolicLink { path: RelPath, target: String },
     RemoveFile { path: RelPath, digest: Digest, backup: RelPath },
+    RemoveSymbolicLink { path: RelPath, target: String },
     SetOwner { path: RelPath, mode: Mode, owner: Owner },
     ReloadSystemd,
     EnableUnit { unit: String },
@@ -89,6 +90,7 @@ impl Step {
             Self::MakeHardLink { path, to, .. } => format!("link {path} to {to} (hard link, no second copy)"),
             Self::MakeSymbolicLink { path, target } => format!("link {path} to {target}"),
             Self::RemoveFile { path, .. } => format!("remove {path} (no longer in the package)"),
+            Self::RemoveSymbolicLink { path, .. } => format!("remove the link {path} (no longer in the package)"),
             Self::SetOwner { path, mode, owner } => format!("set owner of {path}/ to {owner}, mode {mode}"),
             Self::ReloadSystemd => "reload systemd".to_owned(),
             Self::EnableUnit { unit } => format!("enable {unit}"),
@@ -114,6 +116,7 @@ impl Step {
             Self::MakeHardLink { .. } => "make-hard-link",
             Self::MakeSymbolicLink { .. } => "make-symbolic-link",
             Self::RemoveFile { .. } => "remove-file",
+            Self::RemoveSymbolicLink { .. } => "remove-symbolic-link",
             Self::SetOwner { .. } => "set-owner",
             Self::ReloadSystemd => "reload-systemd",
             Self::EnableUnit { .. } => "enable-unit",
@@ -171,11 +174,15 @@ impl Step {
                 root.link(path, backup)?;
                 Ok(root.remove(path)?)
             }
+            Self::RemoveSymbolicLink { path, target } => match root.look(path)? {
+                Found::Link { target: found } if found == *target => Ok(root.remove(path)?),
+                _ => Err(StepError::State(format!("{path} was changed while the installation ran"))),
+            },
             Self::SetOwner { path, mode, owner } => Ok(root.set_attributes(path, *mode, machine.ids(owner)?)?),
         }
     }
 
-    /// Undoes it: also when it was only half done, or not at all. Doing this twice is the same as once.
+    /// Undoes it: also when it was only half done, or not at all. Doing this twice in a row is the same as once.
     pub fn undo(&self, machine: &Machine) -> Result<(), StepError> {
         let root = &machine.root;
         match self {
@@ -196,8 +203,15 @@ impl Step {
                 _ => Ok(()),
             },
             Self::RemoveFile { path, backup, .. } => machine.put_back(backup, path),
-            Self::SetOwner { path, mode, .. } => match root.look(path)? {
-                Found::Directory(_) => Ok(root.set_attributes(path, *mode, machine.ids(&Owner::root())?)?),
+            Self::RemoveSymbolicLink { path, target } => match root.look(path)? {
+                Found::Absent => Ok(root.make_link(target, path)?),
+                _ => Ok(()),
+            },
+            Self::SetOwner { path, mode, owner } => match root.look(path)? {
+                Found::Directory(_) => {
+                    let from = machine.ids(owner)?.map(|(uid, _)| uid);
+                    Ok(root.take_back(path, *mode, machine.ids(&Owner::root())?, from)?)
+                }
                 _ => Ok(()),
             },
             // Reloading again makes sense only when the units are back as they were: see `recover.rs`.
@@ -242,7 +256,10 @@ impl PlaceFile {
     fn undo(&self, machine: &Machine) -> Result<(), StepError> {
         match &self.over {
             Over::Nothing => machine.remove_if_same(&self.path, &self.staged),
-            Over::Ours { backup } | Over::Foreign { backup } => machine.put_back(backup, &self.path),
+            Over::Ours { backup } | Over::Foreign { backup } => {
+                machine.second_name(&self.staged)?;
+                machine.put_back(backup, &self.path)
+            }
         }
     }
 }

@@ -88,7 +88,9 @@ pub fn plan(receipt: &Receipt, machine: &Machine, systemd: bool, purge: bool) ->
         plan_file(file, machine, &mut plan)?;
     }
     let made = receipt.directories.iter().filter(|entry| entry.origin == Origin::Created).map(|entry| &entry.path);
-    let made: Vec<&RelPath> = made.collect();
+    let mut made: Vec<&RelPath> = made.collect();
+    // Parents before children, whichever version of the package made them.
+    made.sort();
     if purge {
         plan_purge(&made, machine, &mut plan)?;
     }
@@ -133,6 +135,8 @@ fn plan_file(file: &FileEntry, machine: &Machine, plan: &mut UninstallPlan) -> R
         _ => false,
     };
     match backup {
+        // An uninstallation that was interrupted has put it back already.
+        Some(backup) if !unchanged && machine.root.look(backup)? == Found::Absent => {}
         _ if !unchanged => plan.kept.push(format!("{path} was changed since it was installed")),
         Some(backup) if machine.root.look(backup)? != Found::Absent => {
             plan.removals.push(Removal::Restore { path: path.clone(), backup: backup.clone() });
@@ -191,38 +195,55 @@ fn purge_below(
 pub fn apply(plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, tell: &dyn Fn(&Removal)) -> Result<(), Error> {
     let mut left = plan.kept.clone();
     let mut occupied = BTreeSet::new();
+    let mut failed = false;
     for removal in &plan.removals {
         if interrupt::requested() {
             return Err(Error::new(Exit::Interrupted, "interrupted".to_owned())
                 .state("a part of the package is removed")
                 .hint("run --uninstall again: it goes on where it stopped"));
         }
+        if failed && *removal == Removal::State {
+            continue;
+        }
         tell(removal);
-        match removal {
-            Removal::Directory { path } => left.extend(remove_directory(path, machine, &mut occupied)),
-            other => left.extend(carry_out(other, receipt, machine, &left).err().map(|error| error.to_string())),
+        let outcome = match removal {
+            Removal::Directory { path } => remove_directory(path, machine, &mut occupied),
+            other => carry_out(other, receipt, machine, &left),
+        };
+        if let Err(error) = outcome {
+            failed |= !matches!(error, StepError::State(_));
+            left.push(error.to_string());
         }
     }
     if left.is_empty() {
         return Ok(());
+    }
+    if failed {
+        let what = format!("not everything could be removed:\n  {}", left.join("\n  "));
+        return Err(Error::new(Exit::UninstallIncomplete, what)
+            .state("a part of the package is removed; the receipt is kept")
+            .hint("see what is in the way, then run --uninstall again: it goes on where it stopped"));
     }
     Err(Error::new(Exit::UninstallIncomplete, format!("uninstalled, but something was left:\n  {}", left.join("\n  ")))
         .state("everything else of the package is removed")
         .hint("remove what is left by hand, if nobody needs it"))
 }
 
-/// Removes a directory; says what is in it if it is not empty, and only once for a directory and those above it.
-fn remove_directory(path: &RelPath, machine: &Machine, occupied: &mut BTreeSet<RelPath>) -> Option<String> {
-    let error = machine.root.remove_directory(path).err()?;
-    if error.errno() != Some(Errno::ENOTEMPTY) {
-        return Some(error.to_string());
+/// Removes a directory. What keeps it is said once, not again for every directory above it.
+fn remove_directory(path: &RelPath, machine: &Machine, occupied: &mut BTreeSet<RelPath>) -> Result<(), StepError> {
+    match machine.root.remove_directory(path) {
+        Err(error) if error.errno() == Some(Errno::ENOTEMPTY) => {}
+        other => return Ok(other?),
     }
     occupied.insert(path.clone());
-    let names = machine.root.names(path).unwrap_or_default();
+    let names = machine.root.names(path)?;
     let named_already = |name: &String| path.join(name).is_ok_and(|below| occupied.contains(&below));
     let unknown: Vec<String> =
         names.iter().filter(|name| !named_already(name)).map(|name| payload::printable(name)).collect();
-    (!unknown.is_empty()).then(|| format!("{path}/ is not empty: {}", unknown.join(", ")))
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(StepError::State(format!("{path}/ is not empty: {}", unknown.join(", "))))
 }
 
 fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[String]) -> Result<(), StepError> {

@@ -92,7 +92,11 @@ fn line(change: &Change<'_>) -> Value {
             json!({"op": "attributes", "path": path, "mode": mode.bits(), "owner": owner})
         }
         Change::Create(_) => json!({"op": "create", "path": path}),
-        Change::Write { offset, bytes, .. } => json!({"op": "write", "path": path, "offset": offset, "bytes": bytes}),
+        Change::Write { offset, bytes, .. } => {
+            // Large pieces are only counted.
+            let content = if bytes.len() < 1 << 20 { json!(bytes) } else { Value::Null };
+            json!({"op": "write", "path": path, "offset": offset, "length": bytes.len(), "bytes": content})
+        }
         Change::Truncate { length, .. } => json!({"op": "truncate", "path": path, "length": length}),
         Change::SyncFile(_) => json!({"op": "fsync", "path": path}),
         Change::SyncDirectoryOf(_) => json!({"op": "fsync-parent", "path": path}),

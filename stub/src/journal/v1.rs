@@ -8,7 +8,7 @@ use payload::Owner;
 use payload::index::Role;
 use serde::{Deserialize, Serialize};
 
-use super::{Header, JournalError, Unfinished};
+use super::{Begun, Header, JournalError, Unfinished};
 use crate::step::{Over, PlaceFile, Step};
 
 const VERSION: u32 = 1;
@@ -25,6 +25,7 @@ struct WireHeader {
     generation: u64,
     areas: Vec<String>,
     made: Vec<String>,
+    reload: bool,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -38,6 +39,7 @@ enum WireStep {
     MakeHardLink { path: String, to: String, size: u64 },
     MakeSymbolicLink { path: String, target: String },
     RemoveFile { path: String, digest: String, backup: String },
+    RemoveSymbolicLink { path: String, target: String },
     SetOwner { path: String, mode: String, owner: String, group: String },
     ReloadSystemd,
     EnableUnit { unit: String },
@@ -100,6 +102,7 @@ pub(super) fn header_line(header: &Header) -> Vec<u8> {
         generation: header.generation,
         areas: header.areas.iter().map(|path| path.as_str().to_owned()).collect(),
         made: header.made.iter().map(|path| path.as_str().to_owned()).collect(),
+        reload: header.reload,
     })
 }
 
@@ -108,27 +111,40 @@ pub(super) fn step_line(step: &Step) -> Vec<u8> {
 }
 
 pub(super) fn parse(bytes: &[u8]) -> Result<Unfinished, JournalError> {
-    let mut lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
     // What follows the last line feed is empty, or was cut off before anything was done.
-    lines.pop();
-    let mut lines = lines.into_iter();
+    let complete = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+    let mut lines = bytes[..complete].split_inclusive(|byte| *byte == b'\n');
     let first = lines.next().ok_or_else(|| broken("it is empty"))?;
-    let probe: Probe = serde_json::from_slice(first).map_err(broken)?;
+    let header = read_header(first)?;
+    let mut offset = first.len() as u64;
+    let mut steps = Vec::new();
+    let mut lines = lines.peekable();
+    while let Some(line) = lines.next() {
+        match serde_json::from_slice::<WireStep>(line).map_err(broken).and_then(read_step) {
+            Ok(step) => steps.push(Begun { step, offset }),
+            // After a power cut the last line may hold anything: it was not on the disk, so its step had not begun.
+            Err(_) if lines.peek().is_none() => {}
+            Err(error) => return Err(error),
+        }
+        offset += line.len() as u64;
+    }
+    Ok(Unfinished { header, steps })
+}
+
+fn read_header(line: &[u8]) -> Result<Header, JournalError> {
+    let probe: Probe = serde_json::from_slice(line).map_err(broken)?;
     if probe.journal != VERSION {
         return Err(JournalError::Newer { found: probe.journal, known: VERSION });
     }
-    let header: WireHeader = serde_json::from_slice(first).map_err(broken)?;
+    let wire: WireHeader = serde_json::from_slice(line).map_err(broken)?;
     let paths = |texts: &[String]| texts.iter().map(|text| parsed(text)).collect::<Result<Vec<_>, _>>();
-    let header = Header {
-        index: parsed(&header.index)?,
-        generation: header.generation,
-        areas: paths(&header.areas)?,
-        made: paths(&header.made)?,
-    };
-    let steps = lines
-        .map(|line| serde_json::from_slice::<WireStep>(line).map_err(broken).and_then(read_step))
-        .collect::<Result<_, _>>()?;
-    Ok(Unfinished { header, steps })
+    Ok(Header {
+        index: parsed(&wire.index)?,
+        generation: wire.generation,
+        areas: paths(&wire.areas)?,
+        made: paths(&wire.made)?,
+        reload: wire.reload,
+    })
 }
 
 fn read_step(wire: WireStep) -> Result<Step, JournalError> {
@@ -147,6 +163,7 @@ fn read_step(wire: WireStep) -> Result<Step, JournalError> {
         WireStep::RemoveFile { path, digest, backup } => {
             Step::RemoveFile { path: parsed(&path)?, digest: parsed(&digest)?, backup: parsed(&backup)? }
         }
+        WireStep::RemoveSymbolicLink { path, target } => Step::RemoveSymbolicLink { path: parsed(&path)?, target },
         WireStep::SetOwner { path, mode, owner, group } => Step::SetOwner {
             path: parsed(&path)?,
             mode: parsed(&mode)?,
@@ -198,6 +215,9 @@ fn write_step(step: &Step) -> WireStep {
         }
         Step::RemoveFile { path, digest, backup } => {
             WireStep::RemoveFile { path: text(path), digest: digest.to_string(), backup: text(backup) }
+        }
+        Step::RemoveSymbolicLink { path, target } => {
+            WireStep::RemoveSymbolicLink { path: text(path), target: target.clone() }
         }
         Step::SetOwner { path, mode, owner } => WireStep::SetOwner {
             path: text(path),

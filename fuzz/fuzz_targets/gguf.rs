@@ -1,0 +1,7 @@
+//! Headers of GGUF files, as they come from anywhere.
+
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    let _ = builder::fuzzing::gguf(bytes);
+});

@@ -1,0 +1,12 @@
+//! Manifests: parsed, or every mistake in them rendered for a terminal.
+
+#![no_main]
+
+use std::path::Path;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    match builder::manifest::parse(Path::new("fuzz.toml"), bytes) {
+        Ok(parsed) => drop(parsed.render_warnings(true)),
+        Err(errors) => assert!(!errors.render(true).is_empty()),
+    }
+});

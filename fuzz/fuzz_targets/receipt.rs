@@ -1,0 +1,11 @@
+//! The receipt of an installed package: what was read can be written, and reads as the same again.
+
+#![no_main]
+
+use stub::receipt::Receipt;
+
+libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
+    if let Ok(receipt) = Receipt::from_json(bytes) {
+        assert_eq!(Receipt::from_json(&receipt.to_json()).expect("what was written can be read"), receipt);
+    }
+});

@@ -1,0 +1,86 @@
+//! What an earlier version of the package put on the machine: how it is recognised, and how it goes.
+//! What the new version puts there is planned in `plan.rs`.
+
+use payload::{Digest, RelPath};
+
+use super::Planner;
+use crate::receipt::Origin;
+use crate::root::Found;
+use crate::state;
+use crate::step::Step;
+
+impl Planner<'_> {
+    pub(super) fn is_our_link(&self, path: &RelPath, target: &str) -> bool {
+        self.host
+            .receipt
+            .as_ref()
+            .is_some_and(|receipt| receipt.link_target(path) == Some(target) && receipt.origin(path) == Origin::Created)
+    }
+
+    /// Whether a file that an earlier version of the package made stands there, unchanged.
+    pub(super) fn our_file(&self, path: &RelPath) -> Option<Digest> {
+        let receipt = self.host.receipt.as_ref()?;
+        let recorded = receipt.content(path)?;
+        let existing = self.host.entries.get(path)?;
+        let unchanged = matches!(existing.found, Found::File(_)) && existing.digest == Some(recorded.digest);
+        (unchanged && receipt.origin(path) == Origin::Created).then_some(recorded.digest)
+    }
+
+    /// Takes a file of an earlier version away.
+    pub(super) fn remove_ours(&mut self, path: &RelPath, digest: Digest) {
+        match self.backup_of_removed(path) {
+            Some(backup) => self.plan.steps.push(Step::RemoveFile { path: path.clone(), digest, backup }),
+            None => self.conflict(path, "has a path that is too long to stage".to_owned(), false),
+        }
+    }
+
+    fn is_shipped(&self, path: &RelPath) -> bool {
+        self.index.files.iter().any(|file| file.path == *path)
+            || self.index.links.iter().any(|link| link.path == *path)
+            || self.index.directories.iter().any(|directory| directory.path == *path)
+    }
+
+    pub(super) fn files_no_longer_shipped(&mut self) {
+        let host = self.host;
+        let Some(receipt) = &host.receipt else { return };
+        for old in &receipt.files {
+            if self.is_shipped(&old.path) || old.origin != Origin::Created {
+                continue;
+            }
+            if let Some(digest) = self.our_file(&old.path) {
+                self.remove_ours(&old.path, digest);
+            } else if matches!(self.host.existing(&old.path), Found::File(_)) {
+                self.plan.notes.push(format!("{} is no longer in the package; it was changed, so it stays", old.path));
+            }
+        }
+    }
+
+    pub(super) fn links_no_longer_shipped(&mut self) {
+        let host = self.host;
+        let Some(receipt) = &host.receipt else { return };
+        for old in &receipt.links {
+            if self.is_shipped(&old.path) {
+                continue;
+            }
+            if let Some(digest) = self.our_file(&old.path) {
+                self.remove_ours(&old.path, digest);
+            } else if let Found::Link { target } = host.existing(&old.path)
+                && self.is_our_link(&old.path, target)
+            {
+                self.plan.steps.push(Step::RemoveSymbolicLink { path: old.path.clone(), target: target.clone() });
+            }
+        }
+    }
+
+    fn backup_of_removed(&mut self, path: &RelPath) -> Option<RelPath> {
+        let package = &self.index.package.name;
+        let anchor = self.host.anchors.get(&path.parent());
+        let directory = anchor.map_or_else(|| path.parent(), |anchor| anchor.directory.clone());
+        let area = state::area(directory.as_ref(), package)?;
+        if !self.plan.areas.contains(&area) {
+            self.plan.areas.push(area.clone());
+        }
+        let removed = self.plan.steps.iter().filter(|step| matches!(step, Step::RemoveFile { .. })).count();
+        area.join(&format!("r{removed}")).ok()
+    }
+}

@@ -1,0 +1,270 @@
+//! Hostile surroundings, as far as they need no systemd: a second installer, signals at every change, nobody who reads
+//! the output, closed descriptors, odd variables and limits, no /proc, a package that is rewritten while it is read.
+
+use std::fs::{self, OpenOptions};
+use std::io::Read;
+use std::os::fd::AsFd;
+use std::os::unix::fs::{FileExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context, Result, ensure};
+use e2e::crash::program::{Ended, Run, stub};
+use e2e::crash::trials::{Scratch, Series};
+use e2e::crash::{directory, is_root, sample};
+use e2e::tree::Tree;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+use tempfile::TempDir;
+
+const INSTALL: [&str; 1] = ["--install"];
+
+struct Stage {
+    directory: TempDir,
+    root: PathBuf,
+    run: PathBuf,
+}
+
+fn stage() -> Result<Stage> {
+    let directory = directory()?;
+    let (root, run) = (directory.path().join("root"), directory.path().join("x.run"));
+    sample::target(&root, false)?;
+    sample::first(false)?.write(&run)?;
+    Ok(Stage { directory, root, run })
+}
+
+fn same(expected: &Tree, root: &Path, what: &str) -> Result<()> {
+    let difference = expected.difference(&Tree::read(root)?);
+    ensure!(difference.is_empty(), "{what}:\n{difference}");
+    Ok(())
+}
+
+/// Starts a run and waits until it has stopped before its change `number`; `None` when it ended before that.
+fn stopped(run: Run, number: u64) -> Result<Option<Child>> {
+    let mut child = run.set("STOP_AT", number).command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let pid = Pid::from_raw(i32::try_from(child.id())?);
+    match waitpid(pid, Some(WaitPidFlag::WUNTRACED))? {
+        WaitStatus::Stopped(..) => Ok(Some(child)),
+        WaitStatus::Exited(_, 0) => Ok(None),
+        other => {
+            let mut text = String::new();
+            child.stderr.take().context("no stderr")?.read_to_string(&mut text)?;
+            anyhow::bail!("{other:?}: {text}")
+        }
+    }
+}
+
+fn signal(child: &Child, signal: Signal) -> Result<()> {
+    Ok(kill(Pid::from_raw(i32::try_from(child.id())?), signal)?)
+}
+
+fn go_on(child: Child) -> Result<Ended> {
+    signal(&child, Signal::SIGCONT)?;
+    Ok(child.wait_with_output()?.into())
+}
+
+/// The program started by a shell that first does what `preparation` says.
+fn through_shell(preparation: &str, run: &Path, root: &Path) -> Command {
+    let mut command = Command::new("/bin/sh");
+    command.args(["-c", &format!("{preparation} exec \"$@\""), "sh"]);
+    command.arg(stub()).arg("--payload").arg(run).arg("--root").arg(root).arg("--install").stdin(Stdio::null());
+    command
+}
+
+#[test]
+fn a_second_installer_is_turned_away() -> Result<()> {
+    let stage = stage()?;
+    let complete = Series::new(&stage.root, &stage.run, &INSTALL)?.complete;
+    let first = stopped(Run::new(&stage.run, &stage.root, &INSTALL), 40)?.context("it ended too soon")?;
+    for action in ["--install", "--uninstall", "--recover"] {
+        let second = Run::new(&stage.run, &stage.root, &[action]).end();
+        ensure!(second.code == Some(23) && second.text.contains("another installer is running"), "{second:?}");
+    }
+    let ended = go_on(first)?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    same(&complete, &stage.root, "the first installer was disturbed")
+}
+
+#[test]
+fn signals_lead_back_to_the_state_before() -> Result<()> {
+    let stage = stage()?;
+    let before = Tree::read(&stage.root)?;
+    let series = Series::new(&stage.root, &stage.run, &INSTALL)?;
+    let (mut undone, mut finished) = (0, 0);
+    for number in 1..=series.changes()? {
+        let scratch = Scratch::of(&stage.root)?;
+        let chosen = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP][usize::try_from(number)? % 3];
+        let child = stopped(Run::new(&stage.run, &scratch.root, &INSTALL), number)?.context("it ended too soon")?;
+        signal(&child, chosen)?;
+        let ended = go_on(child)?;
+        match ended.code {
+            Some(130) => {
+                undone += 1;
+                ensure!(ended.text.contains("the machine is as it was before"), "{ended:?}");
+                same(&before, &scratch.root, "not as before")?;
+            }
+            Some(0) => {
+                finished += 1;
+                same(&series.complete, &scratch.root, "not complete")?;
+            }
+            _ => anyhow::bail!("{chosen} at change {number}: {ended:?}"),
+        }
+    }
+    println!("signals: {undone} installations undone, {finished} complete");
+    ensure!(undone > 100, "hardly any signal was noticed");
+    Ok(())
+}
+
+#[test]
+fn an_uninstallation_that_got_a_signal_goes_on_later() -> Result<()> {
+    let stage = stage()?;
+    let bare = Tree::read(&stage.root)?;
+    ensure!(Run::new(&stage.run, &stage.root, &INSTALL).end().code == Some(0), "cannot install");
+    let series = Series::new(&stage.root, &stage.run, &["--uninstall"])?;
+    for number in 1..=series.changes()? {
+        let scratch = Scratch::of(&stage.root)?;
+        let child = stopped(Run::new(&stage.run, &scratch.root, &["--uninstall"]), number)?.context("ended")?;
+        signal(&child, Signal::SIGTERM)?;
+        let ended = go_on(child)?;
+        ensure!(matches!(ended.code, Some(0 | 130)), "{ended:?}");
+        let again = Run::new(&stage.run, &scratch.root, &["--uninstall"]).end();
+        ensure!(again.code == Some(0), "{again:?}");
+        same(&bare, &scratch.root, "something is left")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_reader_that_went_away_is_no_reason_to_stop() -> Result<()> {
+    let stage = stage()?;
+    let complete = Series::new(&stage.root, &stage.run, &INSTALL)?.complete;
+    let (reader, writer) = nix::unistd::pipe()?;
+    drop(reader);
+    let mut command = Run::new(&stage.run, &stage.root, &INSTALL).command();
+    command.stdout(writer.as_fd().try_clone_to_owned()?).stderr(writer);
+    ensure!(command.status()?.code() == Some(0), "it did not install");
+    same(&complete, &stage.root, "not complete")
+}
+
+#[test]
+fn closed_descriptors_odd_variables_and_masks_change_nothing() -> Result<()> {
+    let stage = stage()?;
+    let complete = Series::new(&stage.root, &stage.run, &INSTALL)?.complete;
+    let trap = stage.directory.path().join("trap");
+    fs::create_dir(&trap)?;
+    let marker = stage.directory.path().join("marker");
+    for tool in ["useradd", "groupadd", "getent", "systemctl", "sh", "cp"] {
+        let path = trap.join(tool);
+        fs::write(&path, format!("#!/bin/sh\necho {tool} >> {}\n", marker.display()))?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
+    }
+    let preparations = [
+        "exec <&-; ".to_owned(),
+        "exec <&- >&-; ".to_owned(),
+        "exec <&- >&- 2>&-; ".to_owned(),
+        "umask 0777; ".to_owned(),
+        "umask 0000; ".to_owned(),
+        "cd /; ".to_owned(),
+        format!("export PATH={}; ", trap.display()),
+        "export LD_PRELOAD=/nonexistent.so LD_LIBRARY_PATH=/nonexistent LD_AUDIT=/nonexistent.so; ".to_owned(),
+        "export TMPDIR=/nonexistent HOME=/nonexistent LC_ALL=xx_YY IFS=/ TERM=; ".to_owned(),
+        "export RUST_BACKTRACE=full RUST_MIN_STACK=1 MALLOC_CHECK_=3; ".to_owned(),
+    ];
+    for preparation in preparations {
+        let scratch = Scratch::of(&stage.root)?;
+        let ended: Ended = through_shell(&preparation, &stage.run, &scratch.root).output()?.into();
+        ensure!(ended.code == Some(0), "{preparation}: {ended:?}");
+        same(&complete, &scratch.root, &preparation)?;
+    }
+    ensure!(!marker.exists(), "a program was found through PATH: {}", fs::read_to_string(&marker)?);
+    Ok(())
+}
+
+#[test]
+fn low_limits_end_in_the_state_before_or_complete() -> Result<()> {
+    let stage = stage()?;
+    let before = Tree::read(&stage.root)?;
+    let complete = Series::new(&stage.root, &stage.run, &INSTALL)?.complete;
+    let lengths = [0, 1, 2, 8, 40, 100, 1000].map(|blocks| format!("ulimit -f {blocks}; "));
+    let descriptors = (4..24).chain([255, 256, 300]).map(|number| format!("ulimit -n {number}; "));
+    let soft = ["ulimit -S -n 8; ".to_owned()];
+    let (mut refused, mut done) = (0, 0);
+    for limit in lengths.into_iter().chain(descriptors).chain(soft) {
+        let scratch = Scratch::of(&stage.root)?;
+        let ended: Ended = through_shell(&limit, &stage.run, &scratch.root).output()?.into();
+        match ended.code {
+            Some(0) => {
+                done += 1;
+                same(&complete, &scratch.root, &limit)?;
+            }
+            Some(_) => {
+                refused += 1;
+                same(&before, &scratch.root, &format!("{limit}: {ended:?}"))?;
+            }
+            None => anyhow::bail!("{limit}: {ended:?}"),
+        }
+    }
+    println!("limits: {refused} refused or undone, {done} installed");
+    ensure!(refused > 5 && done > 3, "the limits did not bite, or nothing worked");
+    Ok(())
+}
+
+#[test]
+fn it_works_where_there_is_no_proc_and_nothing_else() -> Result<()> {
+    if !is_root() {
+        return Ok(());
+    }
+    let stage = stage()?;
+    let complete = Series::new(&stage.root, &stage.run, &INSTALL)?.complete;
+    let cell = stage.directory.path().join("cell");
+    fs::create_dir(&cell)?;
+    fs::copy(stub(), cell.join("stub"))?;
+    fs::copy(&stage.run, cell.join("x.run"))?;
+    e2e::tree::copy(&stage.root, &cell.join("root"))?;
+    let inside = |arguments: &[&str]| -> Result<Ended> {
+        let mut command = Command::new("chroot");
+        command.arg(&cell).arg("/stub").args(arguments).stdin(Stdio::null());
+        Ok(command.output()?.into())
+    };
+    let ended = inside(&["--install", "--root", "/root"])?;
+    ensure!(ended.code == Some(10) && ended.text.contains("--payload FILE"), "{ended:?}");
+    let ended = inside(&["--payload", "/x.run", "--install", "--root", "/root"])?;
+    ensure!(ended.code == Some(0), "{ended:?}");
+    same(&complete, &cell.join("root"), "not complete")
+}
+
+#[test]
+fn a_package_that_is_rewritten_while_it_is_read_is_noticed() -> Result<()> {
+    let stage = stage()?;
+    let before = Tree::read(&stage.root)?;
+    let series = Series::new(&stage.root, &stage.run, &INSTALL)?;
+    let bytes = fs::read(&stage.run)?;
+    let changes = series.changes()?;
+    let (mut noticed, mut harmless) = (0, 0);
+    for number in (1..=changes).step_by(2) {
+        let scratch = Scratch::of(&stage.root)?;
+        let mutant = stage.directory.path().join("mutant.run");
+        fs::write(&mutant, &bytes)?;
+        let child = stopped(Run::new(&mutant, &scratch.root, &INSTALL), number)?.context("it ended too soon")?;
+        // From here on, every byte after the index is another one, and so are those of the stub.
+        let garbage = vec![0x5a; bytes.len()];
+        OpenOptions::new().write(true).open(&mutant)?.write_all_at(&garbage, 0)?;
+        let ended = go_on(child)?;
+        match ended.code {
+            Some(10) => {
+                noticed += 1;
+                ensure!(ended.text.contains("the machine is as it was before"), "{ended:?}");
+                same(&before, &scratch.root, "not as before")?;
+            }
+            Some(0) => {
+                harmless += 1;
+                same(&series.complete, &scratch.root, "something else than the package was installed")?;
+            }
+            _ => anyhow::bail!("rewritten at change {number}: {ended:?}"),
+        }
+    }
+    println!("rewritten packages: {noticed} noticed, {harmless} too late to matter");
+    ensure!(noticed > 20, "hardly any was noticed");
+    Ok(())
+}
