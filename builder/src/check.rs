@@ -28,7 +28,8 @@ pub fn check(manifest: &Manifest) -> Vec<String> {
     for component in &manifest.components {
         match component.source().map(|source| &source.kind) {
             Some(SourceKind::File { path }) => {
-                findings.extend(local(&component.name, &manifest.path.parent().unwrap_or(Path::new("")).join(path)))
+                let directory = manifest.path.parent().unwrap_or(Path::new(""));
+                findings.extend(local(&component.name, &directory.join(path)));
             }
             Some(SourceKind::Url { url }) => findings.extend(host(manifest, &component.name, url)),
             _ => {}

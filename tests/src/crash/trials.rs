@@ -143,7 +143,7 @@ impl<'a> Series<'a> {
     pub fn changes(&self) -> Result<u64> {
         let (mut low, mut high) = (0, 1 << 14);
         while low < high {
-            let middle = (low + high) / 2;
+            let middle = u64::midpoint(low, high);
             let scratch = Scratch::of(self.prior)?;
             let killed = Run::new(self.package, &scratch.root, self.action).set("KILL_AT", middle + 1).end().killed;
             if killed {
