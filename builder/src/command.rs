@@ -184,7 +184,9 @@ fn lock(args: &LockArgs) -> Result<(), Failure> {
     let acquisition = acquire(manifest, &components, &options, sink.as_ref()).map_err(BuildError::from)?;
     drop(sink);
     if args.out.json {
-        print_json(&json!({"lock": 1, "path": acquisition.lock_path.display().to_string(), "changes": acquisition.lock_changes}));
+        print_json(
+            &json!({"lock": 1, "path": acquisition.lock_path.display().to_string(), "changes": acquisition.lock_changes}),
+        );
     }
     if acquisition.lock_changes.is_empty() {
         say(args.out, &format!("{}: nothing changed", acquisition.lock_path.display()));

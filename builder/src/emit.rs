@@ -37,7 +37,9 @@ impl EmitError {
     /// What to type next.
     pub fn hint(&self) -> &'static str {
         match self {
-            Self::Write { .. } => "check that the directory exists, is writable and has room, or name another: --output PATH",
+            Self::Write { .. } => {
+                "check that the directory exists, is writable and has room, or name another: --output PATH"
+            }
             Self::Pack { source, .. } => source.hint(),
         }
     }
@@ -51,9 +53,7 @@ pub fn emit(packed: &Packed<'_>, path: &Path, progress: payload::Progress<'_>) -
         _ => Path::new("."),
     };
     let mut file = tempfile::Builder::new().prefix(".airgap-deploy.").tempfile_in(directory).map_err(failed)?;
-    packed
-        .write(file.as_file_mut(), progress)
-        .map_err(|source| EmitError::Pack { path: path.to_owned(), source })?;
+    packed.write(file.as_file_mut(), progress).map_err(|source| EmitError::Pack { path: path.to_owned(), source })?;
     file.as_file().set_permissions(fs::Permissions::from_mode(0o755)).map_err(failed)?;
     file.as_file().sync_all().map_err(failed)?;
     file.persist(path).map_err(|error| failed(error.error))?;

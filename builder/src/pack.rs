@@ -8,8 +8,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use payload::index::{
-    Arch, Blob, Build, Component, Directory, Document, Elf, Encoding, Index, Install, Link, LinkKind, PackageFacts, Role,
-    Stub, Target,
+    Arch, Blob, Build, Component, Directory, Document, Elf, Encoding, Index, Install, Link, LinkKind, PackageFacts,
+    Role, Stub, Target,
 };
 use payload::{CHUNK_SIZE, Contents, Digest, Hasher, PayloadError, elf_facts, seal, write_package};
 
@@ -104,7 +104,8 @@ pub fn pack<'a>(
             }
             Entry::File { content, mode, role } => {
                 let (blob, elf) = store.add(content, *role)?;
-                let file = payload::index::File { path, blob, mode: *mode, owner, role: *role, component: *component, elf };
+                let file =
+                    payload::index::File { path, blob, mode: *mode, owner, role: *role, component: *component, elf };
                 files.push(file);
             }
         }
@@ -214,7 +215,8 @@ impl Store<'_> {
         })?;
         // Weights do not get smaller, and stored raw they can be copied without being decoded.
         let raw = role == Role::ModelBlob && size > CHUNK_SIZE || !compress::pays(&file, size).map_err(read)?;
-        let (encoding, stored) = if raw { (Encoding::Raw, path.to_owned()) } else { (Encoding::Xz, self.compress(digest, path, &file)?) };
+        let (encoding, stored) =
+            if raw { (Encoding::Raw, path.to_owned()) } else { (Encoding::Xz, self.compress(digest, path, &file)?) };
         let facts = if raw { chunks(&file) } else { File::open(&stored).and_then(|file| chunks(&file)) };
         let (chunks, stored_size, found) = facts.map_err(read)?;
         if raw && found != digest {
@@ -238,7 +240,8 @@ impl Store<'_> {
 
     /// Blobs lie in the payload in the order in which files are put in place, models last.
     fn order_by(&mut self, files: &[payload::index::File]) {
-        let place: HashMap<Digest, usize> = files.iter().enumerate().rev().map(|(place, file)| (file.blob, place)).collect();
+        let place: HashMap<Digest, usize> =
+            files.iter().enumerate().rev().map(|(place, file)| (file.blob, place)).collect();
         let mut pairs: Vec<(Blob, Stored)> = self.blobs.drain(..).zip(self.stored.drain(..)).collect();
         pairs.sort_by_key(|(blob, _)| place.get(&blob.digest).copied());
         (self.blobs, self.stored) = pairs.into_iter().unzip();

@@ -62,8 +62,11 @@ pub fn prep(
     let components = select(manifest, request.include)?;
     let acquisition = acquire(manifest, &components, options, progress)?;
     let workdir = workdir(&options.cache_dir)?;
-    let facts: Vec<ComponentFact> =
-        components.iter().zip(&acquisition.artifacts).map(|(component, artifact)| fact(component, artifact.as_ref())).collect();
+    let facts: Vec<ComponentFact> = components
+        .iter()
+        .zip(&acquisition.artifacts)
+        .map(|(component, artifact)| fact(component, artifact.as_ref()))
+        .collect();
     let jobs: Vec<_> = components.iter().copied().zip(acquisition.artifacts).collect();
     let placed = place(manifest, request.arch, &jobs, workdir.path()).map_err(Box::new)?;
     progress.event(&Event::Note { text: "packing" });
@@ -103,7 +106,12 @@ fn fact(component: &Component, artifact: Option<&Artifact>) -> ComponentFact {
         ComponentKind::ModelFile { .. } => Kind::ModelFile,
         ComponentKind::ConfigFile { .. } => Kind::ConfigFile,
     };
-    ComponentFact { name: component.name.clone(), kind, required: component.required, sources: sources(component, artifact) }
+    ComponentFact {
+        name: component.name.clone(),
+        kind,
+        required: component.required,
+        sources: sources(component, artifact),
+    }
 }
 
 fn sources(component: &Component, artifact: Option<&Artifact>) -> Vec<SourceFact> {

@@ -12,18 +12,40 @@ use crate::root::{Cause, FsError};
 
 /// A change that is about to be made.
 #[derive(Debug, Clone, Copy)]
+#[cfg_attr(not(feature = "failpoints"), expect(dead_code, reason = "only tests look at every detail"))]
 pub enum Change<'a> {
     MakeDirectory(&'a RelPath),
-    SetAttributes { path: &'a RelPath, mode: Mode, owner: Option<(u32, u32)> },
+    SetAttributes {
+        path: &'a RelPath,
+        mode: Mode,
+        owner: Option<(u32, u32)>,
+    },
     Create(&'a RelPath),
-    Write { path: &'a RelPath, file: &'a File, offset: u64, bytes: &'a [u8] },
-    Truncate { path: &'a RelPath, length: u64 },
+    Write {
+        path: &'a RelPath,
+        file: &'a File,
+        offset: u64,
+        bytes: &'a [u8],
+    },
+    Truncate {
+        path: &'a RelPath,
+        length: u64,
+    },
     SyncFile(&'a RelPath),
     /// Brings the directory that holds this path to the disk.
     SyncDirectoryOf(&'a RelPath),
-    Link { from: &'a RelPath, to: &'a RelPath },
-    MakeSymbolicLink { path: &'a RelPath, target: &'a str },
-    Rename { from: &'a RelPath, to: &'a RelPath },
+    Link {
+        from: &'a RelPath,
+        to: &'a RelPath,
+    },
+    MakeSymbolicLink {
+        path: &'a RelPath,
+        target: &'a str,
+    },
+    Rename {
+        from: &'a RelPath,
+        to: &'a RelPath,
+    },
     Remove(&'a RelPath),
     RemoveDirectory(&'a RelPath),
 }

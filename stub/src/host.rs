@@ -258,11 +258,7 @@ fn readable_digest(root: &Root, path: &RelPath) -> Result<Option<Digest>, FsErro
     }
 }
 
-fn anchors(
-    index: &Index,
-    root: &Root,
-    receipt: Option<&Receipt>,
-) -> Result<HashMap<Option<RelPath>, Anchor>, FsError> {
+fn anchors(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<HashMap<Option<RelPath>, Anchor>, FsError> {
     let files = index.files.iter().map(|entry| &entry.path);
     let paths = files
         .chain(index.links.iter().map(|entry| &entry.path))

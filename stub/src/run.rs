@@ -320,8 +320,7 @@ fn receipt(plan: &Plan, package: &Package, host: &Host) -> Receipt {
     let old_directories = old.iter().flat_map(|receipt| &receipt.directories);
     let old_directories = old_directories.filter(|entry| entry.origin == Origin::Created && !shipped(&entry.path));
     let old_files = old.iter().flat_map(|receipt| &receipt.files);
-    let old_files =
-        old_files.filter(|entry| matches!(entry.origin, Origin::Replaced { .. }) && !shipped(&entry.path));
+    let old_files = old_files.filter(|entry| matches!(entry.origin, Origin::Replaced { .. }) && !shipped(&entry.path));
     Receipt {
         generation: old.map_or(0, |receipt| receipt.generation) + 1,
         package: index.package.name.clone(),

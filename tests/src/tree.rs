@@ -72,8 +72,7 @@ impl Tree {
         let full = root.join(&path);
         let facts = fs::symlink_metadata(&full).with_context(|| format!("{}", full.display()))?;
         let kind = if facts.is_dir() {
-            let mut names: Vec<_> =
-                fs::read_dir(&full)?.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
+            let mut names: Vec<_> = fs::read_dir(&full)?.map(|entry| Ok(entry?.file_name())).collect::<Result<_>>()?;
             names.sort();
             for name in names {
                 self.add(root, path.join(name), seen)?;

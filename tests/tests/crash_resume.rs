@@ -121,7 +121,8 @@ fn what_another_package_staged_is_not_used() -> Result<()> {
     ensure!(ended.code == Some(0) && ended.text.contains("was undone"), "{ended:?}");
     ensure!(chunks_written(&log)? == CHUNKS, "something that another package staged was used");
     ensure!(fs::read(root.join(MODEL))? == model, "the model is not what was packed");
-    let left: Vec<_> = fs::read_dir(&root)?.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with('.')).collect();
+    let left: Vec<_> =
+        fs::read_dir(&root)?.flatten().filter(|entry| entry.file_name().to_string_lossy().starts_with('.')).collect();
     ensure!(left.is_empty(), "left: {left:?}");
     Ok(())
 }

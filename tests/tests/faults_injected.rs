@@ -11,8 +11,7 @@ use e2e::tree::{Tree, copy};
 use nix::errno::Errno;
 use tempfile::TempDir;
 
-const ERRNOS: [Errno; 6] =
-    [Errno::ENOSPC, Errno::EDQUOT, Errno::EIO, Errno::EROFS, Errno::EACCES, Errno::EINTR];
+const ERRNOS: [Errno; 6] = [Errno::ENOSPC, Errno::EDQUOT, Errno::EIO, Errno::EROFS, Errno::EACCES, Errno::EINTR];
 
 struct Stage {
     _directory: TempDir,
@@ -58,7 +57,9 @@ fn judge_install(
         ensure!(difference.is_empty(), "said to be complete, but:\n{difference}");
         return Ok(());
     }
-    let full = matches!(errno, Errno::ENOSPC | Errno::EDQUOT) && !ended.text.contains("useradd") && !ended.text.contains("groupadd");
+    let full = matches!(errno, Errno::ENOSPC | Errno::EDQUOT)
+        && !ended.text.contains("useradd")
+        && !ended.text.contains("groupadd");
     let expected = if full { 22 } else { 30 };
     ensure!(ended.code == Some(expected), "the exit code should be {expected}");
     ensure!(!full || ended.text.contains("Out of disk space"), "the text does not say what it is about");
@@ -109,7 +110,10 @@ fn an_uninstallation_survives_every_failure() -> Result<()> {
     for errno in ERRNOS {
         let tried = series.fail_everywhere(errno as i32, |_, ended, root, _| {
             ensure!(matches!(ended.code, Some(0 | 32)), "the exit code should be 0 or 32");
-            ensure!(ended.code == Some(0) || ended.text.contains("run --uninstall again"), "the text does not say how to go on");
+            ensure!(
+                ended.code == Some(0) || ended.text.contains("run --uninstall again"),
+                "the text does not say how to go on"
+            );
             let again = Run::new(&stage.first, root, &["--uninstall"]).end();
             ensure!(again.code == Some(0), "the second attempt: {again:?}");
             let difference = series.complete.difference(&Tree::read(root)?);

@@ -116,7 +116,9 @@ fn everywhere(stage: &Stage, prior: &Path, package: &Path, action: &[&str], step
             let above = scratch.root.parent().context("no parent")?;
             fs::set_permissions(above, fs::Permissions::from_mode(0o755))?;
             let run = Run::new(package, &scratch.root, action);
-            let Some(ended) = attacked(run, number, || attack(&scratch.root, &stage.outside, planted))? else { continue };
+            let Some(ended) = attacked(run, number, || attack(&scratch.root, &stage.outside, planted))? else {
+                continue;
+            };
             trials += 1;
             let said = format!("attack {position} at change {number}: {ended:?}");
             let difference = outside.difference(&Tree::read(&stage.outside)?);

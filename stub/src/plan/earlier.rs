@@ -11,9 +11,10 @@ use crate::step::Step;
 
 impl Planner<'_> {
     pub(super) fn is_our_link(&self, path: &RelPath, target: &str) -> bool {
-        self.host.receipt.as_ref().is_some_and(|receipt| {
-            receipt.link_target(path) == Some(target) && receipt.origin(path) == Origin::Created
-        })
+        self.host
+            .receipt
+            .as_ref()
+            .is_some_and(|receipt| receipt.link_target(path) == Some(target) && receipt.origin(path) == Origin::Created)
     }
 
     /// Whether a file that an earlier version of the package made stands there, unchanged.

@@ -211,7 +211,9 @@ impl Disk {
     pub fn cut(&self, loss: Loss, root: &Path) -> Result<()> {
         let mut survives: Vec<bool> = match loss {
             Loss::All => vec![false; self.seen.len()],
-            Loss::Some(bits) => (0..self.seen.len()).map(|id| bits.rotate_right(u32::try_from(id % 64).unwrap_or(0)) & 1 == 1).collect(),
+            Loss::Some(bits) => {
+                (0..self.seen.len()).map(|id| bits.rotate_right(u32::try_from(id % 64).unwrap_or(0)) & 1 == 1).collect()
+            }
         };
         for (from, to) in &self.renames {
             survives[*to] |= survives[*from];
