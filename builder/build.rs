@@ -1,6 +1,8 @@
 //! Builds the stub and hands it to the builder: musl where this machine has it, static glibc as the last resort.
 //! Installing a musl target is the Makefile's business (`make toolchain`).
 
+#![expect(clippy::expect_used, clippy::panic, reason = "a build script has no other way to say that it cannot go on")]
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -60,13 +62,12 @@ fn has_c_compiler() -> bool {
 }
 
 fn has_standard_library(rustc: &Path, sysroot: Option<&Path>) -> bool {
-    let directory = match sysroot {
-        Some(sysroot) => sysroot.join("lib/rustlib").join(MUSL).join("lib"),
-        None => {
-            let output = Command::new(rustc).args(["--print", "target-libdir", "--target", MUSL]).output();
-            let Ok(output) = output else { return false };
-            PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
-        }
+    let directory = if let Some(sysroot) = sysroot {
+        sysroot.join("lib/rustlib").join(MUSL).join("lib")
+    } else {
+        let output = Command::new(rustc).args(["--print", "target-libdir", "--target", MUSL]).output();
+        let Ok(output) = output else { return false };
+        PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
     };
     let Ok(entries) = fs::read_dir(directory) else { return false };
     entries.flatten().any(|entry| entry.file_name().to_string_lossy().starts_with("libstd-"))

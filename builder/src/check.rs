@@ -10,7 +10,7 @@ use crate::manifest::{Manifest, SourceKind, missing_checksums};
 /// Findings beyond the manifest's own text: local files that are not there, checksums that nothing pins, hosts that
 /// are not allowed.
 pub fn check(manifest: &Manifest) -> Vec<String> {
-    let lock = LockFile::read(&LockFile::beside(&manifest.path));
+    let lock = LockFile::read(&LockFile::beside(&manifest.path), &manifest.path);
     let mut findings = Vec::new();
     if let Err(error) = &lock {
         findings.push(error.to_string());
@@ -27,7 +27,9 @@ pub fn check(manifest: &Manifest) -> Vec<String> {
     }
     for component in &manifest.components {
         match component.source().map(|source| &source.kind) {
-            Some(SourceKind::File { path }) => findings.extend(local(&component.name, path)),
+            Some(SourceKind::File { path }) => {
+                findings.extend(local(&component.name, &manifest.path.parent().unwrap_or(Path::new("")).join(path)))
+            }
             Some(SourceKind::Url { url }) => findings.extend(host(manifest, &component.name, url)),
             _ => {}
         }

@@ -123,7 +123,9 @@ fn build(args: &PrepArgs) -> Result<(), Failure> {
     let built = prep(&request, &parsed.manifest, &options, sink.as_ref())?;
     drop(sink);
     if !args.out.quiet {
-        built.warnings.iter().for_each(|warning| warn(&format!("warning: {}", payload::printable(warning))));
+        for warning in &built.warnings {
+            warn(&format!("warning: {}", payload::printable(warning)));
+        }
     }
     lock_changes(&built.lock_changes, &built.lock_path, args.out);
     if args.out.json {
@@ -210,7 +212,9 @@ fn inspect_package(args: &FileArgs) -> Result<(), Failure> {
         let index = serde_json::from_slice(package.index_json()).unwrap_or(serde_json::Value::Null);
         print_json(&index);
     } else {
-        inspect::describe(&package).iter().for_each(|line| say(args.out, line));
+        for line in inspect::describe(&package) {
+            say(args.out, &line);
+        }
     }
     Ok(())
 }

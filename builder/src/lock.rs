@@ -16,11 +16,16 @@ use crate::manifest::SourceKind;
 /// The file's name; it lies beside the manifest.
 pub const LOCK_FILE_NAME: &str = "AirGapDeploy.lock";
 
-/// The lock file's content, by component name.
+/// What the lock file says of one manifest, by component name.
+///
+/// Manifests that lie in one directory share the file; each has entries of its own, told apart by its file name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LockFile {
     pub components: BTreeMap<String, LockedComponent>,
 }
+
+/// All entries, by manifest and component name.
+type Entries = BTreeMap<(String, String), LockedComponent>;
 
 /// One component.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -71,35 +76,24 @@ impl LockFile {
         manifest.with_file_name(LOCK_FILE_NAME)
     }
 
-    /// Reads the text of a lock file.
-    pub fn parse(text: &str) -> Result<Self, LockError> {
-        wire::parse(text)
+    /// Reads what the file says of `manifest`; `None` if there is no file.
+    pub fn read(path: &Path, manifest: &Path) -> Result<Option<Self>, LockError> {
+        let Some(entries) = read(path)? else { return Ok(None) };
+        let own = name_of(manifest);
+        let own = entries.into_iter().filter(|((manifest, _), _)| *manifest == own);
+        Ok(Some(Self { components: own.map(|((_, name), component)| (name, component)).collect() }))
     }
 
-    /// Reads the file; `None` if there is none.
-    pub fn read(path: &Path) -> Result<Option<Self>, LockError> {
-        match fs::read_to_string(path) {
-            Ok(text) => Self::parse(&text).map(Some),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(LockError::Read(error)),
-        }
-    }
-
-    /// Replaces the file in one step.
-    pub fn write(&self, path: &Path) -> Result<(), LockError> {
+    /// Replaces what the file says of `manifest`, in one step. Entries of manifests that are gone go, too.
+    pub fn write(&self, path: &Path, manifest: &Path) -> Result<(), LockError> {
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let mut options = tempfile::Builder::new();
-        let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
-        let mut file = options.permissions(readable).tempfile_in(dir).map_err(LockError::Write)?;
-        file.write_all(self.text()?.as_bytes()).map_err(LockError::Write)?;
-        file.as_file().sync_all().map_err(LockError::Write)?;
-        file.persist(path).map_err(|error| LockError::Write(error.error))?;
-        Ok(())
-    }
-
-    /// The bytes of the file: the same content always gives the same text.
-    pub fn text(&self) -> Result<String, LockError> {
-        wire::print(self)
+        let own = name_of(manifest);
+        // Read again: another build may have written its own entries since.
+        let mut entries = read(path)?.unwrap_or_default();
+        entries.retain(|(manifest, _), _| *manifest != own && dir.join(manifest).exists());
+        let new = self.components.iter().map(|(name, component)| ((own.clone(), name.clone()), component.clone()));
+        entries.extend(new);
+        replace(path, dir, &wire::print(&entries)?).map_err(LockError::Write)
     }
 
     /// What would change from `self` to `new`, as lines that begin with `-` and `+`. Empty when nothing does.
@@ -121,6 +115,27 @@ impl LockFile {
     }
 }
 
+fn read(path: &Path) -> Result<Option<Entries>, LockError> {
+    match fs::read_to_string(path) {
+        Ok(text) => wire::parse(&text).map(Some),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(LockError::Read(error)),
+    }
+}
+
+fn replace(path: &Path, dir: &Path, text: &str) -> std::io::Result<()> {
+    let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
+    let mut file = tempfile::Builder::new().permissions(readable).tempfile_in(dir)?;
+    file.write_all(text.as_bytes())?;
+    file.as_file().sync_all()?;
+    file.persist(path).map_err(|error| error.error)?;
+    Ok(())
+}
+
+fn name_of(manifest: &Path) -> String {
+    manifest.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
 impl LockedFile {
     fn line(&self, component: &str) -> String {
         let mut text = format!("{component}: {} {} bytes {}", self.url, self.size, self.sha256);
@@ -132,17 +147,24 @@ impl LockedFile {
     }
 }
 
-impl From<&SourceKind> for LockedSource {
-    fn from(kind: &SourceKind) -> Self {
+impl LockedSource {
+    /// The source `kind` of the manifest at `manifest`, the same in every directory.
+    pub fn of(kind: &SourceKind, manifest: &Path) -> Self {
         match kind {
             SourceKind::GithubRelease { repo, tag, asset_pattern } => {
                 Self::GithubRelease { repo: repo.clone(), tag: tag.clone(), asset_pattern: asset_pattern.clone() }
             }
             SourceKind::Url { url } => Self::Url { url: crate::source::without_credentials(url).to_string() },
-            SourceKind::File { path } => Self::File { path: path.display().to_string() },
+            SourceKind::File { path } => Self::File { path: as_given(path, manifest).display().to_string() },
             SourceKind::OllamaRegistry { model } => Self::OllamaRegistry { model: full_name(model) },
         }
     }
+}
+
+/// `path` without the manifest's own directory, where it is an absolute path below it: the same on every machine.
+pub(crate) fn as_given<'a>(path: &'a Path, manifest: &Path) -> &'a Path {
+    let directory = manifest.parent().filter(|_| path.is_absolute());
+    directory.and_then(|directory| path.strip_prefix(directory).ok()).unwrap_or(path)
 }
 
 fn full_name(model: &crate::manifest::ModelName) -> String {
@@ -175,12 +197,31 @@ mod tests {
     #[test]
     fn what_was_written_is_read_again_and_order_does_not_matter() {
         let dir = tempfile::tempdir().unwrap();
-        let path = LockFile::beside(&dir.path().join("m.toml"));
-        assert!(LockFile::read(&path).unwrap().is_none());
+        let manifest = dir.path().join("m.toml");
+        let path = LockFile::beside(&manifest);
+        assert!(LockFile::read(&path, &manifest).unwrap().is_none());
         let written = lock(&[("b", b"1"), ("a", b"2")]);
-        written.write(&path).unwrap();
-        assert_eq!(LockFile::read(&path).unwrap().unwrap(), written);
-        assert_eq!(written.text().unwrap(), lock(&[("a", b"2"), ("b", b"1")]).text().unwrap());
+        written.write(&path, &manifest).unwrap();
+        assert_eq!(LockFile::read(&path, &manifest).unwrap().unwrap(), written);
+        let text = fs::read(&path).unwrap();
+        lock(&[("a", b"2"), ("b", b"1")]).write(&path, &manifest).unwrap();
+        assert_eq!(fs::read(&path).unwrap(), text);
+    }
+
+    #[test]
+    fn manifests_in_one_directory_keep_their_own_entries() {
+        let dir = tempfile::tempdir().unwrap();
+        let [full, update, gone] = ["full.toml", "update.toml", "gone.toml"].map(|name| dir.path().join(name));
+        for manifest in [&full, &update] {
+            fs::write(manifest, "").unwrap();
+        }
+        let path = LockFile::beside(&full);
+        lock(&[("a", b"0")]).write(&path, &gone).unwrap();
+        lock(&[("a", b"1")]).write(&path, &full).unwrap();
+        lock(&[("a", b"2")]).write(&path, &update).unwrap();
+        assert_eq!(LockFile::read(&path, &full).unwrap().unwrap(), lock(&[("a", b"1")]));
+        assert_eq!(LockFile::read(&path, &update).unwrap().unwrap(), lock(&[("a", b"2")]));
+        assert!(LockFile::read(&path, &gone).unwrap().unwrap().components.is_empty());
     }
 
     #[test]

@@ -123,10 +123,21 @@ pub struct Source {
 /// The source types.
 #[derive(Debug, Clone)]
 pub enum SourceKind {
-    GithubRelease { repo: String, tag: String, asset_pattern: String },
-    Url { url: url::Url },
-    File { path: PathBuf },
-    OllamaRegistry { model: ModelName },
+    GithubRelease {
+        repo: String,
+        tag: String,
+        asset_pattern: String,
+    },
+    Url {
+        url: url::Url,
+    },
+    /// As written: relative to the manifest's directory, or absolute.
+    File {
+        path: PathBuf,
+    },
+    OllamaRegistry {
+        model: ModelName,
+    },
 }
 
 /// A model name as Ollama parses it, every part filled in: `registry.ollama.ai/library/llama2-7b:latest`.

@@ -5,6 +5,7 @@ mod ask;
 mod asset;
 mod auth;
 mod cache;
+mod download;
 mod error;
 mod fault;
 mod github;
@@ -73,7 +74,7 @@ pub fn acquire(
 ) -> Result<Acquisition, SourceError> {
     let mut update = LockUpdate::read(manifest, options.lock_mode)?;
     let cache = Cache::open(&options.cache_dir)?;
-    let client = client(manifest, options)?;
+    let client = client(manifest, options);
     let space = Space::new(&options.cache_dir, options.free_space.clone());
     let fetcher = Fetcher {
         client: &client,
@@ -112,14 +113,10 @@ fn source_of(component: &Component) -> Option<&Source> {
     }
 }
 
-fn client(manifest: &Manifest, options: &SourceOptions) -> Result<Client, SourceError> {
+fn client(manifest: &Manifest, options: &SourceOptions) -> Client {
     let policy = Policy { mirrors: options.mirrors.clone(), allowed_hosts: manifest.package.allowed_hosts.clone() };
     let agent = concat!("airgap-deploy/", env!("CARGO_PKG_VERSION"));
-    Client::new(policy, options.proxies.clone(), options.timeouts, agent).map_err(|problem| SourceError::Settings {
-        path: PathBuf::from("HTTP_PROXY, HTTPS_PROXY, ALL_PROXY"),
-        problem,
-        hint: "set the variable to http://HOST:PORT, or unset it".to_owned(),
-    })
+    Client::new(policy, options.proxies.clone(), options.timeouts, agent)
 }
 
 fn resolve_all(resolver: &Resolver<'_>, components: &[&Component]) -> Result<Vec<Option<Resolved>>, SourceError> {

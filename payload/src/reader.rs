@@ -73,9 +73,23 @@ impl Package {
     /// # Errors
     /// [`PayloadError::Damaged`] names the first damaged region that was found.
     pub fn verify(&self, workers: usize, progress: Progress<'_>) -> Result<(), PayloadError> {
+        self.verify_blobs(|_| true, workers, progress)
+    }
+
+    /// Compares everything that is no blob, and the blobs that are `wanted`: what is left is compared when it is read.
+    ///
+    /// # Errors
+    /// [`PayloadError::Damaged`] names the first damaged region that was found.
+    pub fn verify_blobs(
+        &self,
+        wanted: impl Fn(Digest) -> bool,
+        workers: usize,
+        progress: Progress<'_>,
+    ) -> Result<(), PayloadError> {
         let mut tasks = Vec::new();
         for (offset, region) in self.layout.regions() {
             match region {
+                Region::Blob(blob) if self.index.blobs.get(*blob).is_some_and(|blob| !wanted(blob.digest)) => {}
                 Region::Blob(blob) => tasks.extend((0..self.chunk_count(*blob)).map(|chunk| Task::Chunk(*blob, chunk))),
                 other => tasks.push(Task::Region(offset, other)),
             }

@@ -1,6 +1,7 @@
 //! Carries out a cleared plan: journal, stage, commit, receipt; on failure back to the state before.
 //! What a single step does is in `step.rs`; what happens after a crash is in `recover.rs`.
 
+use nix::errno::Errno;
 use payload::{Mode, Package, RelPath};
 
 use crate::change;
@@ -191,6 +192,10 @@ fn after_rollback(failure: &Failure, rollback: Result<(), Error>) -> Error {
             let what = format!("Out of disk space: {failure}");
             (Exit::OutOfDiskSpace, what, "free disk space there, or deploy smaller models")
         }
+        failure if failure.is_permission_denied() => {
+            let what = format!("Permission denied: {failure}");
+            (Exit::PermissionDenied, what, "run it with sudo, or choose a --root that you may write to")
+        }
         failure => (Exit::RolledBack, failure.to_string(), "remove the cause, then run it again"),
     };
     Error::new(exit, what).state(UNCHANGED).hint(hint)
@@ -199,6 +204,15 @@ fn after_rollback(failure: &Failure, rollback: Result<(), Error>) -> Error {
 const UNCHANGED: &str = "the machine is as it was before";
 
 impl Failure {
+    /// Below a root of their own, users may lack a permission that only trying reveals.
+    fn is_permission_denied(&self) -> bool {
+        let error = match self {
+            Self::Fs(error) | Self::Stage(StageError::Fs(error)) | Self::Step(StepError::Fs(error)) => error,
+            Self::Stage(_) | Self::Step(_) | Self::Interrupted => return false,
+        };
+        matches!(error.errno(), Some(Errno::EACCES | Errno::EPERM))
+    }
+
     fn is_out_of_space(&self) -> bool {
         match self {
             Self::Stage(StageError::Fs(error)) | Self::Fs(error) => StepError::from(error.clone()).is_out_of_space(),

@@ -12,7 +12,7 @@ use crate::root::{Cause, FsError};
 
 /// A change that is about to be made.
 #[derive(Debug, Clone, Copy)]
-#[cfg_attr(not(feature = "failpoints"), expect(dead_code, reason = "only tests look at every detail"))]
+#[cfg_attr(not(feature = "failpoints"), expect(dead_code, reason = "only tests look into a change"))]
 pub enum Change<'a> {
     MakeDirectory(&'a RelPath),
     SetAttributes {

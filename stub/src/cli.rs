@@ -5,6 +5,11 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Parser};
 
+/// Actions without a plan. That an option requires another is not enforced where the other conflicts with the action.
+const NO_PLAN: [&str; 6] = ["verify", "list", "extract", "status", "recover", "uninstall"];
+const NO_UNINSTALL: [&str; 7] = ["dry_run", "install", "verify", "list", "extract", "status", "recover"];
+
+#[expect(clippy::struct_excessive_bools, reason = "a command line is a set of switches")]
 /// Installs what is appended to this program: shows it first, verifies every byte, can undo it.
 #[derive(Debug, Parser)]
 #[command(
@@ -42,16 +47,16 @@ pub struct Args {
     pub uninstall: bool,
 
     /// Enable the service, so that it starts on boot
-    #[arg(long, requires = "planning")]
+    #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub enable: bool,
     /// Start the service when everything is in place
-    #[arg(long, requires = "planning")]
+    #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub start: bool,
     /// Replace files that are in the way, keeping a backup that --uninstall puts back
-    #[arg(long, requires = "planning")]
+    #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub replace: bool,
     /// With --uninstall: also remove what was created later below the package's directories (models, keys)
-    #[arg(long, requires = "uninstall")]
+    #[arg(long, requires = "uninstall", conflicts_with_all = NO_UNINSTALL)]
     pub purge: bool,
     /// Work below DIR instead of /
     #[arg(long, value_name = "DIR")]

@@ -36,6 +36,7 @@ pub struct Host {
     pub staged: HashMap<RelPath, u64>,
     pub receipt: Option<Receipt>,
     pub active_units: HashSet<String>,
+    pub enabled_units: HashSet<String>,
     pub tools: HashSet<Tool>,
 }
 
@@ -79,8 +80,8 @@ impl Host {
         let live = root.is_live();
         let receipt = state::read_receipt(root, &index.package.name)?;
         let systemd = systemd(root);
-        let active_units = match systemd {
-            Systemd::Running => active_units(index),
+        let units_that = |question| match systemd {
+            Systemd::Running => units_that(question, index),
             Systemd::Absent | Systemd::OtherRoot => HashSet::new(),
         };
         let (users, groups) = account_names(index);
@@ -98,7 +99,8 @@ impl Host {
             staged: staged(&anchors, index, root)?,
             anchors,
             receipt,
-            active_units,
+            active_units: units_that("is-active"),
+            enabled_units: units_that("is-enabled"),
             tools: [Tool::Groupadd, Tool::Systemctl, Tool::Useradd]
                 .into_iter()
                 .filter(|tool| tool.find().is_some())
@@ -184,9 +186,9 @@ fn systemd(root: &Root) -> Systemd {
     }
 }
 
-fn active_units(index: &Index) -> HashSet<String> {
+fn units_that(question: &str, index: &Index) -> HashSet<String> {
     let names = index.units.iter().map(|unit| unit.name.clone());
-    names.filter(|name| Tool::Systemctl.run(&["is-active", name]).is_ok()).collect()
+    names.filter(|name| Tool::Systemctl.run(&[question, name]).is_ok()).collect()
 }
 
 fn entries(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<HashMap<RelPath, Existing>, FsError> {

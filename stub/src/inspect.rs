@@ -7,7 +7,7 @@ use std::path::Path;
 
 use payload::index::{Index, LinkKind};
 use payload::{Package, RelPath, printable};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::error::Error;
 use crate::exit::Exit;
@@ -43,7 +43,7 @@ pub fn list(index: &Index) -> Vec<String> {
 
 /// The same as JSON: the index as it stands in the file.
 pub fn list_json(package: &Package) -> Value {
-    serde_json::from_slice(package.index_json()).unwrap_or_else(|_| json!(null))
+    serde_json::from_slice(package.index_json()).unwrap_or(Value::Null)
 }
 
 /// Writes every file of the package below `directory`, with the paths it would be installed at.

@@ -66,10 +66,10 @@ impl Journal {
     /// Starts the journal of an installation; takes the place of one whose steps were undone.
     pub fn start(root: &Root, package: &PackageName, header: &Header) -> Result<Self, FsError> {
         let path = state::journal(package);
-        state::start_journal(root, package, &v1::header_line(header))?;
+        let line = v1::header_line(header);
+        state::start_journal(root, package, &line)?;
         let file = root.open_staged(&path)?;
-        let length = v1::header_line(header).len() as u64;
-        Ok(Self { file, path, length })
+        Ok(Self { file, path, length: line.len() as u64 })
     }
 
     /// Writes down that `step` is about to be taken, and waits until that is on the disk.

@@ -9,6 +9,7 @@ use stub::exit::Exit;
 use stub::screen::{Level, Screen};
 
 fn main() -> ExitCode {
+    let offline = stub::offline::enforce();
     // Whatever the caller's mask is, what is created gets the mode that was asked for.
     nix::sys::stat::umask(nix::sys::stat::Mode::empty());
     let args = Args::parse();
@@ -18,6 +19,11 @@ fn main() -> ExitCode {
         _ => Level::Normal,
     };
     let screen = Screen { level, json: args.json };
+    if let Err(problem) = offline {
+        screen.warn(&format!(
+            "note: this kernel cannot close the network to this program ({problem}); it opens no connection"
+        ));
+    }
     match stub::run::run(&args, screen) {
         Ok(()) => Exit::Done.into(),
         Err(error) => {

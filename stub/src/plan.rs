@@ -118,8 +118,7 @@ impl Planner<'_> {
         let mut note = |text: &str| self.plan.notes.push(text.to_owned());
         match host.systemd {
             Systemd::Running => {}
-            Systemd::Absent if self.index.units.is_empty() => {}
-            Systemd::OtherRoot if self.index.units.is_empty() => {}
+            _ if self.index.units.is_empty() => {}
             Systemd::Absent => note("systemd is not running here: units are installed, systemd is not reloaded"),
             Systemd::OtherRoot => note("below another root: units are installed, systemd is not reloaded"),
         }
@@ -157,8 +156,16 @@ impl Planner<'_> {
                     self.need(path, 0);
                     self.plan.origins.insert(path.clone(), Origin::Created);
                 }
-                Found::Directory(_) | Found::Hidden => {
+                Found::Directory(facts) => {
+                    let facts = *facts;
                     self.plan.unchanged.push(path.clone());
+                    self.keep_origin(path);
+                    self.existing_directory(path, facts, &directory.owner);
+                }
+                Found::Hidden => {
+                    self.plan
+                        .notes
+                        .push(format!("{path}/ cannot be looked into by this user: run it as root to see all"));
                     self.keep_origin(path);
                 }
                 Found::File(_) | Found::Link { .. } | Found::Special => {
@@ -166,6 +173,22 @@ impl Planner<'_> {
                 }
             }
         }
+    }
+
+    /// Existing directories are used as they are; when the service could not use one, that is said.
+    fn existing_directory(&mut self, path: &RelPath, facts: Attributes, owner: &Owner) {
+        let service = !owner.user.is_root() || !owner.group.is_root();
+        if service && self.owner_exists(owner) && !self.belongs_to(facts, owner) {
+            let note = format!(
+                "{path}/ exists and does not belong to {owner}: it is left as it is, the service may not write there"
+            );
+            self.plan.notes.push(note);
+        }
+    }
+
+    fn owner_exists(&self, owner: &Owner) -> bool {
+        let accounts = &self.host.accounts;
+        accounts.users.contains_key(&owner.user) && accounts.groups.contains_key(&owner.group)
     }
 
     fn files(&mut self, wanted: impl Fn(Role) -> bool) {
@@ -399,7 +422,7 @@ impl Planner<'_> {
         if active && disturbs {
             self.plan.steps.insert(0, Step::StopUnit { unit: unit.clone() });
         }
-        if self.options.enable {
+        if self.options.enable && !self.host.enabled_units.contains(&unit) {
             self.plan.steps.push(Step::EnableUnit { unit: unit.clone() });
         }
         if (active && disturbs) || (self.options.start && !active) {

@@ -1,6 +1,8 @@
 //! Preflight: everything that speaks against a plan, all at once, before anything is changed.
 //! Only a plan that was cleared here can be applied.
 
+use std::collections::BTreeSet;
+
 use payload::index::Index;
 
 use crate::exit::Exit;
@@ -49,6 +51,7 @@ pub fn findings(plan: &Plan, index: &Index, host: &Host) -> Vec<Finding> {
     destinations(plan, index, host, &mut findings);
     space(plan, index, &mut findings);
     accounts(index, host, &mut findings);
+    owners(index, host, &mut findings);
     for conflict in &plan.conflicts {
         let hint = if conflict.replaceable {
             "compare it with the package (--extract DIR), then run again with --replace, which keeps a backup"
@@ -176,13 +179,28 @@ fn accounts(index: &Index, host: &Host, findings: &mut Vec<Finding>) {
             add(findings, Exit::Conflict, what, hint);
         }
     }
-    let unknown = index.files.iter().flat_map(|file| {
-        let user = (!file.owner.user.is_root() && file.owner.user != account.user).then_some(&file.owner.user);
-        user.filter(|user| !host.accounts.users.contains_key(user))
-    });
-    for user in unknown {
-        let what = format!("files should belong to {user}, and there is no such user");
-        add(findings, Exit::Conflict, what, "create the user, then run again");
+}
+
+/// Owners that this machine does not know, and that the installation does not make.
+fn owners(index: &Index, host: &Host, findings: &mut Vec<Finding>) {
+    let account = index.install.account.as_ref();
+    let owners = index.files.iter().map(|file| &file.owner);
+    let owners = owners.chain(index.directories.iter().map(|directory| &directory.owner));
+    let mut unknown = BTreeSet::new();
+    for owner in owners {
+        let made = account.is_some_and(|account| account.user == owner.user);
+        if !owner.user.is_root() && !made && !host.accounts.users.contains_key(&owner.user) {
+            unknown.insert(("user", &owner.user));
+        }
+        let made = account.is_some_and(|account| account.group == owner.group);
+        if !owner.group.is_root() && !made && !host.accounts.groups.contains_key(&owner.group) {
+            unknown.insert(("group", &owner.group));
+        }
+    }
+    for (kind, name) in unknown {
+        let what = format!("files should belong to the {kind} {name}, and there is no such {kind}");
+        let hint = format!("create the {kind} {name}, then run again");
+        add(findings, Exit::Conflict, what, &hint);
     }
 }
 

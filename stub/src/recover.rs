@@ -62,15 +62,15 @@ pub fn unfinished(root: &Root, package: &PackageName) -> Result<Option<Unfinishe
 /// Undoes every step of the journal, the last one first, and removes what belongs to the installer itself.
 pub fn roll_back(machine: &Machine, package: &PackageName, keep_staged: bool) -> Result<(), Error> {
     let Some(unfinished) = unfinished(&machine.root, package)? else {
-        return state::remove_unrecorded(&machine.root, package).map_err(|error| incomplete(error.into()));
+        return state::remove_unrecorded(&machine.root, package).map_err(incomplete);
     };
     undo_all(machine, package, &unfinished).map_err(incomplete)?;
     if keep_staged {
         return Ok(());
     }
     let header = &unfinished.header;
-    clean_areas(&machine.root, &header.areas).map_err(|error| incomplete(error.into()))?;
-    remove_own(&machine.root, package, &header.made).map_err(|error| incomplete(error.into()))
+    clean_areas(&machine.root, &header.areas).map_err(incomplete)?;
+    remove_own(&machine.root, package, &header.made).map_err(incomplete)
 }
 
 /// Undoes the steps in the opposite order, up to the first that cannot be undone: what was before a step is only right
@@ -119,7 +119,7 @@ fn remove_own(root: &Root, package: &PackageName, made: &[RelPath]) -> Result<()
     root.remove(&state::journal(package))
 }
 
-fn incomplete(error: StepError) -> Error {
+fn incomplete(error: impl std::fmt::Display) -> Error {
     Error::new(Exit::RollbackIncomplete, error.to_string())
         .state("the machine is between two states; the journal is kept")
         .hint("see what is in the way, then run it again with --recover")

@@ -103,10 +103,10 @@ impl Root {
     /// Links are followed only out of directories that nobody but root (or the user running this) can write to, and
     /// never leave the root.
     pub fn directory(&self, path: Option<&RelPath>) -> Result<OwnedFd> {
-        let Some(path) = path else { return self.reopen(&self.handle, "/") };
+        let Some(path) = path else { return reopen(&self.handle, "/") };
         let shown = path.to_string();
         let mut pending: VecDeque<String> = path.components().map(str::to_owned).collect();
-        let mut stack = vec![self.reopen(&self.handle, &shown)?];
+        let mut stack = vec![reopen(&self.handle, &shown)?];
         let mut links = 0;
         while let Some(name) = pending.pop_front() {
             let Some(current) = stack.last() else { break };
@@ -140,11 +140,6 @@ impl Root {
             }
         }
         stack.pop().ok_or_else(|| failed("open directory", &shown)(Errno::ENOENT))
-    }
-
-    fn reopen(&self, handle: &OwnedFd, shown: &str) -> Result<OwnedFd> {
-        let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        openat(handle, ".", flags, Bits::empty()).map_err(failed("open directory", &shown))
     }
 
     fn require_trusted_link(&self, directory: &OwnedFd, name: &str, shown: &str) -> Result<()> {
@@ -443,6 +438,11 @@ fn set_attributes(handle: &impl AsFd, mode: Mode, owner: Option<(u32, u32)>, pat
         }
         fchmod(handle, Bits::from_bits_truncate(mode.bits()))
     })
+}
+
+fn reopen(handle: &OwnedFd, shown: &str) -> Result<OwnedFd> {
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    openat(handle, ".", flags, Bits::empty()).map_err(failed("open directory", &shown))
 }
 
 /// Brings a changed directory to the disk.

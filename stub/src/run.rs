@@ -1,12 +1,13 @@
 //! From what was typed to what is done: one function for each action.
 //! The stages themselves live in the files named after them.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
 use nix::unistd::geteuid;
 use payload::index::{Index, LinkKind, PackageName};
-use payload::{Package, RelPath};
+use payload::{Digest, Package, PayloadError, RelPath};
 
 use crate::apply::{self, Events};
 use crate::cli::Args;
@@ -65,9 +66,7 @@ fn stored(index: &Index) -> u64 {
 }
 
 fn introduce(index: &Index, screen: Screen) {
-    for line in report::package(index) {
-        screen.say(&line);
-    }
+    screen.say_all(&report::package(index));
     screen.say("");
     screen.say("Nothing was changed. How to go on:");
     for (option, what) in [
@@ -111,7 +110,7 @@ fn list(package: &Package, screen: Screen) {
     if screen.json {
         screen.json(&inspect::list_json(package));
     } else {
-        inspect::list(package.index()).iter().for_each(|line| screen.say(line));
+        screen.say_all(&inspect::list(package.index()));
     }
 }
 
@@ -134,7 +133,7 @@ fn options(args: &Args) -> Options {
 /// A host that trusts keys takes signed packages only, and this version reads no signatures.
 fn require_no_trusted_keys(root: &Root) -> Result<(), Error> {
     let Ok(directory) = "etc/airgap-deploy/trusted-keys".parse::<RelPath>() else { return Ok(()) };
-    if root.names(&directory)?.iter().any(|name| name.ends_with(".pub")) {
+    if root.names(&directory)?.iter().any(|name| Path::new(name).extension().is_some_and(|kind| kind == "pub")) {
         return Err(Error::new(
             Exit::NotTrusted,
             format!("this host trusts the keys in {directory}, and the package is not signed"),
@@ -155,7 +154,7 @@ fn dry_run(package: &Package, args: &Args, screen: Screen) -> Result<(), Error> 
     if screen.json {
         screen.json(&report::plan_json(&plan, index, &host, &findings));
     } else {
-        report::plan(&plan, index, &host, &findings).iter().for_each(|line| screen.say(line));
+        screen.say_all(&report::plan(&plan, index, &host, &findings));
         if root.is_live() && recover::unfinished(&root, &index.package.name)?.is_some() {
             screen.say("An installation was interrupted here: --install goes on, --recover goes back");
         }
@@ -203,24 +202,26 @@ fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -> Re
         return Err(Error::refused(preflight::findings(&plan, index, &host)));
     }
     let _lock = lock(&root)?;
+    // Before anything changes, a recovery included. Blobs follow: those that are placed while they are staged.
+    package.verify_blobs(|_| false, workers, &|_| ()).map_err(|error| Error::payload(&error))?;
     interrupt::watch();
     let machine = machine(root)?;
     let recovered = recover::recover(&machine, &index.package.name, Some(package.digest()))?;
     tell_recovered(recovered, screen);
     let host = Host::probe(index, &machine.root)?;
     let plan = plan(index, &host, options(args));
+    let give_up = |error: Error| match recover::roll_back(&machine, &index.package.name, false) {
+        Ok(()) => error,
+        Err(rollback) => rollback,
+    };
+    verify_what_stays(package, &plan, workers, screen).map_err(|error| give_up(Error::payload(&error)))?;
     if plan.is_empty() && preflight::findings(&plan, index, &host).is_empty() {
         recover::roll_back(&machine, &index.package.name, false)?;
-        return already_installed(index, screen);
+        already_installed(index, screen);
+        return Ok(());
     }
     let receipt = receipt(&plan, package, &host);
-    let cleared = preflight::clear(plan, index, &host).map_err(|findings| {
-        let error = Error::refused(findings);
-        match recover::roll_back(&machine, &index.package.name, false) {
-            Ok(()) => error,
-            Err(rollback) => rollback,
-        }
-    })?;
+    let cleared = preflight::clear(plan, index, &host).map_err(|findings| give_up(Error::refused(findings)))?;
     screen.say("the package is not signed: nobody vouches for who made it");
     let bar = screen.progress(cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());
     let console = Console { screen, bar };
@@ -231,7 +232,18 @@ fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -> Re
     Ok(())
 }
 
-fn stored_size(index: &Index, digest: payload::Digest) -> u64 {
+/// Compares the blobs whose files are in place already: a damaged package is never called installed.
+fn verify_what_stays(package: &Package, plan: &Plan, workers: usize, screen: Screen) -> Result<(), PayloadError> {
+    let placed: HashSet<Digest> = plan.placed().map(|place| place.digest).collect();
+    let stay = |digest| !placed.contains(&digest);
+    let blobs = package.index().blobs.iter().filter(|blob| stay(blob.digest));
+    let bar = screen.progress(blobs.map(|blob| blob.stored_size).sum());
+    let outcome = package.verify_blobs(stay, workers, &|bytes| bar.inc(bytes));
+    bar.finish_and_clear();
+    outcome
+}
+
+fn stored_size(index: &Index, digest: Digest) -> u64 {
     index.blob(digest).map_or(0, |blob| blob.stored_size)
 }
 
@@ -241,17 +253,16 @@ fn tell_recovered(recovered: Recovered, screen: Screen) {
         Recovered::Finished => screen.say("an earlier installation was complete; its staging directories are removed"),
         Recovered::RolledBack => screen.say("an interrupted installation was undone"),
         Recovered::RolledBackKeepingStaged => {
-            screen.say("an interrupted installation goes on from what it had verified")
+            screen.say("an interrupted installation goes on from what it had verified");
         }
     }
 }
 
-fn already_installed(index: &Index, screen: Screen) -> Result<(), Error> {
+fn already_installed(index: &Index, screen: Screen) {
     if screen.json {
         screen.json(&serde_json::json!({"install": 1, "package": index.package.name.as_str(), "changed": false}));
     }
     screen.say(&format!("{} is installed already: nothing was changed", index.package.name));
-    Ok(())
 }
 
 fn done(plan: &Plan, index: &Index, screen: Screen) {
@@ -421,7 +432,7 @@ fn show_status(receipt: &Receipt, machine: &Machine, systemd: bool, screen: Scre
     if screen.json {
         screen.json(&status.to_json(receipt));
     } else {
-        status.lines(receipt).iter().for_each(|line| screen.say(line));
+        screen.say_all(&status.lines(receipt));
     }
     if status.problems.is_empty() {
         return Ok(());

@@ -23,28 +23,26 @@ pub struct Screen {
 
 impl Screen {
     /// A line that was asked for.
-    pub fn say(&self, line: &str) {
+    pub fn say(self, line: &str) {
         if self.level > Level::Quiet {
             self.put(line);
         }
     }
 
-    /// A line for those who want to know more.
-    pub fn detail(&self, line: &str) {
-        if self.level > Level::Normal {
-            self.put(line);
+    /// Lines that were asked for.
+    pub fn say_all(self, lines: &[String]) {
+        for line in lines {
+            self.say(line);
         }
     }
 
     /// A line about what goes on, or what went wrong.
-    #[expect(clippy::unused_self, reason = "it reads like the others")]
-    pub fn warn(&self, line: &str) {
+    pub fn warn(self, line: &str) {
         let _ = writeln!(std::io::stderr().lock(), "{line}");
     }
 
     /// One JSON document.
-    #[expect(clippy::unused_self, reason = "it reads like the others")]
-    pub fn json(&self, value: &serde_json::Value) {
+    pub fn json(self, value: &serde_json::Value) {
         let _ = writeln!(std::io::stdout().lock(), "{value}");
     }
 
@@ -57,7 +55,7 @@ impl Screen {
     }
 
     /// A bar over `total` bytes: on a terminal only.
-    pub fn progress(&self, total: u64) -> ProgressBar {
+    pub fn progress(self, total: u64) -> ProgressBar {
         if self.level == Level::Quiet || self.json || !std::io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }

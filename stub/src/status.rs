@@ -1,4 +1,4 @@
-//! What is installed, compared with the receipt: files, units, and where the service's sockets lead.
+//! What is installed, compared with the receipt: files, units, and where the service's sockets lead (`sockets.rs`).
 //! Putting things right again is done by installing again.
 
 use payload::Digest;
@@ -8,6 +8,7 @@ use crate::error::Error;
 use crate::machine::Machine;
 use crate::receipt::{LinkTarget, Receipt};
 use crate::root::Found;
+use crate::sockets::{self, Sockets};
 use crate::tool::Tool;
 
 /// What was found.
@@ -26,6 +27,8 @@ pub struct UnitStatus {
     pub active: String,
     /// `enabled`, `disabled`…
     pub enabled: String,
+    /// `None` when the service does not run, or this user may not look.
+    pub sockets: Option<Sockets>,
 }
 
 /// Compares the machine with a receipt.
@@ -56,6 +59,7 @@ pub fn status(receipt: &Receipt, machine: &Machine, systemd: bool) -> Result<Sta
     }
     if systemd {
         status.units = receipt.units.iter().map(|unit| unit_status(unit)).collect();
+        status.problems.extend(status.units.iter().filter_map(UnitStatus::problem));
     }
     Ok(status)
 }
@@ -70,7 +74,37 @@ fn unit_status(unit: &str) -> UnitStatus {
         let answer = Tool::Systemctl.run(&["show", "--value", &argument, unit]).unwrap_or_default();
         answer.trim().to_owned()
     };
-    UnitStatus { name: unit.to_owned(), active: property("ActiveState"), enabled: property("UnitFileState") }
+    UnitStatus {
+        name: unit.to_owned(),
+        active: property("ActiveState"),
+        enabled: property("UnitFileState"),
+        sockets: sockets::of_unit(unit),
+    }
+}
+
+impl UnitStatus {
+    /// The network check, as a sentence.
+    fn network(&self) -> Option<String> {
+        let sockets = match (&self.sockets, self.active.as_str()) {
+            (Some(sockets), _) => sockets,
+            (None, "active") => return Some("cannot be read by this user (run it as root)".to_owned()),
+            (None, _) => return None,
+        };
+        Some(match sockets.elsewhere.as_slice() {
+            [] => format!("{} sockets, all of them on loopback", sockets.loopback),
+            elsewhere => format!("NOT ONLY LOOPBACK: {}", elsewhere.join(", ")),
+        })
+    }
+
+    /// What is wrong with it.
+    fn problem(&self) -> Option<String> {
+        let beyond = self.sockets.as_ref().is_some_and(|sockets| !sockets.elsewhere.is_empty());
+        match self.active.as_str() {
+            "failed" => Some(format!("{} has failed: journalctl -u {}", self.name, self.name)),
+            _ if beyond => Some(format!("{} has sockets beyond loopback", self.name)),
+            _ => None,
+        }
+    }
 }
 
 impl Status {
@@ -93,7 +127,10 @@ impl Status {
             format!("{} entries are as installed, {} are not", self.intact, self.problems.len()),
         ];
         lines.extend(self.problems.iter().map(|problem| format!("  {problem}")));
-        lines.extend(self.units.iter().map(|unit| format!("{}: {}, {}", unit.name, unit.active, unit.enabled)));
+        for unit in &self.units {
+            lines.push(format!("{}: {}, {}", unit.name, unit.active, unit.enabled));
+            lines.extend(unit.network().map(|line| format!("  network: {line}")));
+        }
         lines.extend(receipt.models.iter().map(|model| format!("model: {}", payload::printable(model))));
         lines
     }
@@ -103,7 +140,16 @@ impl Status {
         let units: Vec<Value> = self
             .units
             .iter()
-            .map(|unit| json!({"name": unit.name, "active": unit.active, "enabled": unit.enabled}))
+            .map(|unit| {
+                let sockets = unit.sockets.as_ref();
+                json!({
+                    "name": unit.name,
+                    "active": unit.active,
+                    "enabled": unit.enabled,
+                    "loopback_sockets": sockets.map(|sockets| sockets.loopback),
+                    "other_sockets": sockets.map(|sockets| &sockets.elsewhere),
+                })
+            })
             .collect();
         json!({
             "status": 1,

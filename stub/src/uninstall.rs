@@ -194,6 +194,7 @@ fn purge_below(
 /// Exit code 32 when something was left; the receipt stays only if something of the package could not be removed.
 pub fn apply(plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, tell: &dyn Fn(&Removal)) -> Result<(), Error> {
     let mut left = plan.kept.clone();
+    let mut occupied = BTreeSet::new();
     let mut failed = false;
     for removal in &plan.removals {
         if interrupt::requested() {
@@ -205,7 +206,11 @@ pub fn apply(plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, tell: &
             continue;
         }
         tell(removal);
-        if let Err(error) = carry_out(removal, receipt, machine, &left) {
+        let outcome = match removal {
+            Removal::Directory { path } => remove_directory(path, machine, &mut occupied),
+            other => carry_out(other, receipt, machine, &left),
+        };
+        if let Err(error) = outcome {
             failed |= !matches!(error, StepError::State(_));
             left.push(error.to_string());
         }
@@ -224,6 +229,23 @@ pub fn apply(plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, tell: &
         .hint("remove what is left by hand, if nobody needs it"))
 }
 
+/// Removes a directory. What keeps it is said once, not again for every directory above it.
+fn remove_directory(path: &RelPath, machine: &Machine, occupied: &mut BTreeSet<RelPath>) -> Result<(), StepError> {
+    match machine.root.remove_directory(path) {
+        Err(error) if error.errno() == Some(Errno::ENOTEMPTY) => {}
+        other => return Ok(other?),
+    }
+    occupied.insert(path.clone());
+    let names = machine.root.names(path)?;
+    let named_already = |name: &String| path.join(name).is_ok_and(|below| occupied.contains(&below));
+    let unknown: Vec<String> =
+        names.iter().filter(|name| !named_already(name)).map(|name| payload::printable(name)).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(StepError::State(format!("{path}/ is not empty: {}", unknown.join(", "))))
+}
+
 fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[String]) -> Result<(), StepError> {
     let root = &machine.root;
     match removal {
@@ -231,13 +253,7 @@ fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[St
         Removal::DisableUnit { unit } => Ok(Tool::Systemctl.run(&["disable", unit]).map(drop)?),
         Removal::File { path } => Ok(root.remove(path)?),
         Removal::Restore { path, backup } => Ok(root.rename(backup, path)?),
-        Removal::Directory { path } => match root.remove_directory(path) {
-            Err(error) if error.errno() == Some(Errno::ENOTEMPTY) => {
-                let names = root.names(path)?.join(", ");
-                Err(StepError::State(format!("{path}/ is not empty: {}", payload::printable(&names))))
-            }
-            other => Ok(other?),
-        },
+        Removal::Directory { path } => Ok(root.remove_directory(path)?),
         Removal::ReloadSystemd => Ok(Tool::Systemctl.run(&["daemon-reload"]).map(drop)?),
         // Files that stay must not end up with a number that the next account gets.
         Removal::User { name } if !left.is_empty() => {

@@ -11,6 +11,7 @@ pub mod model;
 pub mod ollama;
 pub mod package;
 pub mod packages;
+pub mod scenario;
 pub mod server;
 pub mod sockets;
 pub mod state;

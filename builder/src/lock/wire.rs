@@ -4,7 +4,7 @@
 use payload::Digest;
 use serde::{Deserialize, Serialize};
 
-use super::{LockError, LockFile, LockedComponent, LockedFile, LockedSource};
+use super::{Entries, LockError, LockedComponent, LockedFile, LockedSource};
 
 const VERSION: u32 = 1;
 const HEADER: &str = "\
@@ -29,6 +29,7 @@ struct File {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Component {
+    manifest: String,
     name: String,
     source: Source,
     files: Vec<Content>,
@@ -55,34 +56,34 @@ struct Content {
     sha256: String,
 }
 
-pub(super) fn parse(text: &str) -> Result<LockFile, LockError> {
+pub(super) fn parse(text: &str) -> Result<Entries, LockError> {
     let syntax = |error: toml::de::Error| LockError::Syntax(error.to_string().trim_end().to_owned());
     let any: AnyVersion = toml::from_str(text).map_err(syntax)?;
     if any.version != VERSION {
         return Err(LockError::Version(any.version));
     }
     let file: File = toml::from_str(text).map_err(syntax)?;
-    let mut lock = LockFile::default();
+    let mut entries = Entries::new();
     for component in file.components {
+        let key = (component.manifest.clone(), component.name.clone());
         let name = component.name.clone();
-        if lock.components.insert(name.clone(), component.try_into()?).is_some() {
+        if entries.insert(key, component.try_into()?).is_some() {
             return Err(LockError::Syntax(format!("component {name:?} is there twice")));
         }
     }
-    Ok(lock)
+    Ok(entries)
 }
 
-pub(super) fn print(lock: &LockFile) -> Result<String, LockError> {
-    let components = lock.components.iter().map(|(name, component)| Component::new(name, component)).collect();
+pub(super) fn print(entries: &Entries) -> Result<String, LockError> {
+    let component = |((manifest, name), entry): (&(String, String), &LockedComponent)| Component {
+        manifest: manifest.clone(),
+        name: name.clone(),
+        source: Source::from(&entry.source),
+        files: entry.files.iter().map(Content::from).collect(),
+    };
+    let components = entries.iter().map(component).collect();
     let body = toml::to_string(&File { version: VERSION, components });
     body.map(|body| format!("{HEADER}{body}")).map_err(|error| LockError::Syntax(error.to_string()))
-}
-
-impl Component {
-    fn new(name: &str, component: &LockedComponent) -> Self {
-        let files = component.files.iter().map(Content::from).collect();
-        Self { name: name.to_owned(), source: Source::from(&component.source), files }
-    }
 }
 
 impl TryFrom<Component> for LockedComponent {
@@ -153,7 +154,7 @@ mod tests {
     #[test]
     fn the_frozen_file_of_version_1_is_read_and_printed_unchanged() {
         let lock = parse(FROZEN).unwrap();
-        assert_eq!(lock.components.len(), 4);
+        assert_eq!(lock.len(), 4);
         assert_eq!(print(&lock).unwrap(), FROZEN);
     }
 

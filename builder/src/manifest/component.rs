@@ -2,7 +2,6 @@
 //! Sources live in `source.rs`, models in `model.rs`, paths in `path.rs`.
 
 use std::ops::Range;
-use std::path::Path;
 
 use payload::{AccountName, Mode, RelPath};
 use toml::Spanned;
@@ -28,8 +27,6 @@ pub(super) struct Draft<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Surroundings<'a> {
     pub(super) prefix: Result<&'a RelPath, Reported>,
-    /// The manifest's own directory.
-    pub(super) directory: &'a Path,
 }
 
 /// Reads one component.
@@ -39,7 +36,7 @@ pub(super) fn component<'a>(reader: &Reader<'a>, around: Surroundings<'_>) -> Dr
     reader.refuse_unknown(known);
     let name = name(reader);
     let path = reader.text("install_path").map(|given| path::install_path(reader.findings, &given?, around.prefix));
-    let source = source::source(reader, known, around.directory);
+    let source = source::source(reader, known);
     let content = reader.text("content").transpose();
     let model = (known == Some(MODEL_FILE)).then(|| model::model_name(reader, &name));
     let required = reader.boolean("required").transpose();

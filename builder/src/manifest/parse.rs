@@ -44,9 +44,8 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, ManifestErrors> {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let document = syntax::document(text, &all);
         let meaning = Findings::default();
-        let directory = path.parent().unwrap_or(Path::new(""));
         let root = Reader::new(document.root.get_ref(), 0..0, &ROOT, &meaning);
-        let read = content(&root, directory, text);
+        let read = content(&root, text);
         for found in meaning.into_sorted().into_iter().filter(|found| document.keeps(found)) {
             all.warn(found);
         }
@@ -63,14 +62,14 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, ManifestErrors> {
     }
 }
 
-fn content(root: &Reader<'_>, directory: &Path, text: &str) -> Result<(Package, Install, Vec<Component>), Reported> {
+fn content(root: &Reader<'_>, text: &str) -> Result<(Package, Install, Vec<Component>), Reported> {
     root.refuse_unknown(None);
     let package = section(root, "package", &PACKAGE).and_then(|reader| install::package(&reader));
     let install = section(root, "install", &INSTALL);
     let prefix = install.and_then(|reader| path::prefix(&reader));
     let prefix = prefix.as_ref().map_err(|reported| *reported);
     let install = install.and_then(|reader| install::install(&reader, prefix));
-    let around = Surroundings { prefix, directory };
+    let around = Surroundings { prefix };
     let readers = component_tables(root);
     let drafts: Vec<_> = readers.iter().map(|reader| component::component(reader, around)).collect();
     component::refuse_duplicates(&drafts, root.findings);

@@ -1,7 +1,7 @@
 //! `source`: where the content of a component comes from, and the digest it must have.
 //! Fetching lives in the stage of the same name; nothing here looks at a disk or a network.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use globset::Glob;
 use payload::Digest;
@@ -16,14 +16,10 @@ use super::{ModelName, Source, SourceKind};
 
 const HELP: &str = "write `source = { type = \"url\", url = \"https://…\" }`";
 
-/// The source of a component of type `component`; `None` when there is none. `directory` is the manifest's own.
-pub(super) fn source(
-    reader: &Reader<'_>,
-    component: Option<&str>,
-    directory: &Path,
-) -> Option<Result<Source, Reported>> {
+/// The source of a component of type `component`; `None` when there is none.
+pub(super) fn source(reader: &Reader<'_>, component: Option<&str>) -> Option<Result<Source, Reported>> {
     Some(match reader.table("source", &SOURCE, HELP)? {
-        Ok(table) => read(&table, component, directory),
+        Ok(table) => read(&table, component),
         Err(reported) => Err(reported),
     })
 }
@@ -34,14 +30,14 @@ pub(super) fn kind_as_written(reader: &Reader<'_>) -> Option<&'static str> {
     SOURCE_TYPES.iter().copied().find(|kind| *kind == given)
 }
 
-fn read(table: &Reader<'_>, component: Option<&str>, directory: &Path) -> Result<Source, Reported> {
+fn read(table: &Reader<'_>, component: Option<&str>) -> Result<Source, Reported> {
     let kind = kind(table, component);
     table.refuse_unknown(kind.as_ref().ok().copied());
     let checksum = table.text("checksum").map(|text| text.and_then(|text| checksum(table, &text))).transpose();
     let kind = match kind? {
         vocabulary::GITHUB_RELEASE => github_release(table),
         vocabulary::URL => url(table).map(|url| SourceKind::Url { url }),
-        vocabulary::FILE => file(table, directory),
+        vocabulary::FILE => file(table),
         _ => registry(table).map(|model| SourceKind::OllamaRegistry { model }),
     };
     Ok(Source { kind: kind?, checksum: checksum? })
@@ -189,7 +185,7 @@ fn is_loopback(url: &Url) -> bool {
     }
 }
 
-fn file(table: &Reader<'_>, directory: &Path) -> Result<SourceKind, Reported> {
+fn file(table: &Reader<'_>) -> Result<SourceKind, Reported> {
     let text = table.required_text("path", "for example `path = \"files/model.gguf\"`, relative to the manifest")?;
     if text.get_ref().is_empty() || text.get_ref().contains('\0') {
         let diagnostic = Diagnostic::error(text.span(), "this is not the path of a file");
@@ -197,7 +193,7 @@ fn file(table: &Reader<'_>, directory: &Path) -> Result<SourceKind, Reported> {
             .findings
             .error(diagnostic.help("a path relative to the manifest's directory, or an absolute one")));
     }
-    Ok(SourceKind::File { path: directory.join(text.get_ref()) })
+    Ok(SourceKind::File { path: PathBuf::from(&**text.get_ref()) })
 }
 
 fn registry(table: &Reader<'_>) -> Result<ModelName, Reported> {

@@ -8,7 +8,7 @@ use payload::{PathError, RelPath};
 
 /// Why verified content cannot be placed.
 #[derive(Debug, thiserror::Error)]
-pub(crate) enum PlaceError {
+pub enum PlaceError {
     #[error("Binary not found: {archive} of component {component:?} holds no {wanted}; {holds}")]
     BinaryNotFound { component: String, archive: String, wanted: String, holds: String },
     /// The bytes are the expected ones, or nobody said what to expect, and they make no sense.
@@ -36,7 +36,7 @@ pub(crate) enum PlaceError {
 
 impl PlaceError {
     /// The exit code of the builder.
-    pub(crate) fn exit_code(&self) -> u8 {
+    pub fn exit_code(&self) -> u8 {
         match self {
             Self::BinaryNotFound { .. } => 41,
             Self::Damaged { .. } => 42,
@@ -46,7 +46,7 @@ impl PlaceError {
     }
 
     /// What to do about it.
-    pub(crate) fn hint(&self) -> String {
+    pub fn hint(&self) -> String {
         match self {
             Self::BinaryNotFound { .. } => {
                 "set install_path to the member that you want, or asset_pattern to the archive that holds it".to_owned()
@@ -69,7 +69,7 @@ impl PlaceError {
         }
     }
 
-    pub(crate) fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
+    pub fn io(doing: &'static str, path: impl Into<PathBuf>) -> impl FnOnce(io::Error) -> Self {
         let path = path.into();
         move |source| Self::Io { doing, path, source }
     }

@@ -117,6 +117,23 @@ mod tests {
     }
 
     #[test]
+    fn a_bar_shows_size_rate_and_time_left_and_so_does_the_total() {
+        let (term, bars) = bars();
+        let item = ItemId(0);
+        bars.event(&Event::Started { item, name: "llama2-7b", location: "https://x", size: Some(4 << 30) });
+        bars.event(&Event::Advanced { item, position: 1 << 30 });
+        let state = bars.state.lock().unwrap();
+        state.files[&item].force_draw();
+        state.total.force_draw();
+        let screen = term.contents();
+        for (name, line) in ["llama2-7b", "total"].iter().zip(screen.lines()) {
+            assert!(line.starts_with(name) && line.contains("1.00 GiB/4.00 GiB"), "{screen}");
+            assert!(line.contains("/s") && line.ends_with("left"), "{screen}");
+        }
+        assert_eq!(screen.lines().count(), 2, "{screen}");
+    }
+
+    #[test]
     fn the_total_is_the_sum_of_the_files_even_after_a_restart() {
         let (_term, bars) = bars();
         for (item, size) in [(0, 100), (1, 50)] {

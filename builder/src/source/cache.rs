@@ -70,7 +70,7 @@ impl Cache {
         };
         let (found, size) = hash(&file, seen).map_err(SourceError::disk("read", &path))?;
         if found == digest {
-            // Tells `prune` when the object was last useful; a cache on read-only media does without.
+            // Tells `prune` when the object was last useful; nothing else depends on it.
             let _ = futimens(&file, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW);
             return Ok(Some((path, size)));
         }

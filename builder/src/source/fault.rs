@@ -52,6 +52,16 @@ impl Fault {
     }
 }
 
+impl Fault {
+    fn fatal(text: String) -> Self {
+        if text.to_ascii_lowercase().contains("certificate") {
+            let remedy = "a private certificate authority must be in the system's store or in SSL_CERT_FILE";
+            return Self::Fatal(format!("{text}; {remedy}"));
+        }
+        Self::Fatal(text)
+    }
+}
+
 impl std::fmt::Display for Fault {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
@@ -73,18 +83,22 @@ impl From<ureq::Error> for Fault {
             ureq::Error::ConnectionFailed => Self::Transient("no connection".to_owned()),
             ureq::Error::ConnectProxyFailed(problem) => Self::Transient(format!("the proxy refused: {problem}")),
             ureq::Error::Protocol(problem) => Self::Transient(format!("the answer is not HTTP: {problem}")),
-            other => Self::Fatal(other.to_string()),
+            other => Self::fatal(other.to_string()),
         }
     }
 }
 
 impl From<io::Error> for Fault {
     fn from(error: io::Error) -> Self {
+        // While a body is read, ureq's own errors come in this disguise.
+        let error = match error.downcast::<ureq::Error>() {
+            Ok(ureq::Error::Io(inner)) => inner,
+            Ok(other) => return Self::from(other),
+            Err(error) => error,
+        };
         let text = error.to_string();
-        if text.contains("invalid peer certificate") {
-            return Self::Fatal(format!(
-                "{text}; a private certificate authority must be in the system's store or in SSL_CERT_FILE"
-            ));
+        if text.contains("certificate") {
+            return Self::fatal(text);
         }
         match error.kind() {
             io::ErrorKind::UnexpectedEof => Self::Transient("the connection ended before the content did".to_owned()),

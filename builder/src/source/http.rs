@@ -36,8 +36,9 @@ pub(crate) struct Client {
     pub policy: Policy,
     proxies: ProxySettings,
     direct: Agent,
-    http: Agent,
-    https: Agent,
+    /// A proxy variable that cannot be used is an error when it is needed.
+    http: Result<Agent, String>,
+    https: Result<Agent, String>,
 }
 
 /// A request.
@@ -63,6 +64,7 @@ pub(crate) struct Authorization {
 pub(crate) struct Reply {
     pub status: u16,
     pub final_host: String,
+    /// A mirror was on the way here.
     pub mirrored: bool,
     pub headers: ureq::http::HeaderMap,
     pub body: BodyReader<'static>,
@@ -110,13 +112,14 @@ impl Reply {
 }
 
 impl Client {
-    /// A client whose proxies are `proxies`; a proxy that is not a URL is an error.
-    pub(crate) fn new(policy: Policy, proxies: ProxySettings, timeouts: Timeouts, agent: &str) -> Result<Self, String> {
-        let make = |scheme: Option<&str>| -> Result<Agent, String> {
-            let proxy = scheme.and_then(|scheme| proxies.for_scheme(scheme)).map(parse_proxy).transpose()?;
-            Ok(Agent::new_with_config(config(proxy, timeouts, agent)))
+    /// A client whose proxies are `proxies`.
+    pub(crate) fn new(policy: Policy, proxies: ProxySettings, timeouts: Timeouts, agent: &str) -> Self {
+        let direct = Agent::new_with_config(config(None, timeouts, agent));
+        let through = |scheme| match proxies.for_scheme(scheme) {
+            Some(text) => parse_proxy(text).map(|proxy| Agent::new_with_config(config(Some(proxy), timeouts, agent))),
+            None => Ok(direct.clone()),
         };
-        Ok(Self { direct: make(None)?, http: make(Some("http"))?, https: make(Some("https"))?, policy, proxies })
+        Self { http: through("http"), https: through("https"), direct, policy, proxies }
     }
 
     /// Follows redirects to an answer, and answers one challenge; every status but 2xx is a fault.
@@ -134,11 +137,13 @@ impl Client {
     pub(crate) fn get(&self, request: &Get) -> Result<Reply, Fault> {
         let mut url = request.url.clone();
         let mut previous = None;
+        let mut mirrored = false;
         for _ in 0..=MAX_REDIRECTS {
             let target = self.policy.target(&url, previous.as_ref()).map_err(Fault::Refused)?;
+            mirrored |= target.mirrored;
             let response = self.send(request, &target)?;
             if !is_redirect(response.status().as_u16()) {
-                return finish(response, &target, previous.is_none());
+                return finish(response, &target, mirrored, previous.is_none());
             }
             url = redirected(&response, &target.url)?;
             previous = Some(target.url);
@@ -147,7 +152,7 @@ impl Client {
     }
 
     fn send(&self, request: &Get, target: &Target) -> Result<Response<Body>, Fault> {
-        let mut builder = self.agent(&target.url).get(target.url.as_str());
+        let mut builder = self.agent(&target.url)?.get(target.url.as_str());
         for (name, value) in &request.headers {
             builder = builder.header(*name, value);
         }
@@ -157,12 +162,13 @@ impl Client {
         Ok(builder.call()?)
     }
 
-    fn agent(&self, url: &Url) -> &Agent {
-        match url.scheme() {
-            _ if self.proxies.bypassed(url) => &self.direct,
+    fn agent(&self, url: &Url) -> Result<&Agent, Fault> {
+        let agent = match url.scheme() {
+            _ if self.proxies.bypassed(url) => return Ok(&self.direct),
             "https" => &self.https,
             _ => &self.http,
-        }
+        };
+        agent.as_ref().map_err(|problem| Fault::Fatal(problem.clone()))
     }
 }
 
@@ -185,7 +191,9 @@ fn config(proxy: Option<Proxy>, timeouts: Timeouts, agent: &str) -> ureq::config
 }
 
 fn parse_proxy(text: &str) -> Result<Proxy, String> {
-    Proxy::new(text).map_err(|_| "a proxy variable does not hold an http:// URL".to_owned())
+    Proxy::new(text).map_err(|_| {
+        "the proxy variable for this URL (HTTPS_PROXY, HTTP_PROXY, ALL_PROXY) does not hold http://HOST:PORT".to_owned()
+    })
 }
 
 /// The request's own credentials stay with its host; a mirror has its own, in its URL.
@@ -216,13 +224,13 @@ fn redirected(response: &Response<Body>, from: &Url) -> Result<Url, Fault> {
     from.join(location).map_err(|error| Fault::Fatal(format!("redirected to no URL: {error}")))
 }
 
-fn finish(response: Response<Body>, target: &Target, first_hop: bool) -> Result<Reply, Fault> {
+fn finish(response: Response<Body>, target: &Target, mirrored: bool, first_hop: bool) -> Result<Reply, Fault> {
     let status = response.status().as_u16();
     let (parts, body) = response.into_parts();
     let reply = Reply {
         status,
         final_host: target.url.host_str().unwrap_or_default().to_owned(),
-        mirrored: target.mirrored,
+        mirrored,
         headers: parts.headers,
         body: body.into_reader(),
     };

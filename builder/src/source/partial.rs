@@ -28,6 +28,8 @@ pub(crate) struct Partial {
     version: Version,
     /// How many requests the bytes come from; more than one may have mixed two versions.
     pieces: u32,
+    /// Bytes of an earlier run are among them, which a power cut may have damaged.
+    inherited: bool,
 }
 
 impl Version {
@@ -62,6 +64,7 @@ impl Partial {
             position: 0,
             version: Version::default(),
             pieces: 0,
+            inherited: false,
         };
         match partial.read_sidecar() {
             Some(version) if resumable || version.if_range().is_some() => {
@@ -91,7 +94,7 @@ impl Partial {
         if self.version.length.is_some_and(|length| self.position > length) {
             return self.restart(Version::default());
         }
-        self.pieces = u32::from(self.position > 0);
+        self.inherited = self.position > 0;
         Ok(())
     }
 
@@ -107,6 +110,7 @@ impl Partial {
         self.hasher = Hasher::default();
         self.position = 0;
         self.pieces = 0;
+        self.inherited = false;
         let temporary = self.sidecar.with_extension("json.new");
         fs::write(&temporary, serde_json::to_vec(&version)?)?;
         fs::rename(&temporary, &self.sidecar)?;
@@ -137,9 +141,9 @@ impl Partial {
         &self.version
     }
 
-    /// Whether the bytes were put together from several requests.
+    /// Whether the bytes were put together from several requests or runs.
     pub(crate) fn is_pieced(&self) -> bool {
-        self.pieces > 1
+        self.pieces > 1 || self.inherited
     }
 
     /// The digest of the bytes.

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use url::{Host, Url};
 
 /// A URL prefix and what stands in its place.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Mirror {
     from: String,
     to: Url,
@@ -29,6 +29,12 @@ pub(crate) struct Target {
     /// `Authorization: Basic` for these, from the URL's or the mirror's own user name and password.
     pub login: Option<(String, String)>,
     pub mirrored: bool,
+}
+
+impl std::fmt::Debug for Mirror {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Mirror({} = {})", redact_text(&self.from), shown(&self.to))
+    }
 }
 
 impl Mirror {
@@ -251,5 +257,7 @@ mod tests {
         assert_eq!(shown(&given), "https://example.org/m.gguf?…");
         let error = Mirror::parse("https://a:secret@b").unwrap_err();
         assert!(!error.contains("secret"), "{error}");
+        let mirror = Mirror::parse("https://a=https://u:secret@b").unwrap();
+        assert_eq!(format!("{mirror:?}"), "Mirror(https://a = https://b/)");
     }
 }

@@ -15,9 +15,9 @@ use super::options::{LockMode, SourceOptions};
 use super::policy::{shown, without_login};
 use super::registry::{self, Access, Model};
 use super::subject::Subject;
-use super::transfer::{Fetcher, Order, hash_local};
+use super::transfer::{Fetcher, Order, Steps, hash_local};
 use crate::artifact::{Artifact, VerifiedFile};
-use crate::lock::{LOCK_FILE_NAME, LockFile, LockedComponent, LockedFile, LockedSource};
+use crate::lock::{LOCK_FILE_NAME, LockFile, LockedComponent, LockedFile, LockedSource, as_given};
 use crate::manifest::{Component, ComponentKind, Manifest, ModelName, Source, SourceKind};
 use crate::progress::{Event, ItemId, Origin};
 
@@ -108,7 +108,7 @@ impl<'a> Resolver<'a> {
             return Ok(None);
         }
         let entry = self.old.components.get(&subject.component);
-        let current = entry.filter(|entry| entry.source == LockedSource::from(&source.kind));
+        let current = entry.filter(|entry| entry.source == LockedSource::of(&source.kind, &self.manifest.path));
         if current.is_some() || self.options.lock_mode != LockMode::Locked {
             return Ok(current);
         }
@@ -147,8 +147,9 @@ impl<'a> Resolver<'a> {
         path: &Path,
     ) -> Result<Resolved, SourceError> {
         let subject = Subject::from(component);
-        let location = format!("file:{}", path.display());
-        let full = self.manifest.path.parent().unwrap_or(Path::new("")).join(path);
+        let given = as_given(path, &self.manifest.path);
+        let location = format!("file:{}", given.display());
+        let full = self.manifest.path.parent().unwrap_or(Path::new("")).join(given);
         let metadata = std::fs::metadata(&full).map_err(|error| {
             let hint = "source.path is relative to the manifest; correct it, or put the file there".to_owned();
             subject.not_found(full.display().to_string(), error.to_string(), hint)
@@ -159,7 +160,8 @@ impl<'a> Resolver<'a> {
         let name = full.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let size = Some(metadata.len());
         self.fetcher.progress.event(&Event::Started { item, name: &subject.component, location: &location, size });
-        let seen = |position| self.fetcher.progress.event(&Event::Advanced { item, position });
+        let steps = Steps::default();
+        let seen = |position| steps.report(self.fetcher.progress, item, position);
         let (digest, size) = hash_local(&full, &seen).map_err(SourceError::disk("read", &full))?;
         if let Some(expected) = checksum.filter(|expected| *expected != digest) {
             self.fetcher.progress.event(&Event::Stopped { item });

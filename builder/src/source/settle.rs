@@ -1,6 +1,8 @@
 //! Turns what was fetched into artifacts, and keeps the lock file in step with it.
 //! The lock file's format is in `lock.rs`.
 
+use std::path::{Path, PathBuf};
+
 use super::error::SourceError;
 use super::note;
 use super::options::LockMode;
@@ -16,6 +18,7 @@ use crate::source::registry::Model;
 
 /// The lock file before and after.
 pub(crate) struct LockUpdate {
+    manifest: PathBuf,
     mode: LockMode,
     exists: bool,
     old: LockFile,
@@ -26,7 +29,7 @@ impl LockUpdate {
     /// Reads the lock file beside the manifest.
     pub(crate) fn read(manifest: &Manifest, mode: LockMode) -> Result<Self, SourceError> {
         let path = LockFile::beside(&manifest.path);
-        let read = LockFile::read(&path).map_err(|error| settings(&path, &error))?;
+        let read = LockFile::read(&path, &manifest.path).map_err(|error| settings(&path, error))?;
         let exists = read.is_some();
         if mode == LockMode::Locked && !exists {
             return Err(SourceError::Settings {
@@ -40,7 +43,7 @@ impl LockUpdate {
         let named = |name: &String| manifest.components.iter().any(|component| component.name == *name);
         let mut new = old.clone();
         new.components.retain(|name, _| named(name));
-        Ok(Self { mode, exists, old, new })
+        Ok(Self { manifest: manifest.path.clone(), mode, exists, old, new })
     }
 
     /// What was in the file.
@@ -68,7 +71,7 @@ impl LockUpdate {
                 self::model(&subject, name.clone(), &model, &orders, fetched)?
             }
         };
-        let entry = LockedComponent { source: LockedSource::from(&source.kind), files };
+        let entry = LockedComponent { source: LockedSource::of(&source.kind, &self.manifest), files };
         self.enter(&subject, entry, progress)?;
         Ok(artifact)
     }
@@ -85,7 +88,7 @@ impl LockUpdate {
                 self.compare(subject, old, new, progress)?;
             }
             if old.files.len() != entry.files.len() && self.mode != LockMode::Update {
-                let location = LockFile::beside(std::path::Path::new("")).display().to_string();
+                let location = LockFile::beside(&self.manifest).display().to_string();
                 let problem = "the lock file has another number of files for it".to_owned();
                 return Err(subject.unpinned(location, problem, "write it anew with --update-lock".to_owned()));
             }
@@ -101,6 +104,12 @@ impl LockUpdate {
         new: &mut LockedFile,
         progress: &dyn ProgressSink,
     ) -> Result<(), SourceError> {
+        let local = new.url.starts_with("file:") && self.mode != LockMode::Locked;
+        if local && old.sha256 != new.sha256 {
+            // The user's own file: it is as the user wants it.
+            note(progress, &format!("{}: {} changed since {LOCK_FILE_NAME} was written", subject.component, new.url));
+            return Ok(());
+        }
         if old.sha256 != new.sha256 && self.mode != LockMode::Update {
             let found = (new.sha256, "what is there now");
             return Err(subject.contradiction(&new.url, (old.sha256, LOCK_FILE_NAME), found));
@@ -138,21 +147,22 @@ impl LockUpdate {
                 hint: "run `builder lock`, look at what changed, and keep the new lock file".to_owned(),
             });
         }
-        match self.new.write(&path) {
+        match self.new.write(&path, &manifest.path) {
             Ok(()) => Ok(changes),
             Err(error) if self.mode == LockMode::Follow => {
                 let text = format!("{}: {error}; this build is not pinned for the next one", path.display());
                 note(progress, &text);
                 Ok(Vec::new())
             }
-            Err(error) => Err(settings(&path, &error)),
+            Err(error) => Err(settings(&path, error)),
         }
     }
 }
 
-fn settings(path: &std::path::Path, error: &LockError) -> SourceError {
+fn settings(path: &Path, error: LockError) -> SourceError {
     let hint = match error {
-        LockError::Read(_) | LockError::Write(_) => "check the permissions of the file and of its directory",
+        LockError::Read(source) => return SourceError::disk("read", path)(source),
+        LockError::Write(source) => return SourceError::disk("write", path)(source),
         LockError::Syntax(_) => "restore it from version control, or remove it and run `builder lock`",
         LockError::Version(_) => "use the builder that wrote it, or a newer one",
     };

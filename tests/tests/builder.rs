@@ -1,0 +1,103 @@
+//! The builder's other commands: `init`, `check`, `inspect`, `verify`, and what they say to programs.
+//! Building is what all other tests do; what is wrong with a manifest is tested in the builder.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use e2e::scenario::outcome::run;
+use e2e::scenario::tree::digest;
+use e2e::scenario::{Scenario, package, sample};
+
+#[test]
+fn init_writes_manifests_that_check_takes_and_never_overwrites() -> Result<()> {
+    let scenario = Scenario::new()?;
+    for (kind, name) in [("full", "AirGapDeploy.ollama.toml"), ("update", "AirGapDeploy.ollama-update.toml")] {
+        run(scenario.builder()?.args(["init", kind]))?.exits(0)?.says(name)?;
+        run(scenario.builder()?.args(["check", name]))?.exits(0)?.says("nothing is wrong with it")?;
+        let before = fs::read(scenario.path(name))?;
+        run(scenario.builder()?.args(["init", kind]))?.exits(44)?.says("--output PATH")?;
+        assert_eq!(fs::read(scenario.path(name))?, before);
+    }
+    Ok(())
+}
+
+#[test]
+fn check_says_everything_at_once_and_makes_no_request() -> Result<()> {
+    let scenario = Scenario::new()?;
+    scenario.write("m.toml", sample::MANIFEST)?;
+    let outcome = run(scenario.builder()?.args(["check", "--manifest", "m.toml"]))?.exits(40)?;
+    for input in ["inputs/ollama", "inputs/llama2-7b.gguf", "inputs/notes.txt"] {
+        assert!(outcome.stderr.contains(input), "{outcome}");
+    }
+    sample::write_inputs(&scenario)?;
+    run(scenario.builder()?.args(["check", "m.toml"]))?.exits(0)?;
+    let json = run(scenario.builder()?.args(["check", "m.toml", "--json"]))?.exits(0)?.json()?;
+    assert_eq!(json, serde_json::json!({"check": 1, "warnings": [], "findings": []}));
+    scenario.write("m.toml", sample::MANIFEST.replace("prefix", "prefx"))?;
+    run(scenario.builder()?.args(["check", "m.toml"]))?.exits(40)?.says("prefx")?.says("m.toml:7:1")?;
+    Ok(())
+}
+
+#[test]
+fn inspect_and_verify_agree_with_the_package_itself() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let path = sample::build(&scenario)?;
+    let name = path.to_str().context("UTF-8")?;
+    let shown = run(scenario.builder()?.args(["inspect", name]))?.exits(0)?;
+    shown.says("package     sample 1.2.3")?.says("model llama2-7b:latest")?.says("/opt/ollama/bin/ollama")?;
+    let index = run(scenario.builder()?.args(["inspect", "--json", name]))?.exits(0)?.json()?;
+    assert_eq!(index, package(&path, &["--list", "--json"])?.exits(0)?.json()?);
+    assert_eq!(index["total_length"].as_u64(), Some(fs::metadata(&path)?.len()));
+    let here = run(scenario.builder()?.args(["verify", "--json", name]))?.exits(0)?.json()?;
+    let there = package(&path, &["--verify", "--json"])?.exits(0)?.json()?;
+    for key in ["verify", "index", "length", "signed"] {
+        assert_eq!(here[key], there[key], "{key}");
+    }
+    assert_eq!(index["build"]["manifest"], digest(&scenario.path("AirGapDeploy.toml"))?.to_string());
+    Ok(())
+}
+
+#[test]
+fn building_as_json_ends_with_what_was_built() -> Result<()> {
+    let scenario = Scenario::new()?;
+    sample::write_inputs(&scenario)?;
+    scenario.write("m.toml", sample::MANIFEST)?;
+    let said = run(scenario.builder()?.args(["prep", "--manifest", "m.toml", "--json"]))?.exits(0)?;
+    for line in said.stdout.lines() {
+        serde_json::from_str::<serde_json::Value>(line).with_context(|| line.to_owned())?;
+    }
+    let built = said.json()?;
+    assert_eq!(built["built"], 1);
+    assert_eq!(built["output"], "sample.run", "the default is the package's name");
+    assert_eq!(built["length"].as_u64(), Some(fs::metadata(scenario.path("sample.run"))?.len()));
+    let failed = run(scenario.builder()?.args(["--manifest", "missing.toml", "--json"]))?.exits(40)?.json()?;
+    assert_eq!((&failed["error"], &failed["exit_code"]), (&1.into(), &40.into()));
+    assert!(failed["hint"].as_str().is_some_and(|hint| hint.contains("--manifest FILE")), "{failed}");
+    Ok(())
+}
+
+#[test]
+fn an_optional_component_is_in_only_when_asked_for() -> Result<()> {
+    let scenario = Scenario::new()?;
+    sample::write_inputs(&scenario)?;
+    let text = sample::MANIFEST.replace("name = \"notes\"\n", "name = \"notes\"\nrequired = false\n");
+    let without = scenario.build(&text)?;
+    assert!(!package(&without, &["--list"])?.exits(0)?.stdout.contains("notes.txt"));
+    scenario.write("m.toml", &text)?;
+    let arguments = ["--manifest", "m.toml", "--include", "notes", "--output", "with.run"];
+    run(scenario.builder()?.args(arguments))?.exits(0)?;
+    package(&scenario.path("with.run"), &["--list"])?.exits(0)?.says("notes.txt")?;
+    run(scenario.builder()?.args(["--manifest", "m.toml", "--include", "nots"]))?.exits(2)?.says("notes")?;
+    Ok(())
+}
+
+#[test]
+fn an_output_that_cannot_be_written_leaves_nothing() -> Result<()> {
+    let scenario = Scenario::new()?;
+    sample::write_inputs(&scenario)?;
+    scenario.write("m.toml", sample::MANIFEST)?;
+    let outcome = run(scenario.builder()?.args(["--manifest", "m.toml", "--output", "missing/p.run"]))?;
+    outcome.exits(44)?.says("missing/p.run")?.says("--output PATH")?;
+    assert!(!scenario.path("missing").exists());
+    Ok(())
+}

@@ -1,0 +1,142 @@
+//! Installing below a root: what the plan says is what happens, once; twice changes nothing; and it can be undone.
+//! On a booted machine with systemd, accounts and reboots it is the acceptance.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use e2e::scenario::tree::{Kind, Tree};
+use e2e::scenario::{Scenario, package_below, sample};
+use serde_json::Value;
+
+fn texts(list: &Value) -> Result<Vec<String>> {
+    let list = list.as_array().context("no list")?;
+    Ok(list.iter().filter_map(|one| one.as_str().or(one["text"].as_str())).map(str::to_owned).collect())
+}
+
+#[test]
+fn the_dry_run_as_json_agrees_with_what_installing_then_does() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let root = scenario.target("root")?;
+    let before = Tree::of(&root)?;
+    let plan = package_below(&run, &root, &["--dry-run", "--json"])?.exits(0)?.json()?;
+    before.equals(&Tree::of(&root)?)?;
+    assert_eq!(plan["plan"], 1);
+    assert_eq!(plan["root"], root.canonicalize()?.display().to_string());
+    assert_eq!(plan["findings"], serde_json::json!([]));
+
+    let done = package_below(&run, &root, &["--install", "--json"])?.exits(0)?.json()?;
+    assert_eq!(done["changed"], true);
+    assert_eq!(texts(&done["steps"])?, texts(&plan["steps"])?);
+
+    let after = Tree::of(&root)?;
+    let mut announced = vec![];
+    for step in plan["steps"].as_array().context("no steps")? {
+        let Some(path) = step["path"].as_str() else { continue };
+        let path = path.trim_start_matches('/');
+        announced.push(path.to_owned());
+        let node = after.get(path).with_context(|| format!("{path} was announced and is not there"))?;
+        match step["action"].as_str().context("no action")? {
+            "make-directory" => assert_eq!(node.kind, Kind::Directory),
+            "place-file" => {
+                let Kind::File(digest) = node.kind else { anyhow::bail!("{path} is no file") };
+                assert_eq!(step["digest"], digest.to_string(), "{path}");
+                assert_eq!(step["mode"], format!("{:04o}", node.mode), "{path}");
+            }
+            "make-symbolic-link" => {
+                assert_eq!(node.kind, Kind::Link(step["target"].as_str().context("no target")?.into()));
+            }
+            "make-hard-link" => {
+                let to = step["to"].as_str().context("no target")?.trim_start_matches('/');
+                assert_eq!(Some(node.inode), after.get(to).map(|node| node.inode), "{path}");
+            }
+            other => anyhow::bail!("an unexpected step: {other}"),
+        }
+    }
+    // And nothing else appeared, but for the installer's own directory.
+    for path in after.0.keys().filter(|path| !before.0.contains_key(*path)) {
+        let path = path.to_str().context("UTF-8")?;
+        let own = Path::new("var/lib/airgap-deploy/sample").starts_with(path)
+            || path.starts_with("var/lib/airgap-deploy/sample/");
+        assert!(own || announced.iter().any(|one| one == path), "{path} was not announced");
+    }
+    Ok(())
+}
+
+#[test]
+fn what_was_there_before_is_as_it_was() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let root = scenario.target("root")?;
+    let before = Tree::of(&root)?.without_directory_times();
+    package_below(&run, &root, &["--install"])?.exits(0)?;
+    let after = Tree::of(&root)?.without_directory_times();
+    for (path, node) in &before.0 {
+        assert_eq!(after.0.get(path), Some(node), "{}", path.display());
+    }
+    Ok(())
+}
+
+#[test]
+fn installing_twice_changes_nothing_the_second_time_and_says_so() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let root = scenario.target("root")?;
+    package_below(&run, &root, &["--install"])?.exits(0)?.says("is installed")?;
+    let first = Tree::of(&root)?;
+    package_below(&run, &root, &["--install"])?.exits(0)?.says("installed already: nothing was changed")?;
+    first.equals(&Tree::of(&root)?)?;
+    let again = package_below(&run, &root, &["--install", "--json"])?.exits(0)?.json()?;
+    assert_eq!(again["changed"], false);
+    first.equals(&Tree::of(&root)?)?;
+    let plan = package_below(&run, &root, &["--dry-run", "--json"])?.exits(0)?.json()?;
+    assert_eq!(plan["steps"], serde_json::json!([]));
+    package_below(&run, &root, &["--status"])?.exits(0)?;
+    first.equals(&Tree::of(&root)?)
+}
+
+#[test]
+fn uninstalling_leaves_the_target_as_it_was_before() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let root = scenario.target("root")?;
+    let before = Tree::of(&root)?.without_directory_times();
+    package_below(&run, &root, &["--install"])?.exits(0)?;
+    package_below(&run, &root, &["--uninstall"])?.exits(0)?;
+    before.equals(&Tree::of(&root)?.without_directory_times())
+}
+
+#[test]
+fn status_names_what_was_changed_and_installing_refuses_to_overwrite_it() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let root = scenario.target("root")?;
+    package_below(&run, &root, &["--install"])?.exits(0)?;
+    fs::write(root.join("opt/ollama/share/notes.txt"), "the administrator's own notes\n")?;
+    fs::remove_file(root.join("opt/ollama/lib/ollama/libggml-base.so.0"))?;
+    let status = package_below(&run, &root, &["--status", "--json"])?.exits(23)?;
+    let problems =
+        serde_json::from_str::<Value>(status.stdout.lines().next().context("nothing said")?)?["problems"].clone();
+    assert_eq!(texts(&problems)?.len(), 2, "{problems}");
+    let before = Tree::of(&root)?;
+    let outcome = package_below(&run, &root, &["--install"])?.exits(23)?.says("notes.txt was changed since")?;
+    outcome.says("--replace")?;
+    before.equals(&Tree::of(&root)?)
+}
+
+#[test]
+fn the_copy_of_the_stub_in_the_state_directory_is_the_stub() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let root = scenario.target("root")?;
+    package_below(&run, &root, &["--install"])?.exits(0)?;
+    let copy = root.join("var/lib/airgap-deploy/sample/airgap-deploy");
+    let bytes = fs::read(&copy)?;
+    assert!(fs::read(&run)?.starts_with(&bytes));
+    // It knows which package it belongs to, and takes another package to install.
+    package_below(&copy, &root, &["--status"])?.exits(0)?.says("sample 1.2.3 is installed")?;
+    package_below(&copy, &root, &["--payload", run.to_str().context("UTF-8")?, "--install"])?.exits(0)?;
+    package_below(&copy, &root, &["--install"])?.exits(10)?.says("--payload FILE")?;
+    Ok(())
+}

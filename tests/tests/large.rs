@@ -1,0 +1,95 @@
+//! Large payloads: memory stays small, and a plan costs no more than the index, whatever lies behind it.
+//! What is large is a hole in a file where it comes from; in the package and on the target it is not.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use e2e::scenario::binaries::builder;
+use e2e::scenario::measure::{Used, measured};
+use e2e::scenario::{Scenario, gguf, sample};
+
+const MEASURE: &str = env!("CARGO_BIN_EXE_measure");
+/// What builder and stub may take at most.
+const MEMORY: u64 = 64 << 20;
+/// What else a process reads: the C library, `/proc`, `/etc/passwd`, accounts.
+const ELSEWHERE: u64 = 8 << 20;
+
+struct Made {
+    scenario: Scenario,
+    size: u64,
+}
+
+/// Where there is room: `/var/tmp` is a disk where `/tmp` may be memory.
+fn make(size: u64) -> Result<Made> {
+    let scenario = Scenario::below(Path::new("/var/tmp"))?;
+    let size = gguf::sparse(&scenario.path("large.gguf"), size)?;
+    let manifest = format!(
+        "{}[[components]]\ntype = \"model-file\"\nname = \"large\"\nsource = {{ type = \"file\", path = \"large.gguf\" }}\n\
+         install_path = \"models/large.gguf\"\n",
+        sample::HEAD
+    );
+    scenario.write("m.toml", manifest)?;
+    Ok(Made { scenario, size })
+}
+
+impl Made {
+    fn measured(&self, program: &Path, arguments: &[&str]) -> Result<Used> {
+        let (used, _) = measured(Path::new(MEASURE), &self.scenario.path("report.json"), program, arguments)?;
+        assert!(used.resident < MEMORY, "{arguments:?} took {} bytes of memory", used.resident);
+        assert!(used.resident > 1 << 20, "the measurement sees nothing: {used:?}");
+        Ok(used)
+    }
+
+    fn build(&self) -> Result<()> {
+        let path = |name| self.scenario.path(name).display().to_string();
+        let (manifest, output, cache) = (path("m.toml"), path("p.run"), path("cache"));
+        self.measured(builder()?, &["--manifest", &manifest, "--output", &output, "--cache-dir", &cache])?;
+        Ok(())
+    }
+
+    /// Bytes that a plan reads beyond the stub and the index.
+    fn dry_run(&self) -> Result<u64> {
+        let run = self.scenario.path("p.run");
+        let package = payload::Package::open(std::fs::File::open(&run)?)?;
+        let own = package.index().build.stub.size + package.index_json().len() as u64;
+        let root = self.scenario.target("root")?;
+        let used = self.measured(&run, &["--dry-run", "--root", root.to_str().context("UTF-8")?])?;
+        // The stub is read to be compared with the index, and its headers to find its end.
+        assert!(used.read > own / 2, "the measurement sees nothing: {used:?}");
+        assert!(used.read < 2 * own + ELSEWHERE, "a plan read {} bytes of a payload of {}", used.read, self.size);
+        Ok(used.read)
+    }
+
+    fn verify_and_install(&self) -> Result<()> {
+        let run = self.scenario.path("p.run");
+        let verified = self.measured(&run, &["--verify"])?;
+        assert!(verified.read > self.size, "not everything was read: {verified:?}");
+        let root = self.scenario.target("root")?;
+        self.measured(&run, &["-q", "--install", "--root", root.to_str().context("UTF-8")?])?;
+        let placed = std::fs::metadata(root.join("opt/ollama/models/large.gguf"))?;
+        assert_eq!(placed.len(), self.size);
+        Ok(())
+    }
+}
+
+fn compare(size: u64) -> Result<()> {
+    let (small, large) = (make(4 << 10)?, make(size)?);
+    small.build()?;
+    large.build()?;
+    let (few, many) = (small.dry_run()?, large.dry_run()?);
+    // Beside the index, whose chunks are 75 bytes each: the payload leaves no trace.
+    let chunks = size.div_ceil(payload::CHUNK_SIZE) * 100;
+    assert!(many <= few + 4 * chunks + 4096, "{many} bytes for a large payload, {few} for a small one");
+    large.verify_and_install()
+}
+
+#[test]
+fn memory_and_plans_stay_small_with_a_payload_of_192_mib() -> Result<()> {
+    compare(192 << 20)
+}
+
+#[test]
+#[ignore = "writes 8 GiB and takes minutes: run by `make acceptance`"]
+fn memory_and_plans_stay_small_with_a_payload_of_4_gib() -> Result<()> {
+    compare(4 << 30)
+}

@@ -1,0 +1,88 @@
+//! A model below the root of a target: the store as Ollama wants it, without a second copy, and what the package shows
+//! of it. The documents themselves are tested in the builder; that Ollama answers from them, in the acceptance.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use e2e::scenario::tree::{Kind, Tree, digest};
+use e2e::scenario::{Scenario, package, package_below, sample};
+use serde_json::Value;
+
+const STORE: &str = "opt/ollama/models";
+
+fn read_json(path: &Path) -> Result<Value> {
+    serde_json::from_slice(&fs::read(path)?).with_context(|| path.display().to_string())
+}
+
+fn blob(root: &Path, layer: &Value) -> Result<std::path::PathBuf> {
+    let digest = layer["digest"].as_str().context("no digest")?;
+    Ok(root.join(STORE).join("blobs").join(digest.replace(':', "-")))
+}
+
+#[test]
+fn a_gguf_is_registered_in_the_store_and_is_there_once() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let root = scenario.target("root")?;
+    package_below(&run, &root, &["--install"])?.exits(0)?;
+
+    let manifest = read_json(&root.join(STORE).join("manifests/registry.ollama.ai/library/llama2-7b/latest"))?;
+    assert_eq!(manifest["schemaVersion"], 2);
+    let layers = manifest["layers"].as_array().context("no layers")?;
+    for entry in layers.iter().chain([&manifest["config"]]) {
+        let path = blob(&root, entry)?;
+        assert_eq!(digest(&path)?.to_string(), entry["digest"].as_str().context("no digest")?);
+        assert_eq!(fs::metadata(&path)?.len(), entry["size"].as_u64().context("no size")?, "{}", path.display());
+    }
+    let of =
+        |kind: &str| layers.iter().find(|layer| layer["mediaType"] == format!("application/vnd.ollama.image.{kind}"));
+    let text = |kind: &str| -> Result<String> { Ok(fs::read_to_string(blob(&root, of(kind).context("no layer")?)?)?) };
+    assert_eq!(text("system")?, "You answer briefly.");
+    assert_eq!(text("license")?, "For tests.");
+    assert!(text("template")?.contains("<|im_start|>"), "the chat template was not recognised");
+
+    let weights = fs::metadata(blob(&root, of("model").context("no weights")?)?)?;
+    let placed = fs::metadata(root.join(STORE).join("llama2-7b.gguf"))?;
+    assert_eq!((weights.ino(), weights.dev(), weights.nlink()), (placed.ino(), placed.dev(), 2), "a second copy");
+    assert_eq!(digest(&root.join(STORE).join("llama2-7b.gguf"))?, digest(&scenario.path("inputs/llama2-7b.gguf"))?);
+    let blobs = fs::read_dir(root.join(STORE).join("blobs"))?.count();
+    assert_eq!(blobs, layers.len() + 1, "blobs that no model needs");
+    Ok(())
+}
+
+#[test]
+fn list_shows_every_path_and_extract_writes_them_without_installing() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let listed = package(&run, &["--list"])?.exits(0)?.stdout;
+    let root = scenario.target("root")?;
+    package_below(&run, &root, &["--install"])?.exits(0)?;
+    let out = scenario.path("extracted");
+    package(&run, &["--extract", out.to_str().context("UTF-8")?])?.exits(0)?;
+
+    let (extracted, installed) = (Tree::of(&out)?, Tree::of(&root)?);
+    let mut files = 0;
+    for (path, node) in extracted.0.iter().filter(|(_, node)| node.kind != Kind::Directory) {
+        let path = path.to_str().context("UTF-8")?;
+        assert!(listed.contains(&format!("/{path}")), "--list does not show {path}:\n{listed}");
+        let twin = installed.get(path).with_context(|| format!("{path} is not installed"))?;
+        assert_eq!((&twin.kind, twin.mode), (&node.kind, node.mode), "{path}");
+        files += 1;
+    }
+    assert!(files > 10, "{listed}");
+    let state = installed.get("var/lib/airgap-deploy/sample/receipt.json");
+    assert!(state.is_some() && extracted.get("var").is_none(), "--extract keeps a receipt");
+    Ok(())
+}
+
+#[test]
+fn extract_into_a_directory_that_holds_something_is_refused() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let out = scenario.target("out")?;
+    let before = Tree::of(&out)?;
+    package(&run, &["--extract", out.to_str().context("UTF-8")?])?.exits(23)?.says("not empty")?;
+    before.equals(&Tree::of(&out)?)
+}
