@@ -1,6 +1,8 @@
 //! The target's file system below one root directory: every path is walked from its handle, component by component.
 //! This is the only module that changes files; what is changed, and in which order, is decided in `plan.rs`.
 
+mod facts;
+
 use std::collections::VecDeque;
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
@@ -16,6 +18,8 @@ use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fsync, geteuid, 
 use payload::{Digest, Hasher, Mode, RelPath};
 
 use crate::change::{self, Change};
+use facts::attributes;
+pub use facts::{Attributes, FileSystem, Found};
 
 /// More links than any sane path has.
 const MAX_LINKS: u32 = 40;
@@ -52,48 +56,6 @@ pub enum Cause {
     UntrustedLink(String),
     #[error("it is not what was put there")]
     Foreign,
-}
-
-/// What stands at a path.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Found {
-    Absent,
-    /// Nothing can be said: this user may not look there.
-    Hidden,
-    Directory(Attributes),
-    File(Attributes),
-    Link {
-        target: String,
-    },
-    /// A device, socket or FIFO.
-    Special,
-}
-
-/// Facts about an existing file or directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Attributes {
-    /// Length in bytes.
-    pub size: u64,
-    /// Bytes on the disk: less than the length where nothing was written yet.
-    pub allocated: u64,
-    pub mode: u32,
-    pub uid: u32,
-    pub gid: u32,
-    pub device: u64,
-    pub inode: u64,
-}
-
-/// Facts about the file system that holds a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct FileSystem {
-    pub device: u64,
-    /// Bytes.
-    pub available: u64,
-    pub block: u64,
-    /// `None` where the file system does not count inodes.
-    pub free_inodes: Option<u64>,
-    pub read_only: bool,
-    pub no_exec: bool,
 }
 
 type Result<T> = std::result::Result<T, FsError>;
@@ -467,18 +429,6 @@ impl Root {
 
 fn shown(path: Option<&RelPath>) -> String {
     path.map_or_else(|| "/".to_owned(), RelPath::to_string)
-}
-
-fn attributes(stat: &FileStat) -> Attributes {
-    Attributes {
-        size: u64::try_from(stat.st_size).unwrap_or(0),
-        allocated: u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512),
-        mode: stat.st_mode & 0o7777,
-        uid: stat.st_uid,
-        gid: stat.st_gid,
-        device: stat.st_dev,
-        inode: stat.st_ino,
-    }
 }
 
 fn set_attributes(handle: &impl AsFd, mode: Mode, owner: Option<(u32, u32)>, path: &RelPath) -> Result<()> {

@@ -1,0 +1,59 @@
+//! What can be known about a path of the target, as values.
+//! Finding it out is done in `root.rs`.
+
+use nix::sys::stat::FileStat;
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Found {
+    Absent,
+    /// Nothing can be said: this user may not look there.
+    Hidden,
+    Directory(Attributes),
+    File(Attributes),
+    Link {
+        target: String,
+    },
+    /// A device, socket or FIFO.
+    Special,
+}
+
+/// Facts about an existing file or directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Attributes {
+    /// Length in bytes.
+    pub size: u64,
+    /// Bytes on the disk: less than the length where nothing was written yet.
+    pub allocated: u64,
+    pub mode: u32,
+    pub uid: u32,
+    pub gid: u32,
+    pub device: u64,
+    pub inode: u64,
+}
+
+/// Facts about the file system that holds a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileSystem {
+    pub device: u64,
+    /// Bytes.
+    pub available: u64,
+    pub block: u64,
+    /// `None` where the file system does not count inodes.
+    pub free_inodes: Option<u64>,
+    pub read_only: bool,
+    pub no_exec: bool,
+}
+
+/// The facts that a stat(2) gave.
+pub(super) fn attributes(stat: &FileStat) -> Attributes {
+    Attributes {
+        size: u64::try_from(stat.st_size).unwrap_or(0),
+        allocated: u64::try_from(stat.st_blocks).unwrap_or(0).saturating_mul(512),
+        mode: stat.st_mode & 0o7777,
+        uid: stat.st_uid,
+        gid: stat.st_gid,
+        device: stat.st_dev,
+        inode: stat.st_ino,
+    }
+}
