@@ -36,8 +36,8 @@ pub struct Plan {
     pub conflicts: Vec<Conflict>,
     /// Worth knowing, and no obstacle.
     pub notes: Vec<String>,
-    /// Bytes and inodes that will be written, by the directory that is nearest.
-    pub space: BTreeMap<String, Space>,
+    /// What will be written, by the device number of the file system.
+    pub space: BTreeMap<u64, Space>,
     /// Where each path of the package comes from, for the receipt.
     pub origins: BTreeMap<RelPath, Origin>,
 }
@@ -52,9 +52,12 @@ pub struct Conflict {
 }
 
 /// What one file system has to take.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Space {
-    pub device: u64,
+    /// The existing directory nearest to the largest file that goes to this file system.
+    pub directory: String,
+    /// Size of that file.
+    pub largest: u64,
     pub bytes: u64,
     pub inodes: u64,
     pub available: u64,
@@ -92,8 +95,12 @@ pub fn plan(index: &Index, host: &Host, options: Options) -> Plan {
     planner.files_no_longer_shipped();
     planner.links_no_longer_shipped();
     planner.services();
+    planner.own_files();
     planner.plan
 }
+
+/// Bytes for the journal and the receipt, beside the stub's copy.
+const STATE_SIZE: u64 = 1 << 20;
 
 struct Planner<'a> {
     index: &'a Index,
@@ -430,6 +437,12 @@ impl Planner<'_> {
         }
     }
 
+    fn own_files(&mut self) {
+        if !self.plan.is_empty() {
+            self.need(&state::stub(&self.index.package.name), self.index.build.stub.size + STATE_SIZE);
+        }
+    }
+
     fn conflict(&mut self, path: &RelPath, problem: String, replaceable: bool) {
         self.plan.conflicts.push(Conflict { path: path.clone(), problem, replaceable });
     }
@@ -446,17 +459,15 @@ impl Planner<'_> {
     fn need(&mut self, path: &RelPath, size: u64) {
         let Some(anchor) = self.host.anchors.get(&path.parent()) else { return };
         let facts = anchor.file_system;
-        let shown = anchor.directory.as_ref().map_or_else(|| "/".to_owned(), RelPath::to_string);
-        let entry = self.plan.space.values_mut().find(|space| space.device == facts.device);
-        let space = match entry {
-            Some(space) => space,
-            None => self.plan.space.entry(shown).or_insert(Space {
-                device: facts.device,
-                available: facts.available,
-                free_inodes: facts.free_inodes,
-                ..Space::default()
-            }),
-        };
+        let space = self.plan.space.entry(facts.device).or_insert_with(|| Space {
+            available: facts.available,
+            free_inodes: facts.free_inodes,
+            ..Space::default()
+        });
+        if space.directory.is_empty() || size > space.largest {
+            space.directory = anchor.directory.as_ref().map_or_else(|| "/".to_owned(), RelPath::to_string);
+            space.largest = size;
+        }
         space.bytes = space.bytes.saturating_add(size.next_multiple_of(facts.block));
         space.inodes += 1;
     }

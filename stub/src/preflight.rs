@@ -32,9 +32,6 @@ impl ClearedPlan {
     }
 }
 
-/// Bytes for the journal, the receipt and their directory, beside the stub's copy.
-const STATE_SIZE: u64 = 1 << 20;
-
 /// Clears a plan, or says everything that speaks against it.
 pub fn clear(plan: Plan, index: &Index, host: &Host) -> Result<ClearedPlan, Vec<Finding>> {
     let findings = findings(&plan, index, host);
@@ -49,7 +46,7 @@ pub fn findings(plan: &Plan, index: &Index, host: &Host) -> Vec<Finding> {
     glibc(index, host, &mut findings);
     tools(plan, host, &mut findings);
     destinations(plan, index, host, &mut findings);
-    space(plan, index, &mut findings);
+    space(plan, &mut findings);
     accounts(index, host, &mut findings);
     owners(index, host, &mut findings);
     for conflict in &plan.conflicts {
@@ -146,13 +143,13 @@ fn destinations(plan: &Plan, index: &Index, host: &Host, findings: &mut Vec<Find
     }
 }
 
-fn space(plan: &Plan, index: &Index, findings: &mut Vec<Finding>) {
-    for (directory, space) in &plan.space {
-        let needed = space.bytes + STATE_SIZE + index.build.stub.size;
-        if needed > space.available {
+fn space(plan: &Plan, findings: &mut Vec<Finding>) {
+    for space in plan.space.values() {
+        let directory = &space.directory;
+        if space.bytes > space.available {
             let what = format!(
                 "Out of disk space: {directory} needs {}, has {}",
-                text::size(needed),
+                text::size(space.bytes),
                 text::size(space.available)
             );
             add(findings, Exit::OutOfDiskSpace, what, "free disk space there, or deploy smaller models");

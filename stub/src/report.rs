@@ -46,8 +46,8 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Ve
         }
     }
     commands(plan, host, &mut lines);
-    for (directory, space) in &plan.space {
-        let (needed, available) = (text::size(space.bytes), text::size(space.available));
+    for space in plan.space.values() {
+        let (directory, needed, available) = (&space.directory, text::size(space.bytes), text::size(space.available));
         lines.push(format!("Disk space: {directory} takes {needed}, has {available}"));
     }
     lines.push(privileges(plan, host));
@@ -120,9 +120,10 @@ pub fn plan_json(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) 
     let step = |step: &Step| step_json(step, host);
     let space: Vec<Value> = plan
         .space
+        .values()
         .iter()
-        .map(|(directory, space)| {
-            json!({"directory": directory, "needed": space.bytes, "available": space.available, "inodes": space.inodes})
+        .map(|space| {
+            json!({"directory": space.directory, "needed": space.bytes, "available": space.available, "inodes": space.inodes})
         })
         .collect();
     let findings: Vec<Value> = findings
