@@ -72,6 +72,10 @@ fn list_shows_every_path_and_extract_writes_them_without_installing() -> Result<
         files += 1;
     }
     assert!(files > 10, "{listed}");
+    let inode = |path: String| extracted.get(&path).map(|node| node.inode);
+    let digest = digest(&scenario.path("inputs/llama2-7b.gguf"))?;
+    let blob = inode(format!("{STORE}/blobs/{}", digest.blob_name()));
+    assert!(blob.is_some() && blob == inode(format!("{STORE}/llama2-7b.gguf")), "--extract writes the model twice");
     let state = installed.get("var/lib/airgap-deploy/sample/receipt.json");
     assert!(state.is_some() && extracted.get("var").is_none(), "--extract keeps a receipt");
     Ok(())
