@@ -121,7 +121,6 @@ pub fn plan_json(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) 
     let space: Vec<Value> = plan
         .space
         .values()
-        .iter()
         .map(|space| {
             json!({"directory": space.directory, "needed": space.bytes, "available": space.available, "inodes": space.inodes})
         })
