@@ -61,6 +61,33 @@ fn cut_everywhere(prior: &Path, package: &Path, action: &[&str], recoveries: &[(
     Ok(trials)
 }
 
+#[test]
+fn without_an_fsync_it_would_be_noticed() -> Result<()> {
+    let scratch = directory()?;
+    let path = |name: &str| scratch.path().join(name);
+    let (root, run, log) = (path("root"), path("x.run"), path("log"));
+    sample::target(&root, false)?;
+    sample::first(false)?.write(&run)?;
+    let before = Disk::load(&root)?;
+    let ended = Run::new(&run, &root, &["--install"]).set("LOG", log.display()).end();
+    ensure!(ended.code == Some(0), "{ended:?}");
+    let complete = Tree::read(&root)?;
+    let text = fs::read_to_string(&log)?;
+    for (position, missing) in ["fsync", "fsync-parent"].into_iter().enumerate() {
+        let mut disk = before.clone();
+        for line in text.lines().map(serde_json::from_str::<Value>) {
+            let line = line?;
+            if line["op"] != missing {
+                disk.replay(&line)?;
+            }
+        }
+        let cut = path(&format!("cut{position}"));
+        disk.cut(Loss::All, &cut)?;
+        ensure!(complete != Tree::read(&cut)?, "nothing is lost without {missing}");
+    }
+    Ok(())
+}
+
 const INSTALL: [&str; 2] = ["--install", "--replace"];
 const BOTH: [(&[&str], Goal); 2] = [(&["--recover"], Goal::BeforeOrComplete), (&INSTALL, Goal::Complete)];
 
