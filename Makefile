@@ -12,6 +12,7 @@ help:
 	@echo "make build       $(BUILDER), with the stub in it"
 	@echo "make toolchain   a musl target for the stub: rustup, or Debian's packages"
 	@echo "make deny        advisories, licences and banned crates (installs cargo-deny)"
+	@echo "make fuzz-brief  every parser of untrusted bytes, 20 seconds each (nightly compiler; installs cargo-fuzz)"
 	@echo "make clean       remove what was built"
 
 .PHONY: toolchain
@@ -57,3 +58,4 @@ clean:
 	cargo clean
 
 include tests/acceptance.mk
+include fuzz/fuzz.mk

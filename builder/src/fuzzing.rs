@@ -3,6 +3,11 @@
 
 use std::io::Cursor;
 
+/// Reads the text of a lock file and prints it again; `None` when it cannot be read.
+pub fn lock(text: &str) -> Option<String> {
+    crate::lock::reprint(text).ok()
+}
+
 /// Reads the header of a GGUF file and says whether it may be shipped.
 pub fn gguf(bytes: &[u8]) -> bool {
     let size = bytes.len() as u64;

@@ -123,6 +123,12 @@ fn read(path: &Path) -> Result<Option<Entries>, LockError> {
     }
 }
 
+/// Reads the text of a lock file and prints it again.
+#[cfg(fuzzing)]
+pub(crate) fn reprint(text: &str) -> Result<String, LockError> {
+    wire::print(&wire::parse(text)?)
+}
+
 fn replace(path: &Path, dir: &Path, text: &str) -> std::io::Result<()> {
     let readable = std::os::unix::fs::PermissionsExt::from_mode(0o644);
     let mut file = tempfile::Builder::new().permissions(readable).tempfile_in(dir)?;
