@@ -3,7 +3,6 @@
 //! Mounting needs root and loop devices, so these run only when asked for: `cargo test --test crash_ext4 -- --ignored`.
 
 use std::fs;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
@@ -39,12 +38,8 @@ impl Mounted {
 
 impl Drop for Mounted {
     fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).stderr(Stdio::from(null())).status();
+        let _ = Command::new("umount").arg(&self.0).stderr(Stdio::null()).status();
     }
-}
-
-fn null() -> OwnedFd {
-    fs::File::open("/dev/null").map(OwnedFd::from).unwrap_or_else(|error| panic!("/dev/null: {error}"))
 }
 
 fn copy_image(from: &Path, to: &Path) -> Result<()> {
