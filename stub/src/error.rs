@@ -83,7 +83,9 @@ impl Error {
 
     /// All lines for a terminal.
     pub fn lines(&self) -> Vec<String> {
-        let mut lines = vec![format!("error: {}", payload::printable(&self.what))];
+        let mut what = self.what.lines().map(payload::printable);
+        let mut lines = vec![format!("error: {}", what.next().unwrap_or_default())];
+        lines.extend(what);
         if self.findings.len() > 1 {
             for finding in &self.findings {
                 lines.push(format!("  - {}", payload::printable(&finding.what)));
