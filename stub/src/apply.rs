@@ -2,7 +2,7 @@
 //! What a single step does is in `step.rs`; what happens after a crash is in `recover.rs`.
 
 use nix::errno::Errno;
-use payload::{Mode, Package, RelPath};
+use payload::{Mode, Package, Progress, RelPath};
 
 use crate::change;
 use crate::error::Error;
@@ -15,7 +15,7 @@ use crate::preflight::ClearedPlan;
 use crate::receipt::Receipt;
 use crate::recover;
 use crate::root::{Found, FsError};
-use crate::stage::{self, Progress, StageError};
+use crate::stage::{self, StageError};
 use crate::state;
 use crate::step::{PlaceFile, Step, StepError};
 

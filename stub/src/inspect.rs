@@ -54,7 +54,7 @@ pub fn extract(
     package: &Package,
     directory: &Path,
     workers: usize,
-    progress: stage::Progress<'_>,
+    progress: payload::Progress<'_>,
 ) -> Result<(), Error> {
     let failed = |path: &Path| {
         let path = path.display().to_string();

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 use liblzma::read::XzDecoder;
 use liblzma::stream::MtStreamBuilder;
 use payload::index::{Blob, Encoding};
-use payload::{CHUNK_SIZE, Digest, Hasher, Package, PayloadError, RelPath};
+use payload::{CHUNK_SIZE, Digest, Hasher, Package, PayloadError, Progress, RelPath};
 
 use crate::change;
 use crate::interrupt;
@@ -29,9 +29,6 @@ pub enum StageError {
     #[error("interrupted")]
     Interrupted,
 }
-
-/// Told how many more stored bytes have been dealt with; called from several threads.
-pub type Progress<'a> = &'a (dyn Fn(u64) + Sync);
 
 /// Copies the content of a blob into `file`, which may hold a part of it from an earlier attempt.
 pub fn stage(
