@@ -10,8 +10,8 @@ use stub::screen::{Level, Screen};
 
 fn main() -> ExitCode {
     let offline = stub::offline::enforce();
-    // Whatever the caller's mask is, what is created gets the mode that was asked for.
-    nix::sys::stat::umask(nix::sys::stat::Mode::empty());
+    // Whatever the caller's mask is: modes are set by number, and the tools that are run create what others can read.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let args = Args::parse();
     let level = match (args.quiet, args.verbose) {
         (true, _) => Level::Quiet,
