@@ -75,10 +75,12 @@ pub fn apply(
         events.note("undoing what was done");
         return Err(after_rollback(&failure, recover::roll_back(machine, name, false)));
     }
+    // The journal goes last: until then a recovery starts again what was stopped.
+    let started = start(plan, machine, events);
     if let Err(error) = recover::finish(&machine.root, name, &header.areas) {
         events.note(&leftovers(&error));
     }
-    start(plan, machine, events)
+    started
 }
 
 fn run(

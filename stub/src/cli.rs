@@ -55,7 +55,7 @@ pub struct Args {
     /// Replace files that are in the way, keeping a backup that --uninstall puts back
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub replace: bool,
-    /// With --uninstall: also remove what was created later below the package's directories (models, keys)
+    /// With --uninstall: also remove what was changed, and what was created later in the package's directories
     #[arg(long, requires = "uninstall", conflicts_with_all = NO_UNINSTALL)]
     pub purge: bool,
     /// Work below DIR instead of /

@@ -12,6 +12,7 @@ use crate::receipt::Receipt;
 use crate::root::{FileSystem, Found, FsError, Root};
 use crate::state::{self, StateError};
 use crate::tool::Tool;
+use crate::unit::{self, UnitState};
 
 /// Everything about the machine that a plan depends on.
 #[derive(Debug, Clone)]
@@ -35,8 +36,8 @@ pub struct Host {
     /// What an interrupted installation staged, with the bytes that it takes on the disk.
     pub staged: HashMap<RelPath, u64>,
     pub receipt: Option<Receipt>,
-    pub active_units: HashSet<String>,
-    pub enabled_units: HashSet<String>,
+    /// Of the units that the package ships, and of those that an earlier version did. Empty where systemd does not run.
+    pub units: HashMap<String, UnitState>,
     pub tools: HashSet<Tool>,
 }
 
@@ -80,10 +81,6 @@ impl Host {
         let live = root.is_live();
         let receipt = state::read_receipt(root, &index.package.name)?;
         let systemd = systemd(root);
-        let units_that = |question| match systemd {
-            Systemd::Running => units_that(question, index),
-            Systemd::Absent | Systemd::OtherRoot => HashSet::new(),
-        };
         let (users, groups) = account_names(index);
         let anchors = anchors(index, root, receipt.as_ref())?;
         Ok(Self {
@@ -96,12 +93,11 @@ impl Host {
             systemd,
             accounts: Accounts::look_up(root, &users, &groups)?,
             entries: entries(index, root, receipt.as_ref())?,
+            units: units(systemd, index, receipt.as_ref()),
             staged: staged(&anchors, index, root)?,
             anchors,
             receipt,
-            active_units: units_that("is-active"),
-            enabled_units: units_that("is-enabled"),
-            tools: [Tool::Groupadd, Tool::Systemctl, Tool::Useradd]
+            tools: [Tool::Groupadd, Tool::Restorecon, Tool::Systemctl, Tool::Useradd]
                 .into_iter()
                 .filter(|tool| tool.find().is_some())
                 .collect(),
@@ -186,9 +182,14 @@ fn systemd(root: &Root) -> Systemd {
     }
 }
 
-fn units_that(question: &str, index: &Index) -> HashSet<String> {
-    let names = index.units.iter().map(|unit| unit.name.clone());
-    names.filter(|name| Tool::Systemctl.run(&[question, name]).is_ok()).collect()
+fn units(systemd: Systemd, index: &Index, receipt: Option<&Receipt>) -> HashMap<String, UnitState> {
+    if systemd != Systemd::Running {
+        return HashMap::new();
+    }
+    let shipped = index.units.iter().map(|unit| &unit.name);
+    let names: HashSet<&String> = shipped.chain(receipt.iter().flat_map(|receipt| &receipt.units)).collect();
+    // An ordinary user may not be allowed to ask: the plan then shows what it can.
+    names.into_iter().filter_map(|name| Some((name.clone(), unit::look(name).ok()?))).collect()
 }
 
 fn entries(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<HashMap<RelPath, Existing>, FsError> {

@@ -32,3 +32,4 @@ mod step;
 mod text;
 mod tool;
 mod uninstall;
+mod unit;

@@ -13,6 +13,7 @@ use crate::receipt::{Origin, Receipt};
 use crate::root::{Attributes, Found};
 use crate::state;
 use crate::step::{Over, PlaceFile, Step};
+use crate::tool::Tool;
 
 /// What the administrator asked for.
 #[derive(Debug, Clone, Copy, Default)]
@@ -94,6 +95,7 @@ pub fn plan(index: &Index, host: &Host, options: Options) -> Plan {
     planner.files(|role| role == Role::Unit);
     planner.files_no_longer_shipped();
     planner.links_no_longer_shipped();
+    planner.labels();
     planner.services();
     planner.own_files();
     planner.plan
@@ -401,39 +403,68 @@ impl Planner<'_> {
         }
     }
 
-    fn services(&mut self) {
-        let changes_units = self.plan.steps.iter().any(|step| match step {
-            Step::PlaceFile(place) => place.role == Role::Unit,
-            _ => false,
+    /// What was staged elsewhere has the SELinux label of that place. A machine without SELinux may have the tool too:
+    /// it then does nothing.
+    fn labels(&mut self) {
+        if !self.host.tools.contains(&Tool::Restorecon) {
+            return;
+        }
+        let made = self.plan.steps.iter().filter_map(|step| match step {
+            Step::MakeDirectory { path, .. } | Step::MakeSymbolicLink { path, .. } => Some(path.clone()),
+            Step::PlaceFile(place) => Some(place.path.clone()),
+            _ => None,
         });
-        let disturbs = self.plan.steps.iter().any(|step| match step {
-            Step::PlaceFile(place) => place.role == Role::Program || place.over != Over::Nothing,
-            Step::RemoveFile { .. } => true,
-            _ => false,
-        });
-        if self.host.systemd == Systemd::Running {
-            if changes_units {
-                self.plan.steps.push(Step::ReloadSystemd);
-            }
-            let units: Vec<String> = self.index.units.iter().map(|unit| unit.name.clone()).collect();
-            for unit in units {
-                self.service(unit, disturbs);
-            }
-        } else if self.options.enable || self.options.start {
-            self.plan.notes.push("--enable and --start need a running systemd: they are not carried out".to_owned());
+        let paths: Vec<RelPath> = made.collect();
+        if paths.is_empty() {
+            return;
+        }
+        if self.host.live {
+            self.plan.steps.push(Step::RestoreLabels { paths });
+        } else {
+            self.plan.notes.push("below another root: SELinux labels are not restored".to_owned());
         }
     }
 
-    fn service(&mut self, unit: String, disturbs: bool) {
-        let active = self.host.active_units.contains(&unit);
-        if active && disturbs {
-            self.plan.steps.insert(0, Step::StopUnit { unit: unit.clone() });
+    fn services(&mut self) {
+        if self.host.systemd != Systemd::Running {
+            if self.options.enable || self.options.start {
+                let note = "--enable and --start need a running systemd: they are not carried out";
+                self.plan.notes.push(note.to_owned());
+            }
+            return;
         }
-        if self.options.enable && !self.host.enabled_units.contains(&unit) {
-            self.plan.steps.push(Step::EnableUnit { unit: unit.clone() });
+        let disturbs = self.plan.steps.iter().any(Step::disturbs_services);
+        if self.plan.steps.iter().any(|step| self.changes_units(step)) {
+            self.plan.steps.push(Step::ReloadSystemd);
         }
-        if (active && disturbs) || (self.options.start && !active) {
-            self.plan.afterwards.push(Step::StartUnit { unit });
+        for unit in &self.index.units {
+            self.service(&unit.name, disturbs);
+        }
+        self.services_no_longer_shipped();
+    }
+
+    fn changes_units(&self, step: &Step) -> bool {
+        match step {
+            Step::PlaceFile(place) => place.role == Role::Unit,
+            Step::RemoveFile { path, .. } => {
+                let recorded = self.host.receipt.as_ref().and_then(|receipt| receipt.file(path));
+                recorded.is_some_and(|file| file.role == Role::Unit)
+            }
+            _ => false,
+        }
+    }
+
+    fn service(&mut self, unit: &str, disturbs: bool) {
+        let state = self.host.units.get(unit).cloned().unwrap_or_default();
+        let restarts = state.is_up() && disturbs;
+        if restarts {
+            self.plan.steps.insert(0, Step::StopUnit { unit: unit.to_owned() });
+        }
+        if self.options.enable && state.can_be_enabled() {
+            self.plan.steps.push(Step::EnableUnit { unit: unit.to_owned() });
+        }
+        if restarts || (self.options.start && !state.is_up()) {
+            self.plan.afterwards.push(Step::StartUnit { unit: unit.to_owned() });
         }
     }
 

@@ -12,6 +12,7 @@ use crate::root::{Found, FsError, Root};
 use crate::state::{self, StateError};
 use crate::step::{Step, StepError};
 use crate::tool::Tool;
+use crate::unit;
 
 /// What recovery did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -34,12 +35,31 @@ pub fn recover(machine: &Machine, package: &PackageName, resume: Option<Digest>)
     };
     let header = &unfinished.header;
     if is_complete(&machine.root, package, header)? {
+        let started = start_again(machine, package, &unfinished);
         finish(&machine.root, package, &header.areas).map_err(incomplete)?;
+        started?;
         return Ok(Recovered::Finished);
     }
     let keep = resume == Some(header.index);
     roll_back(machine, package, keep)?;
     Ok(if keep { Recovered::RolledBackKeepingStaged } else { Recovered::RolledBack })
+}
+
+/// Starts what was stopped for an installation that is complete, unless the new version does without it.
+fn start_again(machine: &Machine, package: &PackageName, unfinished: &Unfinished) -> Result<(), Error> {
+    let shipped = state::read_receipt(&machine.root, package)?.map_or_else(Vec::new, |receipt| receipt.units);
+    for begun in &unfinished.steps {
+        if let Step::StopUnit { unit } = &begun.step
+            && shipped.contains(unit)
+        {
+            unit::start(unit).map_err(|error| {
+                Error::new(Exit::ServiceFailed, format!("Service failed to start: {error}"))
+                    .state("the package is installed; the service does not run")
+                    .hint(format!("systemctl status {unit}; journalctl -u {unit}"))
+            })?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the installation with this journal has its receipt, and so is finished forwards.

@@ -65,13 +65,13 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Ve
 
 type Section = (&'static str, fn(&Step) -> bool);
 
-const SECTIONS: [Section; 8] = [
-    ("Services to stop", |step| matches!(step, Step::StopUnit { .. })),
+const SECTIONS: [Section; 9] = [
+    ("Services to stop", |step| matches!(step, Step::StopUnit { .. } | Step::DisableUnit { .. })),
     ("1. Accounts", |step| matches!(step, Step::CreateGroup { .. } | Step::CreateUser { .. })),
     ("2. Directories", |step| matches!(step, Step::MakeDirectory { .. })),
     ("3. Programs, libraries and configuration", |step| match step {
         Step::PlaceFile(place) => matches!(place.role, Role::Program | Role::Config),
-        Step::MakeSymbolicLink { .. } | Step::RemoveFile { .. } => true,
+        Step::MakeSymbolicLink { .. } | Step::RemoveFile { .. } | Step::RemoveSymbolicLink { .. } => true,
         _ => false,
     }),
     ("4. Models", |step| match step {
@@ -83,17 +83,26 @@ const SECTIONS: [Section; 8] = [
         matches!(step, Step::SetOwner { .. })
     }),
     ("6. systemd units", |step| matches!(step, Step::PlaceFile(PlaceFile { role: Role::Unit, .. }))),
+    ("SELinux", |step| matches!(step, Step::RestoreLabels { .. })),
     ("7. systemd", |step| matches!(step, Step::ReloadSystemd | Step::EnableUnit { .. } | Step::StartUnit { .. })),
 ];
 
 fn commands(plan: &Plan, host: &Host, lines: &mut Vec<String>) {
     let steps = plan.steps.iter().chain(&plan.afterwards);
     let commands: Vec<String> =
-        steps.filter_map(|step| step.command(&host.root)).map(|words| words.join(" ")).collect();
+        steps.filter_map(|step| step.command(&host.root)).map(|words| shortened(&words)).collect();
     if !commands.is_empty() {
         lines.push("Commands that will run:".to_owned());
         lines.extend(commands.iter().map(|command| format!("  {}", printable(command))));
     }
+}
+
+/// A command line on one line, without the end of a long list.
+fn shortened(words: &[String]) -> String {
+    const SHOWN: usize = 12;
+    let more = words.len().saturating_sub(SHOWN);
+    let shown = words[..words.len() - more].join(" ");
+    if more == 0 { shown } else { format!("{shown} … and {more} more paths") }
 }
 
 fn privileges(plan: &Plan, host: &Host) -> String {
@@ -160,7 +169,9 @@ fn step_json(step: &Step, host: &Host) -> Value {
             set("group", json!(group.as_str()));
             set("home", json!(home.to_string()));
         }
-        Step::StopUnit { unit } | Step::EnableUnit { unit } | Step::StartUnit { unit } => set("unit", json!(unit)),
+        Step::StopUnit { unit } | Step::EnableUnit { unit } | Step::DisableUnit { unit } | Step::StartUnit { unit } => {
+            set("unit", json!(unit));
+        }
         Step::MakeDirectory { path, mode } => {
             set("path", json!(path.to_string()));
             set("mode", json!(mode.to_string()));
@@ -192,6 +203,7 @@ fn step_json(step: &Step, host: &Host) -> Value {
             set("owner", json!(owner.user.as_str()));
             set("group", json!(owner.group.as_str()));
         }
+        Step::RestoreLabels { paths } => set("paths", json!(paths.iter().map(ToString::to_string).collect::<Vec<_>>())),
         Step::ReloadSystemd => {}
     }
     if let Some(command) = step.command(&host.root) {

@@ -4,6 +4,7 @@
 mod facts;
 
 use std::collections::VecDeque;
+use std::ffi::{CStr, CString};
 use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
@@ -294,17 +295,8 @@ impl Root {
             Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(Vec::new()),
             Err(error) => return Err(error),
         };
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let mut dir = Dir::openat(&handle, ".", flags, Bits::empty()).map_err(failed("list", path))?;
-        let mut names = Vec::new();
-        for entry in dir.iter() {
-            let name = entry.map_err(failed("list", path))?.file_name().to_string_lossy().into_owned();
-            if name != "." && name != ".." {
-                names.push(name);
-            }
-        }
-        names.sort();
-        Ok(names)
+        let names = raw_names(&handle, path)?;
+        Ok(names.iter().map(|name| name.to_string_lossy().into_owned()).collect())
     }
 
     /// Makes a directory that only its maker can use until [`Self::set_attributes`] opens it.
@@ -396,6 +388,18 @@ impl Root {
         self.remove_directory(path)
     }
 
+    /// Removes what has a name in this directory that is no component of a path, with everything in it.
+    pub fn remove_unusual(&self, path: &RelPath) -> Result<()> {
+        let directory = self.directory(Some(path))?;
+        for name in raw_names(&directory, path)? {
+            if name.to_str().is_ok_and(|name| path.join(name).is_ok()) {
+                continue;
+            }
+            remove_raw(&directory, &name, path)?;
+        }
+        sync(&directory, path)
+    }
+
     fn unlink(&self, path: &RelPath, flag: UnlinkatFlags, change: Change<'_>) -> Result<()> {
         let parent = match self.parent(path) {
             Ok(parent) => parent,
@@ -443,6 +447,37 @@ fn set_attributes(handle: &impl AsFd, mode: Mode, owner: Option<(u32, u32)>, pat
 fn reopen(handle: &OwnedFd, shown: &str) -> Result<OwnedFd> {
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     openat(handle, ".", flags, Bits::empty()).map_err(failed("open directory", &shown))
+}
+
+/// The names in an open directory, sorted.
+fn raw_names(directory: &OwnedFd, shown: &RelPath) -> Result<Vec<CString>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut dir = Dir::openat(directory, ".", flags, Bits::empty()).map_err(failed("list", shown))?;
+    let mut names = Vec::new();
+    for entry in dir.iter() {
+        let name = entry.map_err(failed("list", shown))?.file_name().to_owned();
+        if name.as_c_str() != c"." && name.as_c_str() != c".." {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}
+
+/// Removes one name and, if it is a directory, everything in it; follows no link.
+fn remove_raw(directory: &OwnedFd, name: &CStr, shown: &RelPath) -> Result<()> {
+    let unlink = |flag| Change::Remove(shown).make(|| unlinkat(directory, name, flag));
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    match openat(directory, name, flags, Bits::empty()) {
+        Ok(below) => {
+            for name in raw_names(&below, shown)? {
+                remove_raw(&below, &name, shown)?;
+            }
+            unlink(UnlinkatFlags::RemoveDir)
+        }
+        Err(Errno::ENOTDIR | Errno::ELOOP) => unlink(UnlinkatFlags::NoRemoveDir),
+        Err(errno) => Err(failed("remove", shown)(errno)),
+    }
 }
 
 /// Brings a changed directory to the disk.

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use procfs::process::{FDTarget, Process};
 
-use crate::tool::Tool;
+use crate::unit::UnitState;
 
 /// What was found out about a service's sockets.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -18,7 +18,7 @@ pub struct Sockets {
 }
 
 /// The sockets of all processes of a unit; `None` when it does not run or they cannot be read by this user.
-pub fn of_unit(unit: &str) -> Option<Sockets> {
+pub fn of_unit(unit: &UnitState) -> Option<Sockets> {
     let processes = processes(unit)?;
     let mut sockets = Sockets::default();
     for process in &processes {
@@ -52,15 +52,12 @@ fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-fn processes(unit: &str) -> Option<Vec<Process>> {
-    let show = |property: &str| {
-        let argument = format!("--property={property}");
-        Tool::Systemctl.run(&["show", "--value", &argument, unit]).ok().map(|answer| answer.trim().to_owned())
-    };
-    let main: i32 = show("MainPID")?.parse().ok().filter(|pid| *pid > 0)?;
-    let group = show("ControlGroup").filter(|group| !group.is_empty());
-    let members = group.map(|group| members(&group)).unwrap_or_default();
-    let pids = if members.is_empty() { vec![main] } else { members };
+fn processes(unit: &UnitState) -> Option<Vec<Process>> {
+    if unit.main_pid <= 0 {
+        return None;
+    }
+    let members = if unit.control_group.is_empty() { Vec::new() } else { members(&unit.control_group) };
+    let pids = if members.is_empty() { vec![unit.main_pid] } else { members };
     Some(pids.into_iter().filter_map(|pid| Process::new(pid).ok()).collect())
 }
 

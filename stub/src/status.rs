@@ -9,7 +9,7 @@ use crate::machine::Machine;
 use crate::receipt::{LinkTarget, Receipt};
 use crate::root::Found;
 use crate::sockets::{self, Sockets};
-use crate::tool::Tool;
+use crate::unit::{self, UnitState};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -23,10 +23,7 @@ pub struct Status {
 #[derive(Debug)]
 pub struct UnitStatus {
     pub name: String,
-    /// `active`, `inactive`, `failed`…
-    pub active: String,
-    /// `enabled`, `disabled`…
-    pub enabled: String,
+    pub state: UnitState,
     /// `None` when the service does not run, or this user may not look.
     pub sockets: Option<Sockets>,
 }
@@ -69,23 +66,14 @@ fn changed(found: Digest, recorded: Digest) -> Option<&'static str> {
 }
 
 fn unit_status(unit: &str) -> UnitStatus {
-    let property = |name: &str| {
-        let argument = format!("--property={name}");
-        let answer = Tool::Systemctl.run(&["show", "--value", &argument, unit]).unwrap_or_default();
-        answer.trim().to_owned()
-    };
-    UnitStatus {
-        name: unit.to_owned(),
-        active: property("ActiveState"),
-        enabled: property("UnitFileState"),
-        sockets: sockets::of_unit(unit),
-    }
+    let state = unit::look(unit).unwrap_or_else(|_| UnitState { active: "unknown".to_owned(), ..UnitState::default() });
+    UnitStatus { name: unit.to_owned(), sockets: sockets::of_unit(&state), state }
 }
 
 impl UnitStatus {
     /// The network check, as a sentence.
     fn network(&self) -> Option<String> {
-        let sockets = match (&self.sockets, self.active.as_str()) {
+        let sockets = match (&self.sockets, self.state.active.as_str()) {
             (Some(sockets), _) => sockets,
             (None, "active") => return Some("cannot be read by this user (run it as root)".to_owned()),
             (None, _) => return None,
@@ -96,13 +84,27 @@ impl UnitStatus {
         })
     }
 
+    /// `active (running), enabled`, and how often systemd had to start it again.
+    fn words(&self) -> String {
+        let UnitState { active, sub, enabled, restarts, .. } = &self.state;
+        let sub = if sub.is_empty() { String::new() } else { format!(" ({sub})") };
+        let enabled = if enabled.is_empty() { String::new() } else { format!(", {enabled}") };
+        let restarts = if *restarts == 0 { String::new() } else { format!(", started again {restarts} times") };
+        format!("{active}{sub}{enabled}{restarts}")
+    }
+
     /// What is wrong with it.
     fn problem(&self) -> Option<String> {
         let beyond = self.sockets.as_ref().is_some_and(|sockets| !sockets.elsewhere.is_empty());
-        match self.active.as_str() {
-            "failed" => Some(format!("{} has failed: journalctl -u {}", self.name, self.name)),
-            _ if beyond => Some(format!("{} has sockets beyond loopback", self.name)),
-            _ => None,
+        let name = &self.name;
+        if self.state.has_failed() {
+            Some(format!("{name} has failed ({}): journalctl -u {name}", self.state.result))
+        } else if self.state.keeps_restarting() {
+            Some(format!("{name} ends and is started over and over ({}): journalctl -u {name}", self.state.result))
+        } else if beyond {
+            Some(format!("{name} has sockets beyond loopback"))
+        } else {
+            None
         }
     }
 }
@@ -128,7 +130,7 @@ impl Status {
         ];
         lines.extend(self.problems.iter().map(|problem| format!("  {problem}")));
         for unit in &self.units {
-            lines.push(format!("{}: {}, {}", unit.name, unit.active, unit.enabled));
+            lines.push(format!("{}: {}", unit.name, unit.words()));
             lines.extend(unit.network().map(|line| format!("  network: {line}")));
         }
         lines.extend(receipt.models.iter().map(|model| format!("model: {}", payload::printable(model))));
@@ -144,8 +146,11 @@ impl Status {
                 let sockets = unit.sockets.as_ref();
                 json!({
                     "name": unit.name,
-                    "active": unit.active,
-                    "enabled": unit.enabled,
+                    "active": unit.state.active,
+                    "sub": unit.state.sub,
+                    "enabled": unit.state.enabled,
+                    "result": unit.state.result,
+                    "restarts": unit.state.restarts,
                     "loopback_sockets": sockets.map(|sockets| sockets.loopback),
                     "other_sockets": sockets.map(|sockets| &sockets.elsewhere),
                 })

@@ -8,23 +8,64 @@ use crate::account;
 use crate::machine::Machine;
 use crate::root::{Found, FsError};
 use crate::tool::{Tool, ToolError};
+use crate::unit;
 
 /// One change of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    CreateGroup { name: AccountName },
-    CreateUser { name: AccountName, group: AccountName, home: RelPath },
-    StopUnit { unit: String },
-    MakeDirectory { path: RelPath, mode: Mode },
+    CreateGroup {
+        name: AccountName,
+    },
+    CreateUser {
+        name: AccountName,
+        group: AccountName,
+        home: RelPath,
+    },
+    StopUnit {
+        unit: String,
+    },
+    MakeDirectory {
+        path: RelPath,
+        mode: Mode,
+    },
     PlaceFile(PlaceFile),
-    MakeHardLink { path: RelPath, to: RelPath, size: u64 },
-    MakeSymbolicLink { path: RelPath, target: String },
-    RemoveFile { path: RelPath, digest: Digest, backup: RelPath },
-    RemoveSymbolicLink { path: RelPath, target: String },
-    SetOwner { path: RelPath, mode: Mode, owner: Owner },
+    MakeHardLink {
+        path: RelPath,
+        to: RelPath,
+        size: u64,
+    },
+    MakeSymbolicLink {
+        path: RelPath,
+        target: String,
+    },
+    RemoveFile {
+        path: RelPath,
+        digest: Digest,
+        backup: RelPath,
+    },
+    RemoveSymbolicLink {
+        path: RelPath,
+        target: String,
+    },
+    SetOwner {
+        path: RelPath,
+        mode: Mode,
+        owner: Owner,
+    },
+    /// Gives everything new the SELinux label that the machine's policy has for it.
+    RestoreLabels {
+        paths: Vec<RelPath>,
+    },
     ReloadSystemd,
-    EnableUnit { unit: String },
-    StartUnit { unit: String },
+    EnableUnit {
+        unit: String,
+    },
+    DisableUnit {
+        unit: String,
+    },
+    StartUnit {
+        unit: String,
+    },
 }
 
 /// A file that is put in place from its verified, staged copy.
@@ -68,6 +109,9 @@ pub enum StepError {
     State(String),
 }
 
+/// Far below what fits on a command line, however long the paths are.
+const PATHS_A_CALL: usize = 200;
+
 impl StepError {
     /// Whether a file system or quota is full.
     pub fn is_out_of_space(&self) -> bool {
@@ -92,9 +136,32 @@ impl Step {
             Self::RemoveFile { path, .. } => format!("remove {path} (no longer in the package)"),
             Self::RemoveSymbolicLink { path, .. } => format!("remove the link {path} (no longer in the package)"),
             Self::SetOwner { path, mode, owner } => format!("set owner of {path}/ to {owner}, mode {mode}"),
+            Self::RestoreLabels { paths } => format!("restore the SELinux labels of {} paths", paths.len()),
             Self::ReloadSystemd => "reload systemd".to_owned(),
             Self::EnableUnit { unit } => format!("enable {unit}"),
+            Self::DisableUnit { unit } => format!("disable {unit}"),
             Self::StartUnit { unit } => format!("start {unit}"),
+        }
+    }
+
+    /// Whether a service of the package must not run meanwhile, and sees the difference only after a new start.
+    pub fn disturbs_services(&self) -> bool {
+        match self {
+            Self::PlaceFile(_)
+            | Self::RemoveFile { .. }
+            | Self::MakeHardLink { .. }
+            | Self::MakeSymbolicLink { .. }
+            | Self::RemoveSymbolicLink { .. } => true,
+            Self::CreateGroup { .. }
+            | Self::CreateUser { .. }
+            | Self::StopUnit { .. }
+            | Self::MakeDirectory { .. }
+            | Self::SetOwner { .. }
+            | Self::RestoreLabels { .. }
+            | Self::ReloadSystemd
+            | Self::EnableUnit { .. }
+            | Self::DisableUnit { .. }
+            | Self::StartUnit { .. } => false,
         }
     }
 
@@ -118,8 +185,10 @@ impl Step {
             Self::RemoveFile { .. } => "remove-file",
             Self::RemoveSymbolicLink { .. } => "remove-symbolic-link",
             Self::SetOwner { .. } => "set-owner",
+            Self::RestoreLabels { .. } => "restore-labels",
             Self::ReloadSystemd => "reload-systemd",
             Self::EnableUnit { .. } => "enable-unit",
+            Self::DisableUnit { .. } => "disable-unit",
             Self::StartUnit { .. } => "start-unit",
         }
     }
@@ -141,10 +210,16 @@ impl Step {
                 arguments.extend(["--shell", "/usr/sbin/nologin", name.as_str()].map(str::to_owned));
                 Tool::Useradd
             }
-            Self::StopUnit { unit } => return Some((Tool::Systemctl, words(&["stop", unit]))),
+            Self::StopUnit { unit } => return Some((Tool::Systemctl, words(&["stop", "--", unit]))),
+            Self::RestoreLabels { paths } => {
+                arguments = words(&["--"]);
+                arguments.extend(paths.iter().map(ToString::to_string));
+                Tool::Restorecon
+            }
             Self::ReloadSystemd => return Some((Tool::Systemctl, words(&["daemon-reload"]))),
-            Self::EnableUnit { unit } => return Some((Tool::Systemctl, words(&["enable", unit]))),
-            Self::StartUnit { unit } => return Some((Tool::Systemctl, words(&["start", unit]))),
+            Self::EnableUnit { unit } => return Some((Tool::Systemctl, words(&["enable", "--", unit]))),
+            Self::DisableUnit { unit } => return Some((Tool::Systemctl, words(&["disable", "--", unit]))),
+            Self::StartUnit { unit } => return Some((Tool::Systemctl, words(&["start", "--", unit]))),
             _ => return None,
         };
         Some((tool, arguments))
@@ -159,7 +234,8 @@ impl Step {
             | Self::StopUnit { .. }
             | Self::ReloadSystemd
             | Self::EnableUnit { .. }
-            | Self::StartUnit { .. } => self.run_tool(machine),
+            | Self::DisableUnit { .. } => self.run_tool(machine),
+            Self::StartUnit { unit } => unit::start_and_watch(unit),
             Self::MakeDirectory { path, mode } => {
                 root.make_directory(path)?;
                 Ok(root.set_attributes(path, *mode, machine.ids(&Owner::root())?)?)
@@ -179,6 +255,12 @@ impl Step {
                 _ => Err(StepError::State(format!("{path} was changed while the installation ran"))),
             },
             Self::SetOwner { path, mode, owner } => Ok(root.set_attributes(path, *mode, machine.ids(owner)?)?),
+            Self::RestoreLabels { paths } => paths.chunks(PATHS_A_CALL).try_for_each(|paths| {
+                let paths = paths.iter().map(ToString::to_string);
+                let arguments: Vec<String> = words(&["--"]).into_iter().chain(paths).collect();
+                let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
+                Ok(Tool::Restorecon.run(&arguments).map(drop)?)
+            }),
         }
     }
 
@@ -194,7 +276,7 @@ impl Step {
                 Some(_) => machine.run(Tool::Userdel, &[name.as_str()]),
                 None => Ok(()),
             },
-            Self::StopUnit { unit } => Ok(Tool::Systemctl.run(&["start", unit]).map(drop)?),
+            Self::StopUnit { unit } => Ok(unit::start(unit)?),
             Self::MakeDirectory { path, .. } => Ok(root.remove_directory(path)?),
             Self::PlaceFile(place) => place.undo(machine),
             Self::MakeHardLink { path, to, .. } => machine.remove_if_same(path, to),
@@ -214,10 +296,12 @@ impl Step {
                 }
                 _ => Ok(()),
             },
-            // Reloading again makes sense only when the units are back as they were: see `recover.rs`.
-            Self::ReloadSystemd => Ok(()),
-            Self::EnableUnit { unit } => Ok(Tool::Systemctl.run(&["disable", unit]).map(drop)?),
-            Self::StartUnit { unit } => Ok(Tool::Systemctl.run(&["stop", unit]).map(drop)?),
+            // What got a label goes, and what was there before kept its own. Reloading again makes sense only when the
+            // units are back as they were: see `recover.rs`.
+            Self::RestoreLabels { .. } | Self::ReloadSystemd => Ok(()),
+            Self::EnableUnit { unit } => Ok(Tool::Systemctl.run(&["disable", "--", unit]).map(drop)?),
+            Self::DisableUnit { unit } => Ok(Tool::Systemctl.run(&["enable", "--", unit]).map(drop)?),
+            Self::StartUnit { unit } => Ok(Tool::Systemctl.run(&["stop", "--", unit]).map(drop)?),
         }
     }
 

@@ -13,6 +13,7 @@ pub enum Tool {
     Getent,
     Groupadd,
     Groupdel,
+    Restorecon,
     Systemctl,
     Useradd,
     Userdel,
@@ -37,6 +38,7 @@ impl Tool {
             Self::Getent => "getent",
             Self::Groupadd => "groupadd",
             Self::Groupdel => "groupdel",
+            Self::Restorecon => "restorecon",
             Self::Systemctl => "systemctl",
             Self::Useradd => "useradd",
             Self::Userdel => "userdel",
@@ -52,9 +54,12 @@ impl Tool {
     fn changes(self, arguments: &[&str]) -> bool {
         match self {
             Self::Getent => false,
-            Self::Groupadd | Self::Groupdel | Self::Useradd | Self::Userdel => true,
+            Self::Groupadd | Self::Groupdel | Self::Restorecon | Self::Useradd | Self::Userdel => true,
             Self::Systemctl => {
-                matches!(arguments.first(), Some(&("daemon-reload" | "disable" | "enable" | "start" | "stop")))
+                matches!(
+                    arguments.first(),
+                    Some(&("daemon-reload" | "disable" | "enable" | "reset-failed" | "start" | "stop"))
+                )
             }
         }
     }
@@ -87,7 +92,8 @@ impl Tool {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }
         let printed = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-        let detail = if printed.is_empty() { output.status.to_string() } else { payload::printable(&printed) };
+        let lines: Vec<String> = printed.lines().map(payload::printable).collect();
+        let detail = if lines.is_empty() { output.status.to_string() } else { lines.join("; ") };
         Err(failed(output.status.code(), detail))
     }
 }

@@ -1,6 +1,8 @@
 //! Uninstallation: removes what the receipt says this package made, and nothing that somebody changed since.
 //! It goes forwards only: interrupted, it is continued by running it again.
 
+mod purge;
+
 use std::collections::BTreeSet;
 
 use nix::errno::Errno;
@@ -12,10 +14,11 @@ use crate::exit::Exit;
 use crate::interrupt;
 use crate::machine::Machine;
 use crate::receipt::{FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
-use crate::root::Found;
+use crate::root::{Found, FsError};
 use crate::state;
 use crate::step::StepError;
 use crate::tool::Tool;
+use crate::unit::{self, UnitState};
 
 /// One thing uninstallation does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +40,10 @@ pub enum Removal {
     Directory {
         path: RelPath,
     },
+    /// Removes what has a name in this directory that no path of a package can have.
+    UnusualNames {
+        directory: RelPath,
+    },
     ReloadSystemd,
     User {
         name: payload::AccountName,
@@ -51,8 +58,14 @@ pub enum Removal {
 #[derive(Debug, Default)]
 pub struct UninstallPlan {
     pub removals: Vec<Removal>,
-    /// Paths that stay because somebody changed them.
-    pub kept: Vec<String>,
+    pub kept: Vec<Kept>,
+}
+
+/// Something of the package that stays.
+#[derive(Debug)]
+pub struct Kept {
+    pub path: RelPath,
+    pub why: String,
 }
 
 impl Removal {
@@ -64,6 +77,7 @@ impl Removal {
             Self::File { path } => format!("remove {path}"),
             Self::Restore { path, backup } => format!("put {backup} back as {path}"),
             Self::Directory { path } => format!("remove directory {path}/"),
+            Self::UnusualNames { directory } => format!("remove everything with an unusual name in {directory}/"),
             Self::ReloadSystemd => "reload systemd".to_owned(),
             Self::User { name } => format!("remove user {name}"),
             Self::Group { name } => format!("remove group {name}"),
@@ -72,27 +86,26 @@ impl Removal {
     }
 }
 
-/// Plans an uninstallation. With `purge`, what was created later below the package's own directories goes too.
+/// Plans an uninstallation. With `purge`, what was created later below the package's own directories goes too, and what
+/// somebody changed.
 pub fn plan(receipt: &Receipt, machine: &Machine, systemd: bool, purge: bool) -> Result<UninstallPlan, Error> {
     let mut plan = UninstallPlan::default();
     if systemd {
-        for unit in &receipt.units {
-            plan.removals.push(Removal::StopUnit { unit: unit.clone() });
-            plan.removals.push(Removal::DisableUnit { unit: unit.clone() });
-        }
+        receipt.units.iter().for_each(|unit| plan.unit(unit));
     }
     for link in receipt.links.iter().rev().filter(|link| link.origin != Origin::AlreadyPresent) {
-        plan_link(link, receipt, machine, &mut plan)?;
+        let changed = link_is_unchanged(link, receipt, machine).map(|unchanged| !unchanged && !purge);
+        plan.entry(&link.path, changed, Removal::File { path: link.path.clone() });
     }
-    for file in receipt.files.iter().rev() {
-        plan_file(file, machine, &mut plan)?;
+    for file in receipt.files.iter().rev().filter(|file| file.origin != Origin::AlreadyPresent) {
+        plan_file(file, machine, purge, &mut plan);
     }
     let made = receipt.directories.iter().filter(|entry| entry.origin == Origin::Created).map(|entry| &entry.path);
     let mut made: Vec<&RelPath> = made.collect();
     // Parents before children, whichever version of the package made them.
     made.sort();
     if purge {
-        plan_purge(&made, machine, &mut plan)?;
+        purge::plan(&made, machine, &mut plan)?;
     }
     plan.removals.extend(made.iter().rev().map(|path| Removal::Directory { path: (*path).clone() }));
     if systemd {
@@ -104,9 +117,32 @@ pub fn plan(receipt: &Receipt, machine: &Machine, systemd: bool, purge: bool) ->
     Ok(plan)
 }
 
-fn plan_link(link: &LinkEntry, receipt: &Receipt, machine: &Machine, plan: &mut UninstallPlan) -> Result<(), Error> {
-    let unchanged = match (&link.target, machine.root.look(&link.path)?) {
-        (_, Found::Absent) => return Ok(()),
+impl UninstallPlan {
+    /// An earlier attempt may have removed the unit's file already: systemd is only asked for what it can do.
+    fn unit(&mut self, unit: &str) {
+        let state = unit::look(unit);
+        if state.as_ref().map_or(true, UnitState::is_up) {
+            self.removals.push(Removal::StopUnit { unit: unit.to_owned() });
+        }
+        if state.as_ref().map_or(true, UnitState::is_enabled) {
+            self.removals.push(Removal::DisableUnit { unit: unit.to_owned() });
+        }
+    }
+
+    /// `changed` fails where nobody can tell: somebody made a link or another kind of file out of a directory above.
+    fn entry(&mut self, path: &RelPath, changed: Result<bool, FsError>, removal: Removal) {
+        let why = match changed {
+            Ok(false) => return self.removals.push(removal),
+            Ok(true) => format!("{path} was changed since it was installed"),
+            Err(error) => error.to_string(),
+        };
+        self.kept.push(Kept { path: path.clone(), why });
+    }
+}
+
+fn link_is_unchanged(link: &LinkEntry, receipt: &Receipt, machine: &Machine) -> Result<bool, FsError> {
+    Ok(match (&link.target, machine.root.look(&link.path)?) {
+        (_, Found::Absent) => true,
         (LinkTarget::Symbolic(target), Found::Link { target: found }) => found == *target,
         (LinkTarget::Hard(to), Found::File(facts)) => match (machine.root.look(to)?, receipt.file(to)) {
             (Found::File(other), _) if (other.device, other.inode) == (facts.device, facts.inode) => true,
@@ -114,78 +150,30 @@ fn plan_link(link: &LinkEntry, receipt: &Receipt, machine: &Machine, plan: &mut 
             _ => false,
         },
         _ => false,
-    };
-    if unchanged {
-        plan.removals.push(Removal::File { path: link.path.clone() });
-    } else {
-        plan.kept.push(format!("{} was changed since it was installed", link.path));
-    }
-    Ok(())
+    })
 }
 
-fn plan_file(file: &FileEntry, machine: &Machine, plan: &mut UninstallPlan) -> Result<(), Error> {
-    let (path, backup) = match &file.origin {
-        Origin::AlreadyPresent => return Ok(()),
-        Origin::Created => (&file.path, None),
-        Origin::Replaced { backup } => (&file.path, Some(backup)),
-    };
-    let unchanged = match machine.root.look(path)? {
+fn file_is_unchanged(file: &FileEntry, machine: &Machine) -> Result<bool, FsError> {
+    Ok(match machine.root.look(&file.path)? {
         Found::Absent => true,
-        Found::File(facts) => facts.size == file.size && machine.root.digest(path)? == file.digest,
+        Found::File(facts) => facts.size == file.size && machine.root.digest(&file.path)? == file.digest,
         _ => false,
+    })
+}
+
+fn plan_file(file: &FileEntry, machine: &Machine, purge: bool, plan: &mut UninstallPlan) {
+    let path = &file.path;
+    let unchanged = file_is_unchanged(file, machine);
+    let removal = match &file.origin {
+        Origin::Replaced { backup } => match machine.root.look(backup) {
+            // An uninstallation that was interrupted has put it back already.
+            Ok(Found::Absent) if matches!(unchanged, Ok(false)) => return,
+            Ok(Found::Absent) => Removal::File { path: path.clone() },
+            _ => Removal::Restore { path: path.clone(), backup: backup.clone() },
+        },
+        Origin::Created | Origin::AlreadyPresent => Removal::File { path: path.clone() },
     };
-    match backup {
-        // An uninstallation that was interrupted has put it back already.
-        Some(backup) if !unchanged && machine.root.look(backup)? == Found::Absent => {}
-        _ if !unchanged => plan.kept.push(format!("{path} was changed since it was installed")),
-        Some(backup) if machine.root.look(backup)? != Found::Absent => {
-            plan.removals.push(Removal::Restore { path: path.clone(), backup: backup.clone() });
-        }
-        _ => plan.removals.push(Removal::File { path: path.clone() }),
-    }
-    Ok(())
-}
-
-/// Everything below the package's own directories that is not removed anyway.
-fn plan_purge(made: &[&RelPath], machine: &Machine, plan: &mut UninstallPlan) -> Result<(), Error> {
-    let mut known: BTreeSet<RelPath> = made.iter().map(|path| (*path).clone()).collect();
-    known.extend(plan.removals.iter().filter_map(|removal| match removal {
-        Removal::File { path } | Removal::Restore { path, .. } => Some(path.clone()),
-        _ => None,
-    }));
-    for path in made {
-        let inside_another = made.iter().any(|other| other != path && path.starts_with(other));
-        if !inside_another {
-            purge_below(path, machine, &known, plan)?;
-        }
-    }
-    plan.kept.clear();
-    Ok(())
-}
-
-fn purge_below(
-    directory: &RelPath,
-    machine: &Machine,
-    known: &BTreeSet<RelPath>,
-    plan: &mut UninstallPlan,
-) -> Result<(), Error> {
-    for name in machine.root.names(directory)? {
-        let unusual =
-            || Error::new(Exit::UninstallIncomplete, format!("{directory} holds a name that cannot be used: {name:?}"));
-        let path = directory.join(&name).map_err(|_| unusual())?;
-        match machine.root.look(&path)? {
-            Found::Directory(_) => {
-                purge_below(&path, machine, known, plan)?;
-                if !known.contains(&path) {
-                    plan.removals.push(Removal::Directory { path });
-                }
-            }
-            Found::Absent => {}
-            _ if known.contains(&path) => {}
-            _ => plan.removals.push(Removal::File { path }),
-        }
-    }
-    Ok(())
+    plan.entry(path, unchanged.map(|unchanged| !unchanged && !purge), removal);
 }
 
 /// Carries an uninstallation out.
@@ -193,7 +181,7 @@ fn purge_below(
 /// # Errors
 /// Exit code 32 when something was left; the receipt stays only if something of the package could not be removed.
 pub fn apply(plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, tell: &dyn Fn(&Removal)) -> Result<(), Error> {
-    let mut left = plan.kept.clone();
+    let mut left: Vec<String> = plan.kept.iter().map(|kept| kept.why.clone()).collect();
     let mut occupied = BTreeSet::new();
     let mut failed = false;
     for removal in &plan.removals {
@@ -249,12 +237,13 @@ fn remove_directory(path: &RelPath, machine: &Machine, occupied: &mut BTreeSet<R
 fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[String]) -> Result<(), StepError> {
     let root = &machine.root;
     match removal {
-        Removal::StopUnit { unit } => Ok(Tool::Systemctl.run(&["stop", unit]).map(drop)?),
-        Removal::DisableUnit { unit } => Ok(Tool::Systemctl.run(&["disable", unit]).map(drop)?),
+        Removal::StopUnit { unit } => Ok(Tool::Systemctl.run(&["stop", "--", unit]).map(drop)?),
+        Removal::DisableUnit { unit } => Ok(Tool::Systemctl.run(&["disable", "--", unit]).map(drop)?),
         Removal::File { path } => Ok(root.remove(path)?),
         Removal::Restore { path, backup } => Ok(root.rename(backup, path)?),
         Removal::Directory { path } => Ok(root.remove_directory(path)?),
-        Removal::ReloadSystemd => Ok(Tool::Systemctl.run(&["daemon-reload"]).map(drop)?),
+        Removal::UnusualNames { directory } => Ok(root.remove_unusual(directory)?),
+        Removal::ReloadSystemd => reload(receipt),
         // Files that stay must not end up with a number that the next account gets.
         Removal::User { name } if !left.is_empty() => {
             Err(StepError::State(format!("the user {name} stays, because files are left")))
@@ -270,4 +259,15 @@ fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[St
         },
         Removal::State => Ok(state::remove_directory(root, &receipt.package, &receipt.made)?),
     }
+}
+
+/// systemd remembers the failure of a unit that is gone, and then calls the whole machine degraded.
+fn reload(receipt: &Receipt) -> Result<(), StepError> {
+    Tool::Systemctl.run(&["daemon-reload"])?;
+    for unit in &receipt.units {
+        if unit::look(unit)?.has_failed() {
+            Tool::Systemctl.run(&["reset-failed", "--", unit])?;
+        }
+    }
+    Ok(())
 }

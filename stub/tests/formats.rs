@@ -20,6 +20,8 @@ fn a_journal_of_version_1_is_read() {
     let actions: Vec<&str> = unfinished.steps.iter().map(|begun| begun.step.action()).collect();
     let expected = [
         "stop-unit",
+        "stop-unit",
+        "disable-unit",
         "create-group",
         "create-user",
         "make-directory",
@@ -34,6 +36,7 @@ fn a_journal_of_version_1_is_read() {
         "make-hard-link",
         "set-owner",
         "place-file",
+        "restore-labels",
         "reload-systemd",
         "enable-unit",
         "start-unit",

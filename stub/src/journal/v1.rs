@@ -31,19 +31,58 @@ struct WireHeader {
 #[derive(Serialize, Deserialize)]
 #[serde(tag = "step", rename_all = "kebab-case")]
 enum WireStep {
-    CreateGroup { name: String },
-    CreateUser { name: String, group: String, home: String },
-    StopUnit { unit: String },
-    MakeDirectory { path: String, mode: String },
+    CreateGroup {
+        name: String,
+    },
+    CreateUser {
+        name: String,
+        group: String,
+        home: String,
+    },
+    StopUnit {
+        unit: String,
+    },
+    MakeDirectory {
+        path: String,
+        mode: String,
+    },
     PlaceFile(WirePlaceFile),
-    MakeHardLink { path: String, to: String, size: u64 },
-    MakeSymbolicLink { path: String, target: String },
-    RemoveFile { path: String, digest: String, backup: String },
-    RemoveSymbolicLink { path: String, target: String },
-    SetOwner { path: String, mode: String, owner: String, group: String },
+    MakeHardLink {
+        path: String,
+        to: String,
+        size: u64,
+    },
+    MakeSymbolicLink {
+        path: String,
+        target: String,
+    },
+    RemoveFile {
+        path: String,
+        digest: String,
+        backup: String,
+    },
+    RemoveSymbolicLink {
+        path: String,
+        target: String,
+    },
+    SetOwner {
+        path: String,
+        mode: String,
+        owner: String,
+        group: String,
+    },
+    /// Without its paths: there is nothing to undo.
+    RestoreLabels,
     ReloadSystemd,
-    EnableUnit { unit: String },
-    StartUnit { unit: String },
+    EnableUnit {
+        unit: String,
+    },
+    DisableUnit {
+        unit: String,
+    },
+    StartUnit {
+        unit: String,
+    },
 }
 
 #[derive(Serialize, Deserialize)]
@@ -169,8 +208,10 @@ fn read_step(wire: WireStep) -> Result<Step, JournalError> {
             mode: parsed(&mode)?,
             owner: Owner { user: parsed(&owner)?, group: parsed(&group)? },
         },
+        WireStep::RestoreLabels => Step::RestoreLabels { paths: Vec::new() },
         WireStep::ReloadSystemd => Step::ReloadSystemd,
         WireStep::EnableUnit { unit } => Step::EnableUnit { unit },
+        WireStep::DisableUnit { unit } => Step::DisableUnit { unit },
         WireStep::StartUnit { unit } => Step::StartUnit { unit },
     })
 }
@@ -225,8 +266,10 @@ fn write_step(step: &Step) -> WireStep {
             owner: owner.user.to_string(),
             group: owner.group.to_string(),
         },
+        Step::RestoreLabels { .. } => WireStep::RestoreLabels,
         Step::ReloadSystemd => WireStep::ReloadSystemd,
         Step::EnableUnit { unit } => WireStep::EnableUnit { unit: unit.clone() },
+        Step::DisableUnit { unit } => WireStep::DisableUnit { unit: unit.clone() },
         Step::StartUnit { unit } => WireStep::StartUnit { unit: unit.clone() },
     }
 }

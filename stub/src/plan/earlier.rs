@@ -72,6 +72,23 @@ impl Planner<'_> {
         }
     }
 
+    /// Stopped and disabled while systemd still has their unit files.
+    pub(super) fn services_no_longer_shipped(&mut self) {
+        let host = self.host;
+        for unit in host.receipt.iter().flat_map(|receipt| &receipt.units) {
+            if self.index.units.iter().any(|shipped| shipped.name == *unit) {
+                continue;
+            }
+            let state = host.units.get(unit).cloned().unwrap_or_default();
+            if state.is_enabled() {
+                self.plan.steps.insert(0, Step::DisableUnit { unit: unit.clone() });
+            }
+            if state.is_up() {
+                self.plan.steps.insert(0, Step::StopUnit { unit: unit.clone() });
+            }
+        }
+    }
+
     fn backup_of_removed(&mut self, path: &RelPath) -> Option<RelPath> {
         let package = &self.index.package.name;
         let anchor = self.host.anchors.get(&path.parent());
