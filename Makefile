@@ -11,7 +11,7 @@ help:
 	@echo "make acceptance  the use case with a real Ollama, model and systemd (root on Debian; downloads)"
 	@echo "make build       $(BUILDER), with the stub in it"
 	@echo "make toolchain   a musl target for the stub: rustup, or Debian's packages"
-	@echo "make deny        advisories, licences and banned crates (installs cargo-deny)"
+	@echo "make deny        banned crates, licences, and where it can be fetched the advisory database (installs cargo-deny)"
 	@echo "make fuzz-brief  every parser of untrusted bytes, 20 seconds each (nightly compiler; installs cargo-fuzz)"
 	@echo "make clean       remove what was built"
 
@@ -50,8 +50,12 @@ test: toolchain
 
 .PHONY: deny
 deny:
-	command -v cargo-deny > /dev/null || cargo install --locked cargo-deny
-	cargo deny check
+	@command -v cargo-deny > /dev/null || { echo "deny: cargo install cargo-deny"; cargo install --quiet --locked cargo-deny; }
+	cargo deny --log-level error check bans licenses sources
+	cargo deny --log-level error --manifest-path stub/Cargo.toml --config stub/deny.toml check bans
+	@cargo deny --log-level off fetch > /dev/null 2>&1 \
+		|| echo "deny: the advisory database cannot be fetched from here; cargo deny check advisories looks the crates up in it"
+	@! cargo deny --log-level off fetch > /dev/null 2>&1 || cargo deny --log-level error check advisories
 
 .PHONY: clean
 clean:
