@@ -1,10 +1,16 @@
-# make acceptance: the use case, end to end, with a real Ollama, a real model and a real systemd without a network.
+# make acceptance: the use case, end to end, with a real Ollama, a real model and a real systemd without a network; other
+# releases of Debian and one without systemd; then what may be in the stub, and every parser under random bytes.
 # Needs root on Debian; installs what it lacks and says so. BUILDER is the builder's release binary.
 
 .PHONY: acceptance
-acceptance: $(BUILDER)
+acceptance: acceptance-machines deny fuzz-brief
+
+.PHONY: acceptance-machines
+acceptance-machines: $(BUILDER)
 	cargo run --quiet --package e2e --bin acceptance-inputs
 	cargo test --quiet --package e2e --test acceptance_harness -- --ignored --test-threads=1
+	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
+	  cargo test --quiet --package e2e --test matrix -- --ignored --nocapture --test-threads=1
 	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
 	  cargo test --quiet --package e2e --test acceptance -- --ignored --nocapture --test-threads=1
 	cargo test --quiet --package e2e --test large -- --ignored

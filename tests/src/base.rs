@@ -12,26 +12,51 @@ use crate::cache;
 use crate::command::{succeed, with_death_signal};
 use crate::packages::say;
 
-/// systemd as PID 1, and what the use case types on the machine (`lsof`, `pgrep`) or a check asks (`curl`).
-const PACKAGES: &str = "systemd,systemd-sysv,dbus,lsof,procps,curl";
+/// What the use case types on the machine (`lsof`, `pgrep`), and what a check asks (`curl`).
+const PACKAGES: &str = "lsof,procps,curl";
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 /// Raised when the recipe below changes, so that cached roots of an older recipe are not used.
 const RECIPE: u32 = 1;
 
-/// A Debian release.
+/// A Debian release, and what is PID 1 on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Suite {
+    /// systemd 247, glibc 2.31.
+    Bullseye,
+    /// systemd 252, glibc 2.36.
     Bookworm,
+    /// systemd 257, glibc 2.41.
     Trixie,
+    /// Bookworm without systemd: SysV init.
+    Sysvinit,
 }
 
 impl Suite {
-    /// Debian's name for it.
+    /// The name of its root directory in the cache.
     pub fn name(self) -> &'static str {
         match self {
+            Self::Bullseye => "bullseye",
             Self::Bookworm => "bookworm",
             Self::Trixie => "trixie",
+            Self::Sysvinit => "sysvinit",
         }
+    }
+
+    /// Debian's name for it.
+    fn release(self) -> &'static str {
+        match self {
+            Self::Bullseye => "bullseye",
+            Self::Bookworm | Self::Sysvinit => "bookworm",
+            Self::Trixie => "trixie",
+        }
+    }
+
+    pub fn has_systemd(self) -> bool {
+        self != Self::Sysvinit
+    }
+
+    fn init(self) -> &'static str {
+        if self.has_systemd() { "systemd,systemd-sysv,dbus" } else { "sysvinit-core,initscripts" }
     }
 }
 
@@ -54,11 +79,11 @@ pub fn provide(suite: Suite) -> Result<PathBuf> {
 fn bootstrap(suite: Suite, tree: &Path) -> Result<()> {
     let arguments = ["mmdebstrap", "--quiet", "--variant=minbase", "--dpkgopt=force-unsafe-io"];
     let mut command = with_death_signal("TERM", &arguments)?;
-    command.arg(format!("--include={PACKAGES}"));
+    command.arg(format!("--include={},{PACKAGES}", suite.init()));
     command.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
-    command.arg(suite.name()).arg(tree);
+    command.arg(suite.release()).arg(tree);
     if let Some(mirror) = configured_mirror() {
-        command.arg(format!("deb [signed-by={KEYRING}] {mirror} {} main", suite.name()));
+        command.arg(format!("deb [signed-by={KEYRING}] {mirror} {} main", suite.release()));
     }
     succeed(&mut command, Duration::from_secs(15 * 60))
         .context("the root directory of the machine could not be built")?;

@@ -6,6 +6,7 @@ pub mod cache;
 pub mod command;
 pub mod counters;
 pub mod crash;
+pub mod httpd;
 pub mod machine;
 pub mod model;
 pub mod ollama;

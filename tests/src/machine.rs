@@ -1,4 +1,4 @@
-//! Machines with a real systemd as PID 1, no network but loopback, and no way to the outside: systemd-nspawn.
+//! Machines with a real init as PID 1, no network but loopback, and no way to the outside: systemd-nspawn.
 //! What they keep on the host is in `state.rs`; the base they boot from in `base.rs`.
 
 use std::fs::{self, File};
@@ -39,6 +39,7 @@ impl BindRo {
 /// A running machine. Dropping it takes it off, however far it got; it also goes when the thread that booted it ends.
 #[derive(Debug)]
 pub struct Machine {
+    suite: Suite,
     nspawn: Child,
     /// PID of the machine's PID 1 on this host.
     leader: u32,
@@ -49,14 +50,14 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// Boots a machine and waits until its systemd has started everything. Needs root.
+    /// Boots a machine and waits until its init has started everything. Needs root.
     pub fn boot(suite: Suite, mounts: &[BindRo]) -> Result<Self> {
         let base = base::provide(suite)?;
         let state = State::create()?;
         let arguments: Vec<String> =
             mounts.iter().map(|bind| format!("--bind-ro={}:{}", bind.host.display(), bind.inside)).collect();
         let nspawn = start(&base, &state, &arguments)?;
-        let mut machine = Self { nspawn, leader: 0, base, arguments, commands: AtomicU32::new(1), state };
+        let mut machine = Self { suite, nspawn, leader: 0, base, arguments, commands: AtomicU32::new(1), state };
         machine.wait_for_boot()?;
         Ok(machine)
     }
@@ -84,6 +85,9 @@ impl Machine {
         enough: impl Fn(&str) -> bool,
         arguments: &[&str],
     ) -> Result<Captured> {
+        if !self.suite.has_systemd() {
+            return capture(self.enter()?.args(["runuser", "-u", user, "--"]).args(arguments), bound);
+        }
         let unit = format!("harness-{}.service", self.commands.fetch_add(1, Ordering::Relaxed));
         let mut command = self.enter()?;
         command.args(["systemd-run", "--wait", "--pipe", "--quiet", "--collect"]).arg(format!("--unit={unit}"));
@@ -153,10 +157,16 @@ impl Machine {
             }
             let Some(leader) = leader_of(self.nspawn.id()) else { return Ok(false) };
             self.leader = leader;
+            if !self.suite.has_systemd() {
+                return Ok(capture(self.enter()?.arg("runlevel"), BOOTED_WITHIN)?.stdout == "N 2\n");
+            }
             Ok(fs::metadata(self.path("/run/systemd/private")).is_ok_and(|file| file.file_type().is_socket()))
         })?;
         if !booted {
-            bail!("systemd did not come up within {BOOTED_WITHIN:?}\n{}", self.state.console());
+            bail!("init did not come up within {BOOTED_WITHIN:?}\n{}", self.state.console());
+        }
+        if !self.suite.has_systemd() {
+            return Ok(());
         }
         let state = capture(self.enter()?.args(["systemctl", "is-system-running", "--wait"]), BOOTED_WITHIN)?;
         if state.stdout.trim() != "running" {

@@ -25,6 +25,8 @@ pub const ACCEPTANCE: &[Need] = &[
     // Binaries without a service: nothing starts to listen on the machine by being installed.
     Need { file: "/usr/sbin/apache2", package: "apache2-bin" },
     Need { file: "/usr/bin/cc", package: "gcc" },
+    // The small server that stands for a service on every release.
+    Need { file: "/bin/busybox", package: "busybox-static" },
 ];
 
 /// What building Ollama needs beside Go. Its module comes without the header libraries it carries in folders

@@ -68,6 +68,20 @@ impl Tree {
         Ok(tree)
     }
 
+    /// As [`Tree::read`], of these directories below `root` alone, as far as they exist.
+    ///
+    /// # Errors
+    /// Something cannot be read.
+    pub fn read_some(root: &Path, directories: &[&str]) -> Result<Self> {
+        let mut tree = Self::default();
+        let mut seen = HashMap::new();
+        for directory in directories.iter().filter(|directory| root.join(directory).exists()) {
+            tree.add(root, PathBuf::from(directory), &mut seen)?;
+        }
+        tree.entries.retain(|path, _| !OF_TOOLS.iter().any(|of_tools| path == Path::new(of_tools)));
+        Ok(tree)
+    }
+
     fn add(&mut self, root: &Path, path: PathBuf, seen: &mut HashMap<(u64, u64), PathBuf>) -> Result<()> {
         let full = root.join(&path);
         let facts = fs::symlink_metadata(&full).with_context(|| format!("{}", full.display()))?;
@@ -105,6 +119,20 @@ impl Tree {
     pub fn without(&self, path: &str) -> Self {
         let entries = self.entries.iter().filter(|(known, _)| !known.starts_with(path));
         Self { entries: entries.map(|(path, entry)| (path.clone(), entry.clone())).collect() }
+    }
+
+    /// What is the same in both.
+    #[must_use]
+    pub fn shared_with(&self, other: &Self) -> Self {
+        let entries = self.entries.iter().filter(|(path, entry)| other.entries.get(*path) == Some(entry));
+        Self { entries: entries.map(|(path, entry)| (path.clone(), entry.clone())).collect() }
+    }
+
+    /// What of this tree is gone from `other`, or different there.
+    pub fn lacking_in(&self, other: &Self) -> String {
+        let entries = other.entries.iter().filter(|(path, _)| self.entries.contains_key(*path));
+        let known = Self { entries: entries.map(|(path, entry)| (path.clone(), entry.clone())).collect() };
+        self.difference(&known)
     }
 
     /// How `other` differs from this tree, one line for each path; empty when they are the same.

@@ -136,6 +136,51 @@ fn an_uninstallation_that_got_a_signal_goes_on_later() -> Result<()> {
 }
 
 #[test]
+fn a_second_writer_that_takes_the_space_leads_back_to_the_state_before() -> Result<()> {
+    if !is_root() {
+        return Ok(());
+    }
+    let stage = stage()?;
+    let before = Tree::read(&stage.root)?;
+    let changes = Series::new(&stage.root, &stage.run, &INSTALL)?.changes()?;
+    let small = stage.directory.path().join("small");
+    fs::create_dir(&small)?;
+    let mount = "mount -t tmpfs -o size=4m,mode=755 tmpfs \"$1\" && cp -a \"$2/.\" \"$1\" && shift 2 && exec \"$@\"";
+    let (mut full, mut done) = (0, 0);
+    for number in (1..=changes).step_by(7) {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-c", mount, "sh"]).arg(&small).arg(&stage.root);
+        command.arg(stub()).arg("--payload").arg(&stage.run).arg("--root").arg(&small).arg("--install");
+        command.env("AIRGAP_DEPLOY_STOP_AT", number.to_string());
+        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        let pid = Pid::from_raw(i32::try_from(child.id())?);
+        ensure!(matches!(waitpid(pid, Some(WaitPidFlag::WUNTRACED))?, WaitStatus::Stopped(..)), "it ended too soon");
+        // The file system is only there in the mount namespace of the process.
+        let inside = Path::new("/proc").join(pid.to_string()).join("root").join(small.strip_prefix("/")?);
+        let mut filler = fs::File::create(inside.join("filler"))?;
+        let grown = std::io::copy(&mut std::io::repeat(0), &mut filler);
+        ensure!(grown.is_err_and(|error| error.kind() == std::io::ErrorKind::StorageFull), "no end of space");
+        let root = fs::File::open(&inside)?;
+        let ended = go_on(child)?;
+        let seen = PathBuf::from(format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&root)));
+        match ended.code {
+            Some(22) => {
+                full += 1;
+                ensure!(ended.text.contains("Out of disk space"), "{ended:?}");
+                ensure!(ended.text.contains("the machine is as it was before"), "{ended:?}");
+                let difference = before.difference(&Tree::read(&seen)?.without("filler"));
+                ensure!(difference.is_empty(), "full at change {number}:\n{difference}");
+            }
+            Some(0) => done += 1,
+            _ => anyhow::bail!("full at change {number}: {ended:?}"),
+        }
+    }
+    println!("a second writer: {full} installations undone, {done} had their space already");
+    ensure!(full > 5, "the space never ran out");
+    Ok(())
+}
+
+#[test]
 fn a_reader_that_went_away_is_no_reason_to_stop() -> Result<()> {
     let stage = stage()?;
     let complete = Series::new(&stage.root, &stage.run, &INSTALL)?.complete;

@@ -9,6 +9,8 @@ fn main() -> Result<()> {
     packages::install(packages::ACCEPTANCE)?;
     ollama::provide()?;
     model::provide()?;
-    base::provide(Suite::Bookworm)?;
+    for suite in [Suite::Bookworm, Suite::Bullseye, Suite::Trixie, Suite::Sysvinit] {
+        base::provide(suite)?;
+    }
     Ok(())
 }

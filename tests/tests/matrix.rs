@@ -1,0 +1,368 @@
+//! Three releases of Debian with their systemd, and one without: a service is installed, upgraded while it runs, rolled
+//! back, killed, broken and uninstalled. Needs root and Debian: `make acceptance`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use e2e::base::Suite;
+use e2e::command::{Captured, wait_until};
+use e2e::httpd::{Stick, URL};
+use e2e::machine::{BindRo, Machine};
+use e2e::tree::Tree;
+
+const UNIT: &str = "demo.service";
+const COPY: &str = "/var/lib/airgap-deploy/demo/airgap-deploy";
+const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
+
+#[test]
+#[ignore = "needs root and systemd-nspawn; run by `make acceptance`"]
+fn bullseye() -> Result<()> {
+    let site = Site::boot(Suite::Bullseye)?;
+    let refused = site.installer("dynamic", &["--install"])?;
+    ensure!(refused.code == 21 && refused.both().contains("glibc"), "{}", refused.describe());
+    site.life_of_a_service()
+}
+
+#[test]
+#[ignore = "needs root and systemd-nspawn; run by `make acceptance`"]
+fn bookworm() -> Result<()> {
+    let site = Site::boot(Suite::Bookworm)?;
+    site.life_of_a_service()?;
+    site.refuses_accounts_of_people()?;
+    site.works_from_odd_places()?;
+    site.killed_while_the_service_runs()
+}
+
+#[test]
+#[ignore = "needs root and systemd-nspawn; run by `make acceptance`"]
+fn trixie() -> Result<()> {
+    let site = Site::boot(Suite::Trixie)?;
+    site.life_of_a_service()?;
+    site.labels_what_it_makes()
+}
+
+#[test]
+#[ignore = "needs root and systemd-nspawn; run by `make acceptance`"]
+fn without_systemd() -> Result<()> {
+    let site = Site::boot(Suite::Sysvinit)?;
+    let before = site.tree()?;
+    let plan = site.installer("one", &["--dry-run"])?;
+    ensure!(plan.ok() && plan.both().contains("systemd is not running here"), "{}", plan.describe());
+    let installed = site.installer("one", &["--install", "--enable", "--start"])?;
+    ensure!(installed.ok() && installed.both().contains("need a running systemd"), "{}", installed.describe());
+    site.machine.must(&["getent", "passwd", "demo"])?;
+    let again = site.installer("one", &["--install"])?;
+    ensure!(again.ok() && again.both().contains("nothing was changed"), "{}", again.describe());
+    let upgraded = site.installer("two", &["--install"])?;
+    ensure!(upgraded.ok(), "{}", upgraded.describe());
+    let status = site.machine.run(&[COPY, "--status"])?;
+    ensure!(status.ok() && status.stdout.contains("demo two is installed"), "{}", status.describe());
+    // Whatever starts services here can start this one.
+    let by_hand = "runuser -u demo -- /opt/demo/bin/httpd -p 127.0.0.1:8080 -h /opt/demo/www";
+    site.machine.must(&["sh", "-c", by_hand])?;
+    site.answers("two\n")?;
+    site.machine.must(&["pkill", "-u", "demo"])?;
+    site.machine.must(&[COPY, "--uninstall"])?;
+    site.is_as(&before)
+}
+
+/// A machine with the packages at hand.
+struct Site {
+    machine: Machine,
+    _stick: Stick,
+}
+
+impl Site {
+    fn boot(suite: Suite) -> Result<Self> {
+        let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target directory")?;
+        let builder = std::env::var_os("AIRGAP_DEPLOY_BUILDER");
+        let stick = Stick::build(&builder.map_or_else(|| target.join("release/builder"), PathBuf::from))?;
+        let machine = Machine::boot(suite, &[BindRo::new(&stick.path(), "/media/usb")])?;
+        Ok(Self { machine, _stick: stick })
+    }
+
+    fn life_of_a_service(&self) -> Result<()> {
+        self.machine.run(&["systemd-run", "--unit=broken-before", "false"])?;
+        let degraded = || Ok(self.show("", "SystemState")? == "degraded");
+        ensure!(wait_until(ANSWERS_WITHIN, degraded)?, "the machine does not count as degraded");
+        let before = self.tree()?;
+
+        self.installs()?;
+        self.changes_nothing_twice()?;
+        self.upgrades()?;
+        self.rolls_back()?;
+        self.does_not_start()?;
+        self.keeps_what_others_made()?;
+        self.is_as(&before)?;
+        self.purges()?;
+        self.is_as(&before)?;
+        let failed = self.machine.must(&["systemctl", "--failed", "--plain", "--no-legend"])?.stdout;
+        ensure!(failed.lines().count() == 1 && failed.contains("broken-before"), "failed units: {failed}");
+        Ok(())
+    }
+
+    fn installs(&self) -> Result<()> {
+        let installed = self.installer("one", &["--install", "--enable", "--start"])?;
+        ensure!(installed.ok(), "{}", installed.describe());
+        self.answers("one\n")?;
+        for unit in [UNIT, "demo-old.service"] {
+            ensure!(self.show(unit, "ActiveState")? == "active", "{unit} is not active");
+            ensure!(self.show(unit, "UnitFileState")? == "enabled", "{unit} is not enabled");
+        }
+        let status = self.machine.run(&[COPY, "--status"])?;
+        ensure!(status.ok() && status.stdout.contains("active (running), enabled"), "{}", status.describe());
+        ensure!(status.stdout.contains("all of them on loopback"), "{}", status.describe());
+        let status = self.machine.must(&[COPY, "--status", "--json"])?;
+        let status: serde_json::Value = serde_json::from_str(&status.stdout)?;
+        ensure!(status["units"][0]["loopback_sockets"] == 1, "{status}");
+        ensure!(status["units"][0]["other_sockets"] == serde_json::json!([]), "{status}");
+        Ok(())
+    }
+
+    fn changes_nothing_twice(&self) -> Result<()> {
+        let facts = || Ok::<_, anyhow::Error>((self.tree()?, self.run_of(UNIT)?, self.show("", "UnitsLoadTimestamp")?));
+        let before = facts()?;
+        let again = self.installer("one", &["--install", "--enable", "--start"])?;
+        ensure!(again.ok() && again.both().contains("nothing was changed"), "{}", again.describe());
+        ensure!(facts()? == before, "the second installation changed something, or reloaded systemd");
+        Ok(())
+    }
+
+    fn upgrades(&self) -> Result<()> {
+        let before = self.run_of(UNIT)?;
+        let plan = self.installer("two", &["--dry-run"])?.both();
+        for line in ["stop demo.service", "stop demo-old.service", "disable demo-old.service", "start demo.service"] {
+            ensure!(plan.contains(line), "the plan does not say: {line}\n{plan}");
+        }
+        let upgraded = self.installer("two", &["--install"])?;
+        ensure!(upgraded.ok(), "{}", upgraded.describe());
+        self.answers("two\n")?;
+        ensure!(self.run_of(UNIT)? != before, "the service was not started again");
+        ensure!(self.show(UNIT, "UnitFileState")? == "enabled", "the service is no longer enabled");
+        ensure!(self.show("demo-old.service", "ActiveState")? == "inactive", "a service without a unit file runs");
+        ensure!(self.show("demo-old.service", "LoadState")? == "not-found", "systemd was not reloaded");
+        Ok(())
+    }
+
+    /// An error in the middle of the way back to the first version.
+    fn rolls_back(&self) -> Result<()> {
+        let before = self.tree()?;
+        let old = self.run_of(UNIT)?;
+        let mut rolled_back = 0;
+        for change in (8..80).step_by(9) {
+            let fail = format!("AIRGAP_DEPLOY_FAIL_AT={change}:5");
+            let failed = self.machine.run(&["env", &fail, "/media/usb/stub", "--payload", &run("one"), "--install"])?;
+            ensure!(failed.code == 30 && failed.both().contains("as it was before"), "{change}: {}", failed.describe());
+            self.is_as(&before).with_context(|| format!("after an error at change {change}"))?;
+            self.answers("two\n")?;
+            rolled_back += u32::from(self.run_of(UNIT)? != old);
+        }
+        ensure!(rolled_back > 0, "the service was never stopped and started again");
+        Ok(())
+    }
+
+    fn does_not_start(&self) -> Result<()> {
+        let failed = self.installer("broken", &["--install"])?;
+        ensure!(failed.code == 33 && failed.both().contains("Service failed to start"), "{}", failed.describe());
+        let status = self.machine.run(&[COPY, "--status"])?;
+        ensure!(status.code == 23 && status.both().contains("journalctl -u demo"), "{}", status.describe());
+        let mended = self.installer("two", &["--install", "--start"])?;
+        ensure!(mended.ok(), "{}", mended.describe());
+        self.answers("two\n")
+    }
+
+    fn keeps_what_others_made(&self) -> Result<()> {
+        self.machine.must(&["sh", "-c", "echo mine > /opt/demo/www/mine.html"])?;
+        let left = self.machine.run(&[COPY, "--uninstall"])?;
+        ensure!(
+            left.code == 32 && left.both().contains("/opt/demo/www/ is not empty: mine.html"),
+            "{}",
+            left.describe()
+        );
+        ensure!(self.show(UNIT, "ActiveState")? == "inactive", "the service still runs");
+        ensure!(self.show(UNIT, "LoadState")? == "not-found", "systemd was not reloaded");
+        self.machine.must(&["rm", "-r", "/opt/demo"])?;
+        self.machine.must(&["userdel", "demo"])?;
+        self.machine.run(&["groupdel", "demo"])?;
+        Ok(())
+    }
+
+    fn purges(&self) -> Result<()> {
+        ensure!(self.installer("one", &["--install", "--enable", "--start"])?.ok());
+        let mess = "cd /opt/demo/www && echo edited > index.html && mkdir -p more/deep && echo x > more/deep/file \
+            && touch \"$(printf 'two\\nlines')\" \"$(printf 'no-\\377-text')\" && ln -s /etc/passwd link \
+            && echo '# edited' >> /etc/systemd/system/demo.service";
+        self.machine.must(&["sh", "-c", mess])?;
+        // Files of somebody else, mounted where the package has a directory.
+        self.machine.must(&["sh", "-c", "mkdir -p /srv/own /opt/demo/mnt && echo own > /srv/own/file"])?;
+        self.machine.must(&["mount", "--bind", "/srv/own", "/opt/demo/mnt"])?;
+        let left = self.machine.run(&[COPY, "--uninstall", "--purge"])?;
+        ensure!(left.code == 32 && left.both().contains("/opt/demo/ is not empty: mnt"), "{}", left.describe());
+        ensure!(self.machine.must(&["cat", "/srv/own/file"])?.stdout == "own\n", "files of others went");
+        self.machine.must(&["umount", "/opt/demo/mnt"])?;
+        self.machine.must(&["rmdir", "/opt/demo/mnt", "/opt/demo"])?;
+        self.machine.must(&["rm", "-r", "/srv/own"])?;
+        self.machine.must(&["userdel", "demo"])?;
+        self.machine.run(&["groupdel", "demo"])?;
+        Ok(())
+    }
+
+    fn refuses_accounts_of_people(&self) -> Result<()> {
+        for (options, words) in [
+            (["--shell", "/bin/bash", "--uid", "1500"].as_slice(), "login account"),
+            (["--non-unique", "--uid", "0", "--shell", "/usr/sbin/nologin"].as_slice(), "uid 0"),
+        ] {
+            let before = self.tree()?;
+            let add: Vec<&str> = ["useradd", "--user-group"].iter().chain(options).chain(&["demo"]).copied().collect();
+            self.machine.must(&add)?;
+            let with_account = self.tree()?;
+            let refused = self.installer("one", &["--install"])?;
+            ensure!(refused.code == 23 && refused.both().contains(words), "{}", refused.describe());
+            self.is_as(&with_account)?;
+            self.machine.must(&["userdel", "--force", "demo"])?;
+            self.machine.run(&["groupdel", "demo"])?;
+            self.is_as(&before)?;
+        }
+        Ok(())
+    }
+
+    /// `/etc` and `/usr` that cannot be written to, and a medium that programs cannot be started from.
+    fn works_from_odd_places(&self) -> Result<()> {
+        let before = self.tree()?;
+        let mount = |words: &[&str]| self.machine.must(&[&["mount"], words].concat());
+        mount(&["--bind", "/etc", "/etc"])?;
+        mount(&["-o", "remount,bind,ro", "/etc"])?;
+        let refused = self.installer("one", &["--install"])?;
+        ensure!(refused.code == 21 && refused.both().contains("read-only"), "{}", refused.describe());
+        self.machine.must(&["umount", "/etc"])?;
+        self.is_as(&before)?;
+
+        mount(&["--bind", "/usr", "/usr"])?;
+        mount(&["-o", "remount,bind,ro", "/usr"])?;
+        let installed = self.installer("one", &["--install"])?;
+        ensure!(installed.ok(), "{}", installed.describe());
+        mount(&["-o", "remount,bind,ro,noexec", "/media/usb"])?;
+        ensure!(self.machine.run(&["/media/usb/two.run", "--version"])?.code != 0, "programs start from the medium");
+        let upgraded = self.machine.run(&[COPY, "--payload", "/media/usb/two.run", "--install"])?;
+        ensure!(upgraded.ok() && upgraded.both().contains("demo two is installed"), "{}", upgraded.describe());
+        mount(&["-o", "remount,bind,ro,exec", "/media/usb"])?;
+        self.machine.must(&["umount", "/usr"])?;
+        self.machine.must(&[COPY, "--uninstall"])?;
+        self.is_as(&before)
+    }
+
+    /// No kernel here has `SELinux`, so a program in the place of restorecon writes down what it is asked for. It also
+    /// tries to reach a network, as a program that the installer starts.
+    fn labels_what_it_makes(&self) -> Result<()> {
+        let before = self.tree()?;
+        let recorder = "#!/usr/bin/perl\nuse Socket; open(my $log, '>>', '/run/labels') or exit 1; print $log \"@ARGV\\n\";\n\
+            socket(my $out, PF_INET, SOCK_STREAM, 0) or print $log \"socket: $!\\n\"; exit(-e '/run/fail');\n";
+        self.machine.must(&["sh", "-c", "printf %s \"$1\" > /usr/sbin/restorecon", "sh", recorder])?;
+        self.machine.must(&["chmod", "755", "/usr/sbin/restorecon"])?;
+        let plan = self.installer("one", &["--dry-run"])?.both();
+        ensure!(plan.contains("restore the SELinux labels of"), "{plan}");
+        let installed = self.installer("one", &["--install"])?;
+        ensure!(installed.ok(), "{}", installed.describe());
+        let labels = self.machine.must(&["cat", "/run/labels"])?.stdout;
+        for path in ["-- /opt/demo", "/opt/demo/bin/httpd", "/etc/systemd/system/demo.service"] {
+            ensure!(labels.contains(path), "{path} got no label: {labels}");
+        }
+        ensure!(labels.contains("socket: Permission denied"), "a child could open a socket: {labels}");
+
+        let one = self.tree()?;
+        self.machine.must(&["touch", "/run/fail"])?;
+        let failed = self.installer("two", &["--install"])?;
+        ensure!(failed.code == 30 && failed.both().contains("restorecon"), "{}", failed.describe());
+        self.is_as(&one)?;
+        self.machine.must(&["rm", "/run/fail", "/usr/sbin/restorecon"])?;
+        self.machine.must(&[COPY, "--uninstall"])?;
+        self.is_as(&before)
+    }
+
+    /// An upgrade under a running service is killed, and the recovery after it once more. The service then runs, in the
+    /// version that its files are. At every third change, at all of them with `AIRGAP_DEPLOY_EVERY=1`.
+    fn killed_while_the_service_runs(&self) -> Result<()> {
+        ensure!(self.installer("one", &["--install", "--enable", "--start"])?.ok());
+        let (mut trials, mut forward) = (0, 0);
+        let every = std::env::var("AIRGAP_DEPLOY_EVERY").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+        for change in (1..).step_by(every) {
+            let before = self.tree()?;
+            if !self.killed("two", change, "--install")? {
+                break;
+            }
+            trials += 1;
+            self.killed("two", 1 + change % 11, "--recover")?;
+            let recovered = self.installer("two", &["--recover"])?;
+            ensure!(recovered.ok(), "killed at {change}: {}", recovered.describe());
+            if self.tree()? == before {
+                self.answers("one\n").with_context(|| format!("killed at change {change}"))?;
+                continue;
+            }
+            let status = self.machine.run(&[COPY, "--status"])?;
+            let complete = status.ok() && status.stdout.contains("demo two is installed");
+            ensure!(complete, "killed at change {change}: {}", status.describe());
+            self.answers("two\n").with_context(|| format!("killed at change {change}"))?;
+            forward += 1;
+            ensure!(self.installer("one", &["--install", "--enable", "--start"])?.ok());
+        }
+        println!("an upgrade of a running service: {trials} kills, {forward} of them led forward");
+        ensure!(trials > 20 && forward > 1, "hardly a trial was made: {trials}, {forward}");
+        Ok(())
+    }
+
+    /// Whether it came to that.
+    fn killed(&self, package: &str, change: u32, action: &str) -> Result<bool> {
+        let kill = format!("AIRGAP_DEPLOY_KILL_AT={change}");
+        let command = ["env", &kill, "/media/usb/stub", "--payload", &run(package), action];
+        let said = self.machine.run(&command)?;
+        match said.code {
+            0 => Ok(false),
+            // A shell's way and systemd-run's way to say SIGKILL.
+            137 | 255 => Ok(true),
+            _ => bail!("{command:?}: {}", said.describe()),
+        }
+    }
+
+    fn installer(&self, package: &str, arguments: &[&str]) -> Result<Captured> {
+        let run = run(package);
+        let command: Vec<&str> = std::iter::once(run.as_str()).chain(arguments.iter().copied()).collect();
+        self.machine.run(&command)
+    }
+
+    fn show(&self, unit: &str, property: &str) -> Result<String> {
+        let property = format!("--property={property}");
+        let mut command = vec!["systemctl", "show", "--value", &property];
+        command.extend((!unit.is_empty()).then_some(unit));
+        Ok(self.machine.must(&command)?.stdout.trim().to_owned())
+    }
+
+    /// Names one start of a unit.
+    fn run_of(&self, unit: &str) -> Result<String> {
+        self.show(unit, "InvocationID")
+    }
+
+    fn answers(&self, page: &str) -> Result<()> {
+        let answers = || {
+            let said = self.machine.run(&["curl", "--silent", "--fail", URL])?;
+            Ok(said.ok() && said.stdout == page)
+        };
+        ensure!(wait_until(ANSWERS_WITHIN, answers)?, "the service does not answer {page:?}");
+        Ok(())
+    }
+
+    /// What packages touch.
+    fn tree(&self) -> Result<Tree> {
+        Tree::read_some(&self.machine.path("/"), &["etc", "opt", "srv", "var/lib/airgap-deploy"])
+    }
+
+    fn is_as(&self, before: &Tree) -> Result<()> {
+        let difference = before.difference(&self.tree()?);
+        ensure!(difference.is_empty(), "{difference}");
+        Ok(())
+    }
+}
+
+fn run(package: &str) -> String {
+    format!("/media/usb/{package}.run")
+}
