@@ -69,9 +69,12 @@ pub(crate) fn runs_ollama(path: &RelPath, text: &str, programs: &[RelPath]) -> b
     })
 }
 
+/// The name of the drop-in that is made beside a unit that runs Ollama.
+pub(crate) const DROP_IN: &str = "10-airgap-deploy.conf";
+
 /// Where the drop-in of the unit `name` goes: always below `/etc`, where it wins wherever the unit itself is.
 pub(crate) fn drop_in_path(name: &str) -> Result<RelPath, PathError> {
-    format!("etc/systemd/system/{name}.d/10-airgap-deploy.conf").parse()
+    format!("etc/systemd/system/{name}.d/{DROP_IN}").parse()
 }
 
 /// The drop-in of a service that runs Ollama from `prefix`: home and store there, nothing deleted at start, no cloud, and

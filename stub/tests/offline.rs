@@ -1,6 +1,8 @@
 //! The seccomp filter bites: in the process that sets it, in its threads, and in every program it starts.
 //! That the installer sets it before anything else is seen in `tests/tests/matrix.rs`.
 
+#![expect(clippy::unwrap_used, reason = "these functions are parts of a test")]
+
 use std::io::ErrorKind;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::unix::net::UnixStream;

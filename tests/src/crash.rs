@@ -5,6 +5,7 @@ pub mod draft;
 pub mod powerloss;
 pub mod program;
 pub mod sample;
+pub mod stage;
 pub mod trials;
 
 use std::path::{Path, PathBuf};

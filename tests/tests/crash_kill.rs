@@ -1,47 +1,12 @@
 //! The program is killed before every change it makes, and again in every recovery: the target is then as before or
 //! complete, to the last attribute. Each test prints how many trials it made (`--nocapture`).
 
-use std::path::PathBuf;
-
 use anyhow::{Result, ensure};
+use e2e::crash::is_root;
 use e2e::crash::program::Run;
+use e2e::crash::stage::Stage;
 use e2e::crash::trials::{Goal, Scratch, Series};
-use e2e::crash::{directory, is_root, sample};
 use e2e::tree::Tree;
-use tempfile::TempDir;
-
-/// A target, both packages, and the target with the first package on it.
-struct Stage {
-    _directory: TempDir,
-    bare: PathBuf,
-    installed: PathBuf,
-    replaced: PathBuf,
-    first: PathBuf,
-    second: PathBuf,
-}
-
-fn stage(accounts: bool) -> Result<Stage> {
-    let directory = directory()?;
-    let path = |name: &str| directory.path().join(name);
-    let stage = Stage {
-        bare: path("bare"),
-        installed: path("installed"),
-        replaced: path("replaced"),
-        first: path("first.run"),
-        second: path("second.run"),
-        _directory: directory,
-    };
-    sample::first(accounts)?.write(&stage.first)?;
-    sample::second(accounts)?.write(&stage.second)?;
-    sample::target(&stage.bare, accounts)?;
-    e2e::tree::copy(&stage.bare, &stage.installed)?;
-    let ended = Run::new(&stage.first, &stage.installed, &["--install"]).end();
-    ensure!(ended.code == Some(0), "{ended:?}");
-    e2e::tree::copy(&stage.installed, &stage.replaced)?;
-    let ended = Run::new(&stage.second, &stage.replaced, &["--install", "--replace"]).end();
-    ensure!(ended.code == Some(0), "{ended:?}");
-    Ok(stage)
-}
 
 const INSTALL: [&str; 1] = ["--install"];
 const REPLACE: [&str; 2] = ["--install", "--replace"];
@@ -49,7 +14,7 @@ const RECOVER: [&str; 1] = ["--recover"];
 const UNINSTALL: [&str; 1] = ["--uninstall"];
 
 fn fresh_install(accounts: bool) -> Result<()> {
-    let stage = stage(accounts)?;
+    let stage = Stage::new(accounts)?;
     let series = Series::new(&stage.bare, &stage.first, &INSTALL)?;
     let back = series.kill_everywhere(&RECOVER, Goal::BeforeOrComplete)?;
     let again = series.kill_everywhere(&INSTALL, Goal::Complete)?;
@@ -59,7 +24,7 @@ fn fresh_install(accounts: bool) -> Result<()> {
 }
 
 fn upgrade(accounts: bool) -> Result<()> {
-    let stage = stage(accounts)?;
+    let stage = Stage::new(accounts)?;
     let series = Series::new(&stage.installed, &stage.second, &REPLACE)?;
     let back = series.kill_everywhere(&RECOVER, Goal::BeforeOrComplete)?;
     let again = series.kill_everywhere(&REPLACE, Goal::Complete)?;
@@ -69,8 +34,9 @@ fn upgrade(accounts: bool) -> Result<()> {
 }
 
 fn uninstall(accounts: bool) -> Result<()> {
-    let stage = stage(accounts)?;
-    let series = Series::new(&stage.replaced, &stage.second, &UNINSTALL)?;
+    let stage = Stage::new(accounts)?;
+    let replaced = stage.replaced()?;
+    let series = Series::new(&replaced, &stage.second, &UNINSTALL)?;
     let bare = Tree::read(&stage.bare)?.difference(&series.complete);
     ensure!(bare.is_empty(), "an uninstallation leaves:\n{bare}");
     let count = series.kill_everywhere(&UNINSTALL, Goal::Complete)?;
@@ -111,8 +77,8 @@ fn an_upgrade_of_a_service_with_an_account_is_complete_or_undone() -> Result<()>
 
 #[test]
 fn a_second_run_changes_nothing() -> Result<()> {
-    let stage = stage(false)?;
-    for (root, package) in [(&stage.installed, &stage.first), (&stage.replaced, &stage.second)] {
+    let stage = Stage::new(false)?;
+    for (root, package) in [(&stage.installed, &stage.first), (&stage.replaced()?, &stage.second)] {
         let scratch = Scratch::of(root)?;
         let before = Tree::read(&scratch.root)?;
         // It would be killed at its first change.

@@ -1,44 +1,17 @@
 //! Every change of an installation, an upgrade and an uninstallation is made to fail, one at a time, with every errno
 //! that matters: the exit code is the documented one, and the target is as before.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Result, ensure};
+use e2e::crash::is_root;
 use e2e::crash::program::{Ended, Run};
+use e2e::crash::stage::Stage;
 use e2e::crash::trials::{Scratch, Series};
-use e2e::crash::{directory, is_root, sample};
-use e2e::tree::{Tree, copy};
+use e2e::tree::Tree;
 use nix::errno::Errno;
-use tempfile::TempDir;
 
 const ERRNOS: [Errno; 6] = [Errno::ENOSPC, Errno::EDQUOT, Errno::EIO, Errno::EROFS, Errno::EACCES, Errno::EINTR];
-
-struct Stage {
-    _directory: TempDir,
-    bare: PathBuf,
-    installed: PathBuf,
-    first: PathBuf,
-    second: PathBuf,
-}
-
-fn stage(accounts: bool) -> Result<Stage> {
-    let directory = directory()?;
-    let path = |name: &str| directory.path().join(name);
-    let stage = Stage {
-        bare: path("bare"),
-        installed: path("installed"),
-        first: path("first.run"),
-        second: path("second.run"),
-        _directory: directory,
-    };
-    sample::first(accounts)?.write(&stage.first)?;
-    sample::second(accounts)?.write(&stage.second)?;
-    sample::target(&stage.bare, accounts)?;
-    copy(&stage.bare, &stage.installed)?;
-    let ended = Run::new(&stage.first, &stage.installed, &["--install"]).end();
-    ensure!(ended.code == Some(0), "{ended:?}");
-    Ok(stage)
-}
 
 /// What must hold after an installation in which one change failed.
 fn judge_install(
@@ -88,13 +61,13 @@ fn installs(prior: &Path, package: &Path, action: &[&str], what: &str) -> Result
 
 #[test]
 fn a_fresh_install_survives_every_failure() -> Result<()> {
-    let stage = stage(false)?;
+    let stage = Stage::new(false)?;
     installs(&stage.bare, &stage.first, &["--install"], "fresh install")
 }
 
 #[test]
 fn an_upgrade_survives_every_failure() -> Result<()> {
-    let stage = stage(false)?;
+    let stage = Stage::new(false)?;
     installs(&stage.installed, &stage.second, &["--install", "--replace"], "upgrade")
 }
 
@@ -103,13 +76,13 @@ fn a_fresh_install_that_makes_accounts_survives_every_failure() -> Result<()> {
     if !is_root() {
         return Ok(());
     }
-    let stage = stage(true)?;
+    let stage = Stage::new(true)?;
     installs(&stage.bare, &stage.first, &["--install"], "fresh install with accounts")
 }
 
 #[test]
 fn an_uninstallation_survives_every_failure() -> Result<()> {
-    let stage = stage(false)?;
+    let stage = Stage::new(false)?;
     let series = Series::new(&stage.installed, &stage.first, &["--uninstall"])?;
     for errno in ERRNOS {
         let tried = series.fail_everywhere(errno as i32, |_, ended, root, _| {
@@ -131,7 +104,7 @@ fn an_uninstallation_survives_every_failure() -> Result<()> {
 
 #[test]
 fn when_undoing_fails_too_it_is_said_and_can_be_made_up_for() -> Result<()> {
-    let stage = stage(false)?;
+    let stage = Stage::new(false)?;
     let before = Tree::read(&stage.installed)?;
     let series = Series::new(&stage.installed, &stage.second, &["--install", "--replace"])?;
     let changes = series.changes()?;
@@ -162,7 +135,7 @@ fn when_undoing_fails_too_it_is_said_and_can_be_made_up_for() -> Result<()> {
 
 #[test]
 fn a_recovery_that_fails_can_be_repeated() -> Result<()> {
-    let stage = stage(false)?;
+    let stage = Stage::new(false)?;
     let before = Tree::read(&stage.installed)?;
     let series = Series::new(&stage.installed, &stage.second, &["--install", "--replace"])?;
     let mut trials = 0;

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use e2e::crash::is_root;
 use e2e::crash::program::{Ended, Run};
+use e2e::crash::stage::Stage;
 use e2e::crash::trials::{Scratch, Series};
-use e2e::crash::{directory, is_root, sample};
-use e2e::tree::{Tree, copy};
+use e2e::tree::Tree;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -69,41 +70,20 @@ fn others(root: &Path) -> Result<Tree> {
     Ok(tree.without("opt/demo/models").without("opt/demo/.demo").without("var/lib/airgap-deploy"))
 }
 
-struct Stage {
-    _directory: tempfile::TempDir,
-    outside: PathBuf,
-    bare: PathBuf,
-    installed: PathBuf,
-    first: PathBuf,
-    second: PathBuf,
-}
-
-fn stage() -> Result<Stage> {
-    let directory = directory()?;
-    fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
-    let path = |name: &str| directory.path().join(name);
-    let stage = Stage {
-        outside: path("outside"),
-        bare: path("bare"),
-        installed: path("installed"),
-        first: path("first.run"),
-        second: path("second.run"),
-        _directory: directory,
-    };
-    fs::create_dir(&stage.outside)?;
-    fs::write(stage.outside.join("secret"), "secret\n")?;
-    fs::set_permissions(stage.outside.join("secret"), fs::Permissions::from_mode(0o600))?;
-    sample::first(true)?.write(&stage.first)?;
-    sample::second(true)?.write(&stage.second)?;
-    sample::target(&stage.bare, true)?;
-    copy(&stage.bare, &stage.installed)?;
-    let ended = Run::new(&stage.first, &stage.installed, &["--install"]).end();
-    ensure!(ended.code == Some(0), "{ended:?}");
-    Ok(stage)
+/// The directory of somebody else, with a file that only root can read.
+fn outside_of(stage: &Stage) -> Result<PathBuf> {
+    fs::set_permissions(stage.path(), fs::Permissions::from_mode(0o755))?;
+    let outside = stage.path().join("outside");
+    let secret = outside.join("secret");
+    fs::create_dir(&outside)?;
+    fs::write(&secret, "secret\n")?;
+    fs::set_permissions(secret, fs::Permissions::from_mode(0o600))?;
+    Ok(outside)
 }
 
 fn everywhere(stage: &Stage, prior: &Path, package: &Path, action: &[&str], step: usize) -> Result<u64> {
-    let outside = Tree::read(&stage.outside)?;
+    let directory = outside_of(stage)?;
+    let outside = Tree::read(&directory)?;
     let before = others(prior)?;
     let series = Series::new(prior, package, action)?;
     let complete = {
@@ -118,12 +98,12 @@ fn everywhere(stage: &Stage, prior: &Path, package: &Path, action: &[&str], step
             let above = scratch.root.parent().context("no parent")?;
             fs::set_permissions(above, fs::Permissions::from_mode(0o755))?;
             let run = Run::new(package, &scratch.root, action);
-            let Some(ended) = attacked(run, number, || attack(&scratch.root, &stage.outside, planted))? else {
+            let Some(ended) = attacked(run, number, || attack(&scratch.root, &directory, planted))? else {
                 break;
             };
             trials += 1;
             let said = format!("attack {position} at change {number}: {ended:?}");
-            let difference = outside.difference(&Tree::read(&stage.outside)?);
+            let difference = outside.difference(&Tree::read(&directory)?);
             ensure!(difference.is_empty(), "{said}\noutside:\n{difference}");
             ensure!(ended.code.is_some(), "{said}");
             let found = others(&scratch.root)?;
@@ -146,7 +126,7 @@ fn during_an_installation() -> Result<()> {
     if !is_root() {
         return Ok(());
     }
-    let stage = stage()?;
+    let stage = Stage::new(true)?;
     let trials = everywhere(&stage, &stage.bare, &stage.first, &["--install"], 1)?;
     println!("service user during an installation: {trials} attacks");
     ensure!(trials > 50, "hardly an attack was made");
@@ -158,7 +138,7 @@ fn during_an_upgrade() -> Result<()> {
     if !is_root() {
         return Ok(());
     }
-    let stage = stage()?;
+    let stage = Stage::new(true)?;
     let trials = everywhere(&stage, &stage.installed, &stage.second, &["--install", "--replace"], 5)?;
     println!("service user during an upgrade: {trials} attacks");
     ensure!(trials > 100, "hardly an attack was made");
@@ -170,7 +150,7 @@ fn during_an_uninstallation() -> Result<()> {
     if !is_root() {
         return Ok(());
     }
-    let stage = stage()?;
+    let stage = Stage::new(true)?;
     let trials = everywhere(&stage, &stage.installed, &stage.first, &["--uninstall"], 2)?;
     println!("service user during an uninstallation: {trials} attacks");
     ensure!(trials > 50, "hardly an attack was made");

@@ -9,6 +9,7 @@ use toml::Spanned;
 use super::InstallPath;
 use super::diagnostic::{Diagnostic, Findings, Reported};
 use super::reader::{Read, Reader};
+use crate::unit::DROP_IN;
 
 /// File systems that the kernel makes, or that are empty after every boot.
 const NOT_ON_DISK: &[&str] = &["proc", "sys", "dev", "run"];
@@ -16,8 +17,6 @@ const NOT_ON_DISK: &[&str] = &["proc", "sys", "dev", "run"];
 const STATE_DIRECTORY: &str = "var/lib/airgap-deploy";
 /// Below the prefix: what Ollama's store and the installer write there themselves.
 const STORE: &[&str] = &["models/blobs", "models/manifests", ".ollama"];
-/// The drop-in that is made beside a unit.
-const DROP_IN: &str = "10-airgap-deploy.conf";
 
 /// `install.prefix`
 pub(super) fn prefix(reader: &Reader<'_>) -> Result<RelPath, Reported> {
