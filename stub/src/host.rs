@@ -315,7 +315,8 @@ fn anchor(root: &Root, directory: Option<RelPath>) -> Result<Anchor, FsError> {
         }
         let Some(path) = trusted else { break };
         trusted = path.parent();
-        if root.file_system(trusted.as_ref())?.device != file_system.device {
+        let above = root.file_system(trusted.as_ref())?;
+        if (above.device, above.mount) != (file_system.device, file_system.mount) {
             break;
         }
     }

@@ -121,7 +121,8 @@ fn destinations(plan: &Plan, index: &Index, host: &Host, findings: &mut Vec<Find
     for place in plan.placed() {
         let Some(anchor) = host.anchors.get(&place.path.parent()) else { continue };
         let program = index.files.get(place.file).is_some_and(|file| file.elf.is_some());
-        let key = (anchor.file_system.device, program);
+        // Not the device: a part of a file system may be mounted once more, with other options.
+        let key = (&anchor.directory, program);
         if seen.contains(&key) {
             continue;
         }

@@ -225,6 +225,7 @@ impl Root {
         let flags = facts.flags();
         Ok(FileSystem {
             device: stat.st_dev,
+            mount: facts::mount(&handle),
             available: facts.blocks_available().saturating_mul(block),
             block: block.max(1),
             free_inodes: (facts.files() > 0).then(|| facts.files_available()),
@@ -409,6 +410,8 @@ impl Root {
         match change.make(|| unlinkat(&parent, path.name(), flag)) {
             Ok(()) => sync(&parent, path),
             Err(error) if error.errno() == Some(Errno::ENOENT) => Ok(()),
+            // On a read-only file system this is said first, also of what does not exist.
+            Err(error) if error.errno() == Some(Errno::EROFS) && self.look(path)? == Found::Absent => Ok(()),
             Err(error) => Err(error),
         }
     }

@@ -10,6 +10,7 @@ use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use e2e::crash::program::{Ended, Run, stub};
+use e2e::crash::stage::Stage;
 use e2e::crash::trials::{Scratch, Series};
 use e2e::crash::{directory, is_root, sample};
 use e2e::tree::Tree;
@@ -20,18 +21,18 @@ use tempfile::TempDir;
 
 const INSTALL: [&str; 1] = ["--install"];
 
-struct Stage {
+struct Bare {
     directory: TempDir,
     root: PathBuf,
     run: PathBuf,
 }
 
-fn stage() -> Result<Stage> {
+fn bare() -> Result<Bare> {
     let directory = directory()?;
     let (root, run) = (directory.path().join("root"), directory.path().join("x.run"));
     sample::target(&root, false)?;
     sample::first(false)?.write(&run)?;
-    Ok(Stage { directory, root, run })
+    Ok(Bare { directory, root, run })
 }
 
 fn same(expected: &Tree, root: &Path, what: &str) -> Result<()> {
@@ -74,7 +75,7 @@ fn through_shell(preparation: &str, run: &Path, root: &Path) -> Command {
 
 #[test]
 fn a_second_installer_is_turned_away() -> Result<()> {
-    let stage = stage()?;
+    let stage = bare()?;
     let complete = Series::new(&stage.root, &stage.run, &INSTALL)?.complete;
     let first = stopped(Run::new(&stage.run, &stage.root, &INSTALL), 40)?.context("it ended too soon")?;
     for action in ["--install", "--uninstall", "--recover"] {
@@ -88,7 +89,7 @@ fn a_second_installer_is_turned_away() -> Result<()> {
 
 #[test]
 fn signals_lead_back_to_the_state_before() -> Result<()> {
-    let stage = stage()?;
+    let stage = bare()?;
     let before = Tree::read(&stage.root)?;
     let series = Series::new(&stage.root, &stage.run, &INSTALL)?;
     let (mut undone, mut finished) = (0, 0);
@@ -118,7 +119,7 @@ fn signals_lead_back_to_the_state_before() -> Result<()> {
 
 #[test]
 fn an_uninstallation_that_got_a_signal_goes_on_later() -> Result<()> {
-    let stage = stage()?;
+    let stage = bare()?;
     let bare = Tree::read(&stage.root)?;
     ensure!(Run::new(&stage.run, &stage.root, &INSTALL).end().code == Some(0), "cannot install");
     let series = Series::new(&stage.root, &stage.run, &["--uninstall"])?;
@@ -136,11 +137,32 @@ fn an_uninstallation_that_got_a_signal_goes_on_later() -> Result<()> {
 }
 
 #[test]
+fn a_directory_of_the_service_that_is_mounted_there_is_used() -> Result<()> {
+    if !is_root() {
+        return Ok(());
+    }
+    let stage = Stage::new(true)?;
+    let complete = Series::new(&stage.installed, &stage.second, &["--install", "--replace"])?.complete;
+    // The same file system once more: only the mount is another one.
+    let mount = "cp -a \"$1/opt/demo/models\" \"$1/elsewhere\" && mount --bind \"$1/elsewhere\" \"$1/opt/demo/models\" \
+        && shift && \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", mount, "sh"]).arg(&stage.installed).arg(stub());
+    command.arg("--payload").arg(&stage.second).arg("--root").arg(&stage.installed).args(["--install", "--replace"]);
+    let ended: Ended = command.stdin(Stdio::null()).output()?.into();
+    ensure!(ended.code == Some(0), "{ended:?}");
+    let models = stage.installed.join("opt/demo/models");
+    fs::remove_dir_all(&models)?;
+    fs::rename(stage.installed.join("elsewhere"), &models)?;
+    same(&complete, &stage.installed, "not complete")
+}
+
+#[test]
 fn a_second_writer_that_takes_the_space_leads_back_to_the_state_before() -> Result<()> {
     if !is_root() {
         return Ok(());
     }
-    let stage = stage()?;
+    let stage = bare()?;
     let before = Tree::read(&stage.root)?;
     let changes = Series::new(&stage.root, &stage.run, &INSTALL)?.changes()?;
     let small = stage.directory.path().join("small");
@@ -182,7 +204,7 @@ fn a_second_writer_that_takes_the_space_leads_back_to_the_state_before() -> Resu
 
 #[test]
 fn a_reader_that_went_away_is_no_reason_to_stop() -> Result<()> {
-    let stage = stage()?;
+    let stage = bare()?;
     let complete = Series::new(&stage.root, &stage.run, &INSTALL)?.complete;
     let (reader, writer) = nix::unistd::pipe()?;
     drop(reader);
@@ -194,7 +216,7 @@ fn a_reader_that_went_away_is_no_reason_to_stop() -> Result<()> {
 
 #[test]
 fn closed_descriptors_odd_variables_and_masks_change_nothing() -> Result<()> {
-    let stage = stage()?;
+    let stage = bare()?;
     let complete = Series::new(&stage.root, &stage.run, &INSTALL)?.complete;
     let trap = stage.directory.path().join("trap");
     fs::create_dir(&trap)?;
@@ -228,7 +250,7 @@ fn closed_descriptors_odd_variables_and_masks_change_nothing() -> Result<()> {
 
 #[test]
 fn low_limits_end_in_the_state_before_or_complete() -> Result<()> {
-    let stage = stage()?;
+    let stage = bare()?;
     let before = Tree::read(&stage.root)?;
     let complete = Series::new(&stage.root, &stage.run, &INSTALL)?.complete;
     let lengths = [0, 1, 2, 8, 40, 100, 1000].map(|blocks| format!("ulimit -f {blocks}; "));
@@ -260,7 +282,7 @@ fn it_works_where_there_is_no_proc_and_nothing_else() -> Result<()> {
     if !is_root() {
         return Ok(());
     }
-    let stage = stage()?;
+    let stage = bare()?;
     let complete = Series::new(&stage.root, &stage.run, &INSTALL)?.complete;
     let cell = stage.directory.path().join("cell");
     fs::create_dir(&cell)?;
@@ -281,7 +303,7 @@ fn it_works_where_there_is_no_proc_and_nothing_else() -> Result<()> {
 
 #[test]
 fn a_package_that_is_rewritten_while_it_is_read_is_noticed() -> Result<()> {
-    let stage = stage()?;
+    let stage = bare()?;
     let before = Tree::read(&stage.root)?;
     let series = Series::new(&stage.root, &stage.run, &INSTALL)?;
     let bytes = fs::read(&stage.run)?;

@@ -1,6 +1,8 @@
 //! What can be known about a path of the target, as values.
 //! Finding it out is done in `root.rs`.
 
+use std::os::fd::AsRawFd;
+
 use nix::sys::stat::FileStat;
 
 /// What stands at a path.
@@ -36,6 +38,8 @@ pub struct Attributes {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct FileSystem {
     pub device: u64,
+    /// Links and renames do not lead from one mount to another, even of one file system. `None` without `/proc`.
+    pub mount: Option<u64>,
     /// Bytes.
     pub available: u64,
     pub block: u64,
@@ -43,6 +47,12 @@ pub struct FileSystem {
     pub free_inodes: Option<u64>,
     pub read_only: bool,
     pub no_exec: bool,
+}
+
+/// The number of the mount that an open file is on, as `/proc/self/fdinfo` says it (proc(5)).
+pub(super) fn mount(handle: &impl AsRawFd) -> Option<u64> {
+    let facts = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", handle.as_raw_fd())).ok()?;
+    facts.lines().find_map(|line| line.strip_prefix("mnt_id:")?.trim().parse().ok())
 }
 
 /// The facts that a stat(2) gave.
