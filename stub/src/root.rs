@@ -22,6 +22,9 @@ use crate::change::{self, Change};
 use facts::attributes;
 pub use facts::{Attributes, FileSystem, Found};
 
+/// Where the running system keeps what is gone after a reboot.
+const RUN: &str = "/run";
+
 /// More links than any sane path has.
 const MAX_LINKS: u32 = 40;
 
@@ -236,13 +239,17 @@ impl Root {
 
     /// Waits for no one: tells whether this process is now the only installer working below this root.
     pub fn lock(&self) -> Result<Option<Lock>> {
-        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
-        let handle = openat(&self.handle, ".", flags, Bits::empty()).map_err(failed("open", &"/"))?;
+        let handle = if self.is_live() && Path::new(RUN).is_dir() { open_lock_file()? } else { self.open_itself()? };
         match Flock::lock(handle, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => Ok(Some(Lock(lock))),
             Err((_, Errno::EWOULDBLOCK)) => Ok(None),
             Err((_, errno)) => Err(failed("lock", &"/")(errno)),
         }
+    }
+
+    fn open_itself(&self) -> Result<OwnedFd> {
+        let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+        openat(&self.handle, ".", flags, Bits::empty()).map_err(failed("open", &"/"))
     }
 
     /// Opens the regular file at `path` for reading; never follows a link, never waits for a FIFO.
@@ -432,6 +439,13 @@ impl Root {
         change::sync_file(&fresh, &file)?;
         self.rename(&fresh, path)
     }
+}
+
+/// A file of its own that only root can open: anybody may hold a lock on what anybody may read.
+fn open_lock_file() -> Result<OwnedFd> {
+    let path = Path::new(RUN).join("airgap-deploy.lock");
+    let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    open(&path, flags, Bits::S_IRUSR | Bits::S_IWUSR).map_err(failed("open", &path.display()))
 }
 
 fn shown(path: Option<&RelPath>) -> String {

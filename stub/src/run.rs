@@ -155,8 +155,8 @@ fn dry_run(package: &Package, args: &Args, screen: Screen) -> Result<(), Error> 
         screen.json(&report::plan_json(&plan, index, &host, &findings));
     } else {
         screen.say_all(&report::plan(&plan, index, &host, &findings));
-        if root.is_live() && recover::unfinished(&root, &index.package.name)?.is_some() {
-            screen.say("An installation was interrupted here: --install goes on, --recover goes back");
+        if recover::unfinished(&root, &index.package.name)?.is_some() {
+            screen.say(&format!("Note: {UNFINISHED}"));
         }
         screen.say("The package is not signed. Nothing was changed.");
     }
@@ -414,12 +414,13 @@ fn installed(args: &Args, screen: Screen) -> Result<(), Error> {
             return Ok(());
         }
     }
+    let unfinished = recover::unfinished(&machine.root, &name)?.is_some();
     let Some(receipt) = state::read_receipt(&machine.root, &name)? else {
         screen.say(&format!("{name} is not installed"));
-        return Ok(());
+        return if unfinished { Err(Error::new(Exit::Conflict, UNFINISHED.to_owned())) } else { Ok(()) };
     };
     if args.status {
-        return show_status(&receipt, &machine, systemd, screen);
+        return show_status(&receipt, &machine, systemd, unfinished, screen);
     }
     let plan = uninstall::plan(&receipt, &machine, systemd, args.purge)?;
     uninstall::apply(&plan, &receipt, &machine, &|removal| screen.say(&payload::printable(&removal.describe())))?;
@@ -427,8 +428,17 @@ fn installed(args: &Args, screen: Screen) -> Result<(), Error> {
     Ok(())
 }
 
-fn show_status(receipt: &Receipt, machine: &Machine, systemd: bool, screen: Screen) -> Result<(), Error> {
-    let status = status::status(receipt, machine, systemd)?;
+const UNFINISHED: &str = "an installation runs, or was interrupted: then --install goes on, and --recover goes back";
+
+fn show_status(
+    receipt: &Receipt,
+    machine: &Machine,
+    systemd: bool,
+    unfinished: bool,
+    screen: Screen,
+) -> Result<(), Error> {
+    let mut status = status::status(receipt, machine, systemd)?;
+    status.problems.extend(unfinished.then(|| UNFINISHED.to_owned()));
     if screen.json {
         screen.json(&status.to_json(receipt));
     } else {
