@@ -38,6 +38,8 @@ pub struct Host {
     pub receipt: Option<Receipt>,
     /// Of the units that the package ships, and of those that an earlier version did. Empty where systemd does not run.
     pub units: HashMap<String, UnitState>,
+    /// Why systemd did not say how a unit is.
+    pub systemd_silent: Option<String>,
     pub tools: HashSet<Tool>,
 }
 
@@ -83,6 +85,7 @@ impl Host {
         let systemd = systemd(root);
         let (users, groups) = account_names(index);
         let anchors = anchors(index, root, receipt.as_ref())?;
+        let (units, systemd_silent) = units(systemd, index, receipt.as_ref());
         Ok(Self {
             privileged: geteuid().is_root(),
             live,
@@ -93,7 +96,8 @@ impl Host {
             systemd,
             accounts: Accounts::look_up(root, &users, &groups)?,
             entries: entries(index, root, receipt.as_ref())?,
-            units: units(systemd, index, receipt.as_ref()),
+            units,
+            systemd_silent,
             staged: staged(&anchors, index, root)?,
             anchors,
             receipt,
@@ -182,14 +186,19 @@ fn systemd(root: &Root) -> Systemd {
     }
 }
 
-fn units(systemd: Systemd, index: &Index, receipt: Option<&Receipt>) -> HashMap<String, UnitState> {
+fn units(systemd: Systemd, index: &Index, receipt: Option<&Receipt>) -> (HashMap<String, UnitState>, Option<String>) {
+    let (mut units, mut silent) = (HashMap::new(), None);
     if systemd != Systemd::Running {
-        return HashMap::new();
+        return (units, silent);
     }
     let shipped = index.units.iter().map(|unit| &unit.name);
-    let names: HashSet<&String> = shipped.chain(receipt.iter().flat_map(|receipt| &receipt.units)).collect();
-    // An ordinary user may not be allowed to ask: the plan then shows what it can.
-    names.into_iter().filter_map(|name| Some((name.clone(), unit::look(name).ok()?))).collect()
+    for name in shipped.chain(receipt.iter().flat_map(|receipt| &receipt.units)) {
+        match unit::look(name) {
+            Ok(state) => drop(units.insert(name.clone(), state)),
+            Err(error) => silent = Some(error.to_string()),
+        }
+    }
+    (units, silent)
 }
 
 fn entries(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<HashMap<RelPath, Existing>, FsError> {

@@ -45,6 +45,7 @@ pub fn findings(plan: &Plan, index: &Index, host: &Host) -> Vec<Finding> {
     architecture(index, host, &mut findings);
     glibc(index, host, &mut findings);
     tools(plan, host, &mut findings);
+    services(plan, host, &mut findings);
     destinations(plan, index, host, &mut findings);
     space(plan, &mut findings);
     accounts(index, host, &mut findings);
@@ -101,6 +102,17 @@ fn glibc(index: &Index, host: &Host, findings: &mut Vec<Finding>) {
             add(findings, Exit::IncompatibleHost, what, hint);
         }
         _ => {}
+    }
+}
+
+/// A service that may run must not lose its files under it.
+fn services(plan: &Plan, host: &Host, findings: &mut Vec<Finding>) {
+    if let Some(problem) = &host.systemd_silent
+        && host.privileged
+        && !plan.is_empty()
+    {
+        let what = format!("systemd does not say whether the service runs: {problem}");
+        add(findings, Exit::IncompatibleHost, what, "see what systemctl status says, then run it again");
     }
 }
 

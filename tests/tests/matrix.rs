@@ -31,7 +31,8 @@ fn bookworm() -> Result<()> {
     site.life_of_a_service()?;
     site.refuses_accounts_of_people()?;
     site.works_from_odd_places()?;
-    site.killed_while_the_service_runs()
+    site.killed_while_the_service_runs()?;
+    site.killed_while_it_is_uninstalled()
 }
 
 #[test]
@@ -313,6 +314,29 @@ impl Site {
         }
         println!("an upgrade of a running service: {trials} kills, {forward} of them led forward");
         ensure!(trials > 20 && forward > 1, "hardly a trial was made: {trials}, {forward}");
+        Ok(())
+    }
+
+    /// What was killed half-way is done by the next uninstallation, whether systemd knows the unit still or not.
+    fn killed_while_it_is_uninstalled(&self) -> Result<()> {
+        self.machine.must(&["/media/usb/stub", "--payload", &run("one"), "--uninstall"])?;
+        let before = self.tree()?;
+        let mut trials = 0;
+        for change in (1..).step_by(4) {
+            ensure!(self.installer("one", &["--install", "--enable", "--start"])?.ok());
+            let killed = self.killed("one", change, "--uninstall")?;
+            self.machine.must(&["systemctl", "daemon-reload"])?;
+            let again = self.installer("one", &["--uninstall"])?;
+            ensure!(again.ok(), "killed at {change}: {}", again.describe());
+            self.is_as(&before).with_context(|| format!("killed at change {change}"))?;
+            ensure!(self.show(UNIT, "ActiveState")? == "inactive", "killed at {change}: the service still runs");
+            if !killed {
+                break;
+            }
+            trials += 1;
+        }
+        println!("an uninstallation of a running service: {trials} kills");
+        ensure!(trials > 5, "hardly a trial was made: {trials}");
         Ok(())
     }
 
