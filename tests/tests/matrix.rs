@@ -169,6 +169,9 @@ impl Site {
     fn does_not_start(&self) -> Result<()> {
         let failed = self.installer("broken", &["--install"])?;
         ensure!(failed.code == 33 && failed.both().contains("Service failed to start"), "{}", failed.describe());
+        // systemd gives up after a few attempts, between which the service is active for a moment.
+        let given_up = || Ok(self.show(UNIT, "ActiveState")? == "failed");
+        ensure!(wait_until(ANSWERS_WITHIN, given_up)?, "systemd does not give up");
         let status = self.machine.run(&[COPY, "--status"])?;
         ensure!(status.code == 23 && status.both().contains("journalctl -u demo"), "{}", status.describe());
         let mended = self.installer("two", &["--install", "--start"])?;
