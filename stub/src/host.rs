@@ -324,8 +324,7 @@ fn anchor(root: &Root, directory: Option<RelPath>) -> Result<Anchor, FsError> {
         }
         let Some(path) = trusted else { break };
         trusted = path.parent();
-        let above = root.file_system(trusted.as_ref())?;
-        if (above.device, above.mount) != (file_system.device, file_system.mount) {
+        if !root.file_system(trusted.as_ref())?.is_same_mount(&file_system) {
             break;
         }
     }

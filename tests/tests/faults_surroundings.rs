@@ -158,6 +158,29 @@ fn a_directory_of_the_service_that_is_mounted_there_is_used() -> Result<()> {
 }
 
 #[test]
+fn a_purge_removes_everything_but_what_is_mounted_there() -> Result<()> {
+    if !is_root() {
+        return Ok(());
+    }
+    let stage = Stage::new(true)?;
+    let own = stage.path().join("own");
+    fs::create_dir(&own)?;
+    fs::write(own.join("file"), "of somebody else\n")?;
+    let mess = "cd \"$2/opt/demo/models\" && mkdir 'on disk' deep deep/er && mount --bind \"$1\" 'on disk' && echo x > deep/er/x \
+        && echo changed > m.gguf && touch \"$(printf 'two\\nlines')\" \"$(printf 'no-\\377-text')\" && ln -s / link \
+        && shift 2 && \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", mess, "sh"]).arg(&own).arg(&stage.installed).arg(stub());
+    command.arg("--payload").arg(&stage.first).arg("--root").arg(&stage.installed).args(["--uninstall", "--purge"]);
+    let ended: Ended = command.stdin(Stdio::null()).output()?.into();
+    ensure!(ended.code == Some(32) && ended.text.contains("/opt/demo/models/ is not empty: on disk"), "{ended:?}");
+    ensure!(fs::read_to_string(own.join("file"))? == "of somebody else\n", "files of others went");
+    let models: Vec<_> = fs::read_dir(stage.installed.join("opt/demo/models"))?.collect::<Result<_, _>>()?;
+    ensure!(models.len() == 1 && models[0].file_name() == "on disk", "{models:?}");
+    Ok(())
+}
+
+#[test]
 fn a_second_writer_that_takes_the_space_leads_back_to_the_state_before() -> Result<()> {
     if !is_root() {
         return Ok(());

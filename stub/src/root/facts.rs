@@ -49,6 +49,13 @@ pub struct FileSystem {
     pub no_exec: bool,
 }
 
+impl FileSystem {
+    /// Whether links and renames lead from the one to the other.
+    pub fn is_same_mount(&self, other: &Self) -> bool {
+        (self.device, self.mount) == (other.device, other.mount)
+    }
+}
+
 /// The number of the mount that an open file is on, as `/proc/self/fdinfo` says it (proc(5)).
 pub(super) fn mount(handle: &impl AsRawFd) -> Option<u64> {
     let facts = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", handle.as_raw_fd())).ok()?;

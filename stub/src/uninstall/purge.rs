@@ -2,7 +2,6 @@
 //! What goes without it is planned in `uninstall.rs`.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
 
 use payload::RelPath;
 
@@ -17,7 +16,7 @@ pub(super) fn plan(made: &[&RelPath], machine: &Machine, plan: &mut UninstallPla
         Removal::File { path } | Removal::Restore { path, .. } => Some(path.clone()),
         _ => None,
     }));
-    let mut purge = Purge { machine, known, mounts: mount_points(), plan };
+    let mut purge = Purge { machine, known, plan };
     for path in made {
         let inside_another = made.iter().any(|other| other != path && path.starts_with(other));
         if !inside_another && matches!(machine.root.look(path)?, Found::Directory(_)) {
@@ -32,13 +31,13 @@ pub(super) fn plan(made: &[&RelPath], machine: &Machine, plan: &mut UninstallPla
 struct Purge<'a> {
     machine: &'a Machine,
     known: BTreeSet<RelPath>,
-    mounts: BTreeSet<PathBuf>,
     plan: &'a mut UninstallPlan,
 }
 
 impl Purge<'_> {
     fn below(&mut self, directory: &RelPath) -> Result<(), FsError> {
         let root = &self.machine.root;
+        let here = root.file_system(Some(directory))?;
         let mut unusual = false;
         for name in root.names(directory)? {
             let Ok(path) = directory.join(&name) else {
@@ -47,7 +46,7 @@ impl Purge<'_> {
             };
             match root.look(&path)? {
                 // What is mounted there is not the package's: the directory stays, and is reported.
-                Found::Directory(_) if self.mounts.contains(&root.path().join(path.as_str())) => {}
+                Found::Directory(_) if !root.file_system(Some(&path))?.is_same_mount(&here) => {}
                 Found::Directory(_) => {
                     self.below(&path)?;
                     if !self.known.contains(&path) {
@@ -65,10 +64,4 @@ impl Purge<'_> {
         }
         Ok(())
     }
-}
-
-/// Where something is mounted on this machine; empty without `/proc`.
-fn mount_points() -> BTreeSet<PathBuf> {
-    let mounts = procfs::process::Process::myself().and_then(|process| process.mountinfo());
-    mounts.map(|mounts| mounts.0.into_iter().map(|mount| mount.mount_point).collect()).unwrap_or_default()
 }
