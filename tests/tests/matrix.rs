@@ -30,6 +30,7 @@ fn bookworm() -> Result<()> {
     let site = Site::boot(Suite::Bookworm)?;
     site.life_of_a_service()?;
     site.refuses_accounts_of_people()?;
+    site.leaves_an_account_that_was_there()?;
     site.works_from_odd_places()?;
     site.killed_while_the_service_runs()?;
     site.killed_while_it_is_uninstalled()
@@ -232,6 +233,21 @@ impl Site {
             self.is_as(&before)?;
         }
         Ok(())
+    }
+
+    fn leaves_an_account_that_was_there(&self) -> Result<()> {
+        let bare = self.tree()?;
+        let account = ["--system", "--user-group", "--home-dir", "/srv", "--comment", "of somebody else", "demo"];
+        self.machine.must(&[&["useradd"], account.as_slice()].concat())?;
+        self.machine.must(&["mkdir", "--mode=700", "/opt/demo"])?;
+        let before = self.tree()?;
+        ensure!(self.installer("one", &["--install"])?.ok());
+        ensure!(self.installer("two", &["--install"])?.ok());
+        self.machine.must(&[COPY, "--uninstall"])?;
+        self.is_as(&before)?;
+        self.machine.must(&["rmdir", "/opt/demo"])?;
+        self.machine.must(&["userdel", "demo"])?;
+        self.is_as(&bare)
     }
 
     /// `/etc` and `/usr` that cannot be written to, and a medium that programs cannot be started from.
