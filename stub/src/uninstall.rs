@@ -199,6 +199,9 @@ pub fn apply(plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, tell: &
             other => carry_out(other, receipt, machine, &left),
         };
         if let Err(error) = outcome {
+            if let Removal::StopUnit { unit } = removal {
+                return Err(still_runs(unit, &error));
+            }
             failed |= !matches!(error, StepError::State(_));
             left.push(error.to_string());
         }
@@ -215,6 +218,13 @@ pub fn apply(plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, tell: &
     Err(Error::new(Exit::UninstallIncomplete, format!("uninstalled, but something was left:\n  {}", left.join("\n  ")))
         .state("everything else of the package is removed")
         .hint("remove what is left by hand, if nobody needs it"))
+}
+
+/// Files are not taken away under a service that runs.
+fn still_runs(unit: &str, error: &StepError) -> Error {
+    Error::new(Exit::UninstallIncomplete, error.to_string())
+        .state("nothing was removed")
+        .hint(format!("see systemctl status {unit}, stop it, then run --uninstall again"))
 }
 
 /// Removes a directory. What keeps it is said once, not again for every directory above it.

@@ -98,6 +98,7 @@ impl Site {
         self.upgrades()?;
         self.rolls_back()?;
         self.does_not_start()?;
+        self.leaves_alone_what_cannot_be_stopped()?;
         self.keeps_what_others_made()?;
         self.is_as(&before)?;
         self.purges()?;
@@ -178,6 +179,20 @@ impl Site {
         let mended = self.installer("two", &["--install", "--start"])?;
         ensure!(mended.ok(), "{}", mended.describe());
         self.answers("two\n")
+    }
+
+    fn leaves_alone_what_cannot_be_stopped(&self) -> Result<()> {
+        let refuse = "mkdir -p /run/systemd/system/demo.service.d && cd /run/systemd/system/demo.service.d \
+            && printf '[Unit]\\nRefuseManualStop=yes\\n' > no-stop.conf && systemctl daemon-reload";
+        self.machine.must(&["sh", "-c", refuse])?;
+        let before = (self.tree()?, self.run_of(UNIT)?);
+        let upgrade = self.installer("one", &["--install"])?;
+        ensure!(upgrade.code == 30 && upgrade.both().contains("as it was before"), "{}", upgrade.describe());
+        let uninstall = self.machine.run(&[COPY, "--uninstall"])?;
+        ensure!(uninstall.code == 32 && uninstall.both().contains("nothing was removed"), "{}", uninstall.describe());
+        ensure!((self.tree()?, self.run_of(UNIT)?) == before, "something changed under a running service");
+        self.machine.must(&["sh", "-c", "rm -r /run/systemd/system/demo.service.d && systemctl daemon-reload"])?;
+        Ok(())
     }
 
     fn keeps_what_others_made(&self) -> Result<()> {
