@@ -17,9 +17,8 @@ fuzz-build:
 fuzz-brief: fuzz-build
 	@for target in $(FUZZ_TARGETS); do \
 		mkdir -p fuzz/corpus/$$target fuzz/artifacts/$$target; \
-		echo "fuzz: $$target, $(FUZZ_SECONDS) seconds"; \
 		prlimit --cpu=$(FUZZ_SECONDS): fuzz/target/*/release/$$target fuzz/corpus/$$target fuzz/seeds/$$target \
 			$(FUZZ_LIMITS) -artifact_prefix=fuzz/artifacts/$$target/ > fuzz/artifacts/$$target.log 2>&1; \
-		code=$$?; tail -n 1 fuzz/artifacts/$$target.log; \
-		if [ $$code != 152 ]; then tail -n 40 fuzz/artifacts/$$target.log; exit 1; fi; \
+		if [ $$? != 152 ]; then tail -n 40 fuzz/artifacts/$$target.log; exit 1; fi; \
+		echo "fuzz: $$target: $(FUZZ_SECONDS) seconds without a finding"; \
 	done

@@ -75,7 +75,7 @@ pub fn apply(
         events.note("undoing what was done");
         return Err(after_rollback(&failure, recover::roll_back(machine, name, false)));
     }
-    // The journal goes last: until then a recovery starts again what was stopped.
+    // The journal goes last: until then a recovery starts what is to run.
     let started = start(plan, machine, events);
     if let Err(error) = recover::finish(&machine.root, name, &header.areas) {
         events.note(&leftovers(&error));
@@ -117,6 +117,10 @@ fn run(
         events.step(step);
         journal.begin(step)?;
         step.apply(machine)?;
+    }
+    // Written down before the installation counts as complete: a recovery then starts it.
+    for step in &plan.afterwards {
+        journal.begin(step)?;
     }
     let stub = package.stub().map_err(StageError::from)?;
     root.write_atomically(&state::fresh_stub(name), &stub, Mode::EXECUTABLE)?;

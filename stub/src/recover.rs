@@ -35,7 +35,7 @@ pub fn recover(machine: &Machine, package: &PackageName, resume: Option<Digest>)
     };
     let header = &unfinished.header;
     if is_complete(&machine.root, package, header)? {
-        let started = start_again(machine, package, &unfinished);
+        let started = start(&unfinished);
         finish(&machine.root, package, &header.areas).map_err(incomplete)?;
         started?;
         return Ok(Recovered::Finished);
@@ -45,13 +45,10 @@ pub fn recover(machine: &Machine, package: &PackageName, resume: Option<Digest>)
     Ok(if keep { Recovered::RolledBackKeepingStaged } else { Recovered::RolledBack })
 }
 
-/// Starts what was stopped for an installation that is complete, unless the new version does without it.
-fn start_again(machine: &Machine, package: &PackageName, unfinished: &Unfinished) -> Result<(), Error> {
-    let shipped = state::read_receipt(&machine.root, package)?.map_or_else(Vec::new, |receipt| receipt.units);
+/// Starts what an installation that is complete was about to start.
+fn start(unfinished: &Unfinished) -> Result<(), Error> {
     for begun in &unfinished.steps {
-        if let Step::StopUnit { unit } = &begun.step
-            && shipped.contains(unit)
-        {
+        if let Step::StartUnit { unit } = &begun.step {
             unit::start(unit).map_err(|error| {
                 Error::new(Exit::ServiceFailed, format!("Service failed to start: {error}"))
                     .state("the package is installed; the service does not run")
@@ -97,6 +94,7 @@ pub fn roll_back(machine: &Machine, package: &PackageName, keep_staged: bool) ->
 /// when everything after it is gone.
 fn undo_all(machine: &Machine, package: &PackageName, unfinished: &Unfinished) -> Result<(), StepError> {
     let mut reload = unfinished.header.reload;
+    stop_what_runs_again(unfinished)?;
     for begun in unfinished.steps.iter().rev() {
         // A service is started again only when systemd knows its old unit.
         if reload && matches!(begun.step, Step::StopUnit { .. }) {
@@ -108,6 +106,19 @@ fn undo_all(machine: &Machine, package: &PackageName, unfinished: &Unfinished) -
     }
     if reload {
         Tool::Systemctl.run(&["daemon-reload"])?;
+    }
+    Ok(())
+}
+
+/// After a power cut systemd may have started a service from files of which some are the old and some the new ones.
+fn stop_what_runs_again(unfinished: &Unfinished) -> Result<(), StepError> {
+    if !unfinished.steps.iter().any(|begun| begun.step.disturbs_services()) {
+        return Ok(());
+    }
+    for begun in &unfinished.steps {
+        if let Step::StopUnit { unit } = &begun.step {
+            unit::stop_if_up(unit)?;
+        }
     }
     Ok(())
 }

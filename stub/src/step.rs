@@ -301,7 +301,7 @@ impl Step {
             Self::RestoreLabels { .. } | Self::ReloadSystemd => Ok(()),
             Self::EnableUnit { unit } => Ok(Tool::Systemctl.run(&["disable", "--", unit]).map(drop)?),
             Self::DisableUnit { unit } => Ok(Tool::Systemctl.run(&["enable", "--", unit]).map(drop)?),
-            Self::StartUnit { unit } => Ok(Tool::Systemctl.run(&["stop", "--", unit]).map(drop)?),
+            Self::StartUnit { unit } => Ok(unit::stop_if_up(unit)?),
         }
     }
 

@@ -96,6 +96,17 @@ pub fn start(unit: &str) -> Result<(), ToolError> {
     Tool::Systemctl.run(&["start", "--", unit]).map(drop)
 }
 
+/// Stops a unit that runs.
+///
+/// # Errors
+/// systemd does not answer, or could not stop it.
+pub fn stop_if_up(unit: &str) -> Result<(), ToolError> {
+    if look(unit)?.is_up() {
+        Tool::Systemctl.run(&["stop", "--", unit])?;
+    }
+    Ok(())
+}
+
 /// Starts a unit and watches it: systemd calls a simple service started before its program has done anything.
 ///
 /// # Errors

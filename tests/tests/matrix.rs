@@ -27,13 +27,15 @@ fn bullseye() -> Result<()> {
 #[test]
 #[ignore = "needs root and systemd-nspawn; run by `make acceptance`"]
 fn bookworm() -> Result<()> {
-    let site = Site::boot(Suite::Bookworm)?;
+    let mut site = Site::boot(Suite::Bookworm)?;
     site.life_of_a_service()?;
     site.refuses_accounts_of_people()?;
     site.leaves_an_account_that_was_there()?;
     site.works_from_odd_places()?;
     site.killed_while_the_service_runs()?;
-    site.killed_while_it_is_uninstalled()
+    site.killed_while_it_is_uninstalled()?;
+    site.killed_before_the_service_is_started()?;
+    site.reset_in_the_middle_of_an_upgrade()
 }
 
 #[test]
@@ -374,10 +376,52 @@ impl Site {
         Ok(())
     }
 
+    /// The kill comes at the last change that is made: the service was to be started, and then is.
+    fn killed_before_the_service_is_started(&self) -> Result<()> {
+        let mut forward = 0;
+        for change in (1..).step_by(2) {
+            let done = !self.killed("one", change, "--install --start")?;
+            ensure!(self.installer("one", &["--recover"])?.ok());
+            if self.machine.path("/opt/demo/bin/httpd").exists() {
+                self.answers("one\n").with_context(|| format!("killed at change {change}"))?;
+                forward += u32::from(!done);
+                self.machine.must(&[COPY, "--uninstall"])?;
+            }
+            if done {
+                break;
+            }
+        }
+        ensure!(forward > 1, "no kill led forward");
+        Ok(())
+    }
+
+    /// As a power cut: systemd then starts the service, from files of both versions.
+    fn reset_in_the_middle_of_an_upgrade(&mut self) -> Result<()> {
+        ensure!(self.installer("one", &["--install", "--enable", "--start"])?.ok());
+        let before = self.tree()?;
+        let changed = (30..100).step_by(5).find(|change| {
+            let killed = self.killed("two", *change, "--install").unwrap_or(false);
+            let page = self.machine.run(&["cat", "/opt/demo/www/index.html"]).is_ok_and(|page| page.stdout == "two\n");
+            killed && page && self.tree().is_ok_and(|tree| tree != before)
+        });
+        ensure!(changed.is_some(), "no kill left files of both versions");
+        self.machine.reboot()?;
+        self.answers("two\n")?;
+        let mixed = self.run_of(UNIT)?;
+        let recovered = self.installer("two", &["--recover"])?;
+        ensure!(recovered.ok(), "{}", recovered.describe());
+        self.is_as(&before)?;
+        self.answers("one\n")?;
+        ensure!(self.run_of(UNIT)? != mixed, "the service still runs what was started from files of both versions");
+        Ok(())
+    }
+
     /// Whether it came to that.
     fn killed(&self, package: &str, change: u32, action: &str) -> Result<bool> {
         let kill = format!("AIRGAP_DEPLOY_KILL_AT={change}");
-        let command = ["env", &kill, "/media/usb/stub", "--payload", &run(package), action];
+        let run = run(package);
+        let mut command = vec!["env", &kill, "/media/usb/stub", "--payload", &run];
+        command.extend(action.split(' '));
         let said = self.machine.run(&command)?;
         match said.code {
             0 => Ok(false),
