@@ -53,9 +53,8 @@ deny:
 	@command -v cargo-deny > /dev/null || { echo "deny: cargo install cargo-deny"; cargo install --quiet --locked cargo-deny; }
 	cargo deny --log-level error check bans licenses sources
 	cargo deny --log-level error --manifest-path stub/Cargo.toml --config stub/deny.toml check bans
-	@cargo deny --log-level off fetch > /dev/null 2>&1 \
-		|| echo "deny: the advisory database cannot be fetched from here; cargo deny check advisories looks the crates up in it"
-	@! cargo deny --log-level off fetch > /dev/null 2>&1 || cargo deny --log-level error check advisories
+	@if cargo deny --log-level off fetch > /dev/null 2>&1; then cargo deny --log-level error check advisories; \
+		else echo "deny: the advisory database cannot be fetched from here; cargo deny check advisories looks the crates up in it"; fi
 
 .PHONY: clean
 clean:
