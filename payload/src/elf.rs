@@ -9,7 +9,7 @@ use object::read::{ReadCache, ReadRef};
 use object::{Endianness, FileKind};
 
 use crate::PayloadError;
-use crate::index::{Elf, GlibcVersion};
+use crate::format::index::{Elf, GlibcVersion};
 
 /// What was found in an ELF file.
 pub type ElfFacts = Elf;

@@ -6,9 +6,9 @@ use std::os::unix::fs::FileExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::index::Index;
-use crate::layout::{ALIGNMENT, CHUNK_SIZE, INDEX, INDEX_DIGEST, Layout, Region, digest_file};
-use crate::member::{self, BLOCK};
+use crate::format::index::Index;
+use crate::format::layout::{ALIGNMENT, CHUNK_SIZE, INDEX, INDEX_DIGEST, Layout, Region, digest_file};
+use crate::format::member::{self, BLOCK};
 use crate::{Digest, Hasher, PayloadError, elf_length};
 
 /// Larger than the index of any package: 2 TB of chunk digests.

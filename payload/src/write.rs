@@ -3,9 +3,9 @@
 
 use std::io::{Read, Write};
 
-use crate::index::Index;
-use crate::layout::{CHUNK_SIZE, Layout, Region};
-use crate::reader::Progress;
+use crate::format::index::Index;
+use crate::format::layout::{CHUNK_SIZE, Layout, Region};
+use crate::read::Progress;
 use crate::{Digest, PayloadError};
 
 /// Where the writer gets bytes from. They are compared with the index while they are written.

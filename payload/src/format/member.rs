@@ -3,7 +3,7 @@
 //! beyond the size of the first.
 
 use crate::PayloadError;
-use crate::layout::ALIGNMENT;
+use crate::format::layout::ALIGNMENT;
 
 /// The unit in which tar archives are written.
 pub(crate) const BLOCK: u64 = 512;

@@ -1,10 +1,10 @@
 //! What must hold inside an index before anybody plans with it.
-//! The form of single values is checked by their types; the bytes of the payload are checked by `reader.rs`.
+//! The form of single values is checked by their types; the bytes of the payload are checked by `read.rs`.
 
 use std::collections::{HashMap, HashSet};
 
 use super::{Encoding, Index, LinkKind};
-use crate::layout::CHUNK_SIZE;
+use crate::format::layout::CHUNK_SIZE;
 use crate::{Digest, PayloadError, RelPath};
 
 /// Larger than any model: keeps sums of sizes far from overflowing.

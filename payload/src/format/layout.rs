@@ -1,8 +1,8 @@
 //! Where everything lies in a `.run` file: computed from the index alone, the same by the writer and by the reader.
-//! Reading and writing the bytes lives in `reader.rs` and `writer.rs`.
+//! Reading and writing the bytes lives in `read.rs` and `write.rs`.
 
-use crate::index::Index;
-use crate::member::{self, BLOCK};
+use crate::format::index::Index;
+use crate::format::member::{self, BLOCK};
 use crate::{Digest, PayloadError};
 
 /// The payload, and the content of every blob in it, starts at a multiple of this many bytes.
@@ -108,9 +108,9 @@ pub(crate) fn digest_file(digest: Digest) -> String {
 }
 
 /// The name of a blob's tar member: a compressed one ends in `.xz`.
-pub(crate) fn blob_member(blob: &crate::index::Blob) -> String {
+pub(crate) fn blob_member(blob: &crate::format::index::Blob) -> String {
     match blob.encoding {
-        crate::index::Encoding::Raw => format!("blobs/{}", blob.digest.blob_name()),
-        crate::index::Encoding::Xz => format!("blobs/{}.xz", blob.digest.blob_name()),
+        crate::format::index::Encoding::Raw => format!("blobs/{}", blob.digest.blob_name()),
+        crate::format::index::Encoding::Xz => format!("blobs/{}.xz", blob.digest.blob_name()),
     }
 }

@@ -1,0 +1,7 @@
+//! Values that cannot hold something bad: paths, digests, modes, names of accounts, printable text.
+//! What a package states with them lives in `format/`.
+
+pub(crate) mod account;
+pub(crate) mod digest;
+pub(crate) mod path;
+pub(crate) mod text;
