@@ -17,5 +17,6 @@ pub use read::{Package, Progress, read_at};
 pub use value::account::{AccountName, AccountNameError, Mode, ModeError, Owner};
 pub use value::digest::{Digest, DigestError, Hasher};
 pub use value::path::{PathError, RelPath};
+pub use value::size::size;
 pub use value::text::printable;
 pub use write::{Contents, seal, write_package};

@@ -4,4 +4,5 @@
 pub(crate) mod account;
 pub(crate) mod digest;
 pub(crate) mod path;
+pub(crate) mod size;
 pub(crate) mod text;

@@ -29,7 +29,6 @@ mod stage;
 mod state;
 mod status;
 mod step;
-mod text;
 mod tool;
 mod uninstall;
 mod unit;

@@ -9,7 +9,6 @@ use crate::exit::Exit;
 use crate::host::Host;
 use crate::plan::Plan;
 use crate::step::Step;
-use crate::text;
 use crate::tool::Tool;
 
 /// Something that speaks against the installation.
@@ -162,8 +161,8 @@ fn space(plan: &Plan, findings: &mut Vec<Finding>) {
         if space.bytes > space.available {
             let what = format!(
                 "Out of disk space: {directory} needs {}, has {}",
-                text::size(space.bytes),
-                text::size(space.available)
+                payload::size(space.bytes),
+                payload::size(space.available)
             );
             add(findings, Exit::OutOfDiskSpace, what, "free disk space there, or deploy smaller models");
         }

@@ -9,7 +9,6 @@ use crate::host::Host;
 use crate::plan::Plan;
 use crate::preflight::Finding;
 use crate::step::{Over, PlaceFile, Step};
-use crate::text;
 
 /// What the package is, in a few lines.
 pub fn package(index: &Index) -> Vec<String> {
@@ -27,7 +26,7 @@ pub fn package(index: &Index) -> Vec<String> {
         };
         lines.push(format!("  {kind:14} {}", printable(&component.name)));
     }
-    lines.push(format!("{} files, {} when installed", index.files.len(), text::size(blobs)));
+    lines.push(format!("{} files, {} when installed", index.files.len(), payload::size(blobs)));
     lines
 }
 
@@ -47,7 +46,8 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Ve
     }
     commands(plan, host, &mut lines);
     for space in plan.space.values() {
-        let (directory, needed, available) = (&space.directory, text::size(space.bytes), text::size(space.available));
+        let (directory, needed, available) =
+            (&space.directory, payload::size(space.bytes), payload::size(space.available));
         lines.push(format!("Disk space: {directory} takes {needed}, has {available}"));
     }
     lines.push(privileges(plan, host));

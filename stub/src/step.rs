@@ -315,7 +315,7 @@ impl Step {
 impl PlaceFile {
     fn describe(&self) -> String {
         let Self { path, size, mode, owner, .. } = self;
-        let size = crate::text::size(*size);
+        let size = payload::size(*size);
         match &self.over {
             Over::Nothing => format!("place {path} ({size}, {owner}, mode {mode})"),
             Over::Ours { .. } => format!("update {path} ({size}, {owner}, mode {mode})"),

@@ -1,5 +1,5 @@
-//! Text for people: sizes and indentation.
-//! What is said lives with those who say it.
+//! Sizes as people read them.
+//! What is said about them lives with those who say it.
 
 /// A size with a unit of 1000, as disks and downloads are sold: `3.8 GB`.
 pub fn size(bytes: u64) -> String {
