@@ -3,6 +3,7 @@
 
 pub(crate) mod account;
 pub(crate) mod digest;
+pub(crate) mod mode;
 pub(crate) mod path;
 pub(crate) mod size;
 pub(crate) mod text;
