@@ -16,12 +16,13 @@ pub type ElfFacts = Elf;
 
 const NAME: &str = "the stub (ELF)";
 
-/// Where the ELF file at the start of `reader` ends, in bytes: the end of its section header table or of its last
-/// section, whichever is later. Whatever follows is not part of it.
+/// Where the ELF file at the start of `reader` ends, in bytes: the end of its section header table, which is the last
+/// thing in it. One rule for every reader, also for one made of `od` and `tail`: in a file whose sections reach further,
+/// two readers could see two archives.
 ///
 /// # Errors
 /// [`PayloadError::NoPayload`] when there is no ELF file at the start, [`PayloadError::Damaged`] when its headers are
-/// inconsistent.
+/// inconsistent, or something of it lies behind the table.
 pub fn elf_length(reader: impl Read + Seek) -> Result<u64, PayloadError> {
     let cache = ReadCache::new(reader);
     let data = &cache;
@@ -36,25 +37,24 @@ where
     Header: FileHeader<Endian = Endianness>,
     R: ReadRef<'data>,
 {
+    let damaged = |problem: &str| PayloadError::damaged(NAME, problem);
     let wrong = |error: object::Error| PayloadError::damaged(NAME, error.to_string());
-    let overflow = || PayloadError::damaged(NAME, "its headers point past the end of any file");
     let header = Header::parse(data).map_err(wrong)?;
     let endian = header.endian().map_err(wrong)?;
-    let sections = header.section_headers(endian, data).map_err(wrong)?;
-    let table_offset: u64 = header.e_shoff(endian).into();
-    if table_offset == 0 || sections.is_empty() {
-        return Err(PayloadError::damaged(NAME, "it has no section header table"));
+    let (table, count): (u64, u64) = (header.e_shoff(endian).into(), header.e_shnum(endian).into());
+    if endian != Endianness::Little || table == 0 || count == 0 {
+        return Err(damaged("it has no section header table of a little-endian program"));
     }
-    let table_length = u64::try_from(sections.len()).map_err(|_| overflow())? * u64::from(header.e_shentsize(endian));
-    let mut end = table_offset.checked_add(table_length).ok_or_else(overflow)?;
-    for section in sections {
-        if section.sh_type(endian) != SHT_NOBITS {
-            let offset: u64 = section.sh_offset(endian).into();
-            end = end.max(offset.checked_add(section.sh_size(endian).into()).ok_or_else(overflow)?);
+    let end = table.checked_add(count * u64::from(header.e_shentsize(endian)));
+    let end = end.ok_or_else(|| damaged("its headers point past the end of any file"))?;
+    if end > data.len().map_err(|()| damaged("its length cannot be read"))? {
+        return Err(damaged("the file is shorter than its ELF headers say"));
+    }
+    for section in header.section_headers(endian, data).map_err(wrong)? {
+        let last = section.sh_offset(endian).into().checked_add(section.sh_size(endian).into());
+        if section.sh_type(endian) != SHT_NOBITS && last.is_none_or(|last| last > end) {
+            return Err(damaged("something of it lies behind its section header table"));
         }
-    }
-    if end > data.len().map_err(|()| overflow())? {
-        return Err(PayloadError::damaged(NAME, "the file is shorter than its ELF headers say"));
     }
     Ok(end)
 }

@@ -26,6 +26,9 @@ pub enum PayloadError {
     /// Bytes are not the ones that were packed.
     #[error("{region} is damaged: {problem}")]
     Damaged { region: String, problem: String },
+    /// The caller asked to stop.
+    #[error("interrupted")]
+    Interrupted,
     /// The index is intact but of another format, or states something impossible.
     #[error("the index cannot be used: {0}")]
     Format(String),

@@ -2,22 +2,29 @@
 //! What is fetched (builder) and what is done to a machine (stub) does not live here; nothing here opens a socket,
 //! prints, or reads the clock, the environment or the arguments.
 
+mod decode;
 mod elf;
 mod error;
 mod format;
+mod in_order;
 mod read;
 mod value;
+mod verify;
+mod watch;
 mod write;
 
 pub use elf::{ElfFacts, elf_facts, elf_length, glibc_provided};
 pub use error::PayloadError;
 pub use format::index::{self, Index};
 pub use format::layout::{ALIGNMENT, CHUNK_SIZE, Layout, Region};
-pub use read::{Package, Progress, read_at};
+pub use in_order::InOrder;
+pub use read::{Package, read_at};
 pub use value::account::{AccountName, AccountNameError, Owner};
 pub use value::digest::{Digest, DigestError, Hasher};
 pub use value::mode::{Mode, ModeError};
 pub use value::path::{PathError, RelPath};
 pub use value::size::size;
-pub use value::text::printable;
+pub use value::text::{is_printable, printable};
+pub use value::unit::{UNIT_DIRECTORIES, UnitName, UnitNameError};
+pub use watch::{Progress, Watch};
 pub use write::{Contents, seal, write_package};

@@ -1,18 +1,17 @@
 //! Reads a `.run` file: opens it by its index, and hands out nothing whose bytes have not been compared with it.
-//! Where things lie is in `layout.rs`; what is done with them is the caller's business.
+//! Comparing all of it is in `verify.rs`, where things lie in `layout.rs`; what is done with them is the caller's business.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::format::index::Index;
 use crate::format::layout::{ALIGNMENT, CHUNK_SIZE, INDEX, INDEX_DIGEST, Layout, Region, digest_file};
 use crate::format::member::{self, BLOCK};
 use crate::{Digest, Hasher, PayloadError, elf_length};
 
-/// Larger than the index of any package: 2 TB of chunk digests.
-const MAX_INDEX: u64 = 32 << 20;
+/// Larger than the index of any package, in bytes: the digests of 400 GB of models, or 10,000 files. An index is held
+/// several times while it is read, and all of it has to fit a small machine.
+const MAX_INDEX: u64 = 8 << 20;
 
 /// An opened `.run` file whose stub and index are intact. Its blobs are compared when they are read.
 #[derive(Debug)]
@@ -22,9 +21,6 @@ pub struct Package {
     index: Index,
     layout: Layout,
 }
-
-/// Told how many more bytes have been dealt with; called from several threads.
-pub type Progress<'a> = &'a (dyn Fn(u64) + Sync);
 
 impl Package {
     /// Opens a `.run` file. Reads the stub and the index, and nothing behind them.
@@ -68,53 +64,9 @@ impl Package {
         Digest::of(&self.json)
     }
 
-    /// Compares every byte of the file with the index, on `workers` threads.
-    ///
-    /// # Errors
-    /// [`PayloadError::Damaged`] names the first damaged region that was found.
-    pub fn verify(&self, workers: usize, progress: Progress<'_>) -> Result<(), PayloadError> {
-        self.verify_blobs(|_| true, workers, progress)
-    }
-
-    /// Compares everything that is no blob, and the blobs that are `wanted`: what is left is compared when it is read.
-    ///
-    /// # Errors
-    /// [`PayloadError::Damaged`] names the first damaged region that was found.
-    pub fn verify_blobs(
-        &self,
-        wanted: impl Fn(Digest) -> bool,
-        workers: usize,
-        progress: Progress<'_>,
-    ) -> Result<(), PayloadError> {
-        let mut tasks = Vec::new();
-        for (offset, region) in self.layout.regions() {
-            match region {
-                Region::Blob(blob) if self.index.blobs.get(*blob).is_some_and(|blob| !wanted(blob.digest)) => {}
-                Region::Blob(blob) => tasks.extend((0..self.chunk_count(*blob)).map(|chunk| Task::Chunk(*blob, chunk))),
-                other => tasks.push(Task::Region(offset, other)),
-            }
-        }
-        let next = AtomicUsize::new(0);
-        let failure = Mutex::new(None);
-        std::thread::scope(|scope| {
-            for _ in 0..workers.max(1) {
-                scope.spawn(|| {
-                    let mut buffer = Vec::new();
-                    while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
-                        let outcome = match task {
-                            Task::Region(offset, region) => self.check(*offset, region),
-                            Task::Chunk(blob, chunk) => self.read_chunk(*blob, *chunk, &mut buffer),
-                        };
-                        if let Err(error) = outcome {
-                            next.store(tasks.len(), Ordering::Relaxed);
-                            failure.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get_or_insert(error);
-                        }
-                        progress(buffer.len() as u64);
-                    }
-                });
-            }
-        });
-        failure.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).map_or(Ok(()), Err)
+    /// Every region of the file with its offset, in order.
+    pub(crate) fn regions(&self) -> impl Iterator<Item = (u64, &Region)> {
+        self.layout.regions()
     }
 
     /// How many chunks the stored bytes of a blob have.
@@ -149,9 +101,6 @@ impl Package {
         let missing = || PayloadError::Format(format!("there is no document {position}"));
         let facts = self.index.documents.get(position).ok_or_else(missing)?;
         let offset = self.layout.document_offset(position).ok_or_else(missing)?;
-        if facts.size > MAX_INDEX {
-            return Err(PayloadError::Format(format!("document {} is larger than any document", facts.name.as_str())));
-        }
         let mut bytes = vec![0; usize::try_from(facts.size).unwrap_or(0)];
         read_at(&self.file, offset, &mut bytes, facts.name.as_str())?;
         let found = Digest::of(&bytes);
@@ -194,16 +143,15 @@ impl Package {
         Ok(())
     }
 
-    fn check(&self, offset: u64, region: &Region) -> Result<(), PayloadError> {
+    /// Compares one region that is no blob.
+    pub(crate) fn check(&self, offset: u64, region: &Region) -> Result<(), PayloadError> {
         match region {
             Region::Stub => self.check_stub(),
             Region::Index => check_known(&self.file, offset, &self.json, INDEX),
             Region::Known { bytes, what } => check_known(&self.file, offset, bytes, what),
             Region::Document(position) => self.document(*position).map(drop),
-            Region::Blob(blob) => {
-                let mut buffer = Vec::new();
-                (0..self.chunk_count(*blob)).try_for_each(|chunk| self.read_chunk(*blob, chunk, &mut buffer))
-            }
+            // Content is compared chunk by chunk, in `verify.rs`.
+            Region::Blob(_) => Ok(()),
         }
     }
 
@@ -225,11 +173,6 @@ impl Package {
             Err(PayloadError::damaged("the stub", format!("expected {}, found {found}", stub.digest)))
         }
     }
-}
-
-enum Task<'a> {
-    Region(u64, &'a Region),
-    Chunk(usize, usize),
 }
 
 /// Fills `buffer` from `offset` of the file; `what` names what is read in an error.

@@ -7,3 +7,4 @@ pub(crate) mod mode;
 pub(crate) mod path;
 pub(crate) mod size;
 pub(crate) mod text;
+pub(crate) mod unit;

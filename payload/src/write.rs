@@ -5,8 +5,7 @@ use std::io::{Read, Write};
 
 use crate::format::index::Index;
 use crate::format::layout::{CHUNK_SIZE, Layout, Region};
-use crate::read::Progress;
-use crate::{Digest, PayloadError};
+use crate::{Digest, PayloadError, Watch};
 
 /// Where the writer gets bytes from. They are compared with the index while they are written.
 pub trait Contents {
@@ -41,7 +40,7 @@ pub fn write_package(
     index: &Index,
     json: &[u8],
     contents: &dyn Contents,
-    progress: Progress<'_>,
+    watch: Watch<'_>,
 ) -> Result<(), PayloadError> {
     for (_, region) in Layout::new(index, json)?.regions() {
         match region {
@@ -49,7 +48,7 @@ pub fn write_package(
             Region::Known { bytes, what } => put(out, bytes, what)?,
             Region::Index => put(out, json, "the index")?,
             Region::Document(position) => put_document(out, index, *position, contents)?,
-            Region::Blob(position) => put_blob(out, index, *position, contents, progress)?,
+            Region::Blob(position) => put_blob(out, index, *position, contents, watch)?,
         }
     }
     out.flush().map_err(PayloadError::write("the package"))
@@ -79,20 +78,21 @@ fn put_blob(
     index: &Index,
     position: usize,
     contents: &dyn Contents,
-    progress: Progress<'_>,
+    watch: Watch<'_>,
 ) -> Result<(), PayloadError> {
     let facts = &index.blobs[position];
     let name = format!("blob {}", facts.digest);
     let mut input = contents.blob(position).map_err(PayloadError::read(&name))?;
     let mut buffer = Vec::new();
     for expected in &facts.chunks {
+        watch.go_on()?;
         buffer.clear();
         input.by_ref().take(CHUNK_SIZE).read_to_end(&mut buffer).map_err(PayloadError::read(&name))?;
         if Digest::of(&buffer) != *expected {
             return Err(PayloadError::damaged(name, "it changed while it was packed"));
         }
         put(out, &buffer, &name)?;
-        progress(buffer.len() as u64);
+        (watch.progress)(buffer.len() as u64);
     }
     if input.read(&mut [0]).map_err(PayloadError::read(&name))? != 0 {
         return Err(PayloadError::damaged(name, "it grew while it was packed"));

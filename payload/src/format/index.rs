@@ -171,6 +171,13 @@ pub struct Link {
     pub owner: Owner,
 }
 
+impl Link {
+    /// Whether it is a second name of a file, not a symbolic link.
+    pub fn is_hard(&self) -> bool {
+        matches!(self.kind, LinkKind::Hard { .. })
+    }
+}
+
 /// What a link points to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkKind {
@@ -210,6 +217,22 @@ pub struct Blob {
     pub stored_size: u64,
     /// Digests of the stored bytes in pieces of [`crate::CHUNK_SIZE`] bytes, the last one shorter.
     pub chunks: Vec<Digest>,
+}
+
+impl Blob {
+    /// Compares the digest of the whole content with the one that names the blob.
+    ///
+    /// # Errors
+    /// [`PayloadError::Damaged`] when it is another one: then the chunks were never those of this content.
+    pub fn check_content(&self, found: Option<Digest>) -> Result<(), PayloadError> {
+        match found {
+            Some(found) if found == self.digest => Ok(()),
+            Some(found) => {
+                Err(PayloadError::damaged(format!("blob {}", self.digest), format!("its content is {found}")))
+            }
+            None => Err(PayloadError::damaged(format!("blob {}", self.digest), "not all of it was read")),
+        }
+    }
 }
 
 /// How a blob is stored.

@@ -11,6 +11,7 @@ pub const ALIGNMENT: u64 = 4096;
 pub const CHUNK_SIZE: u64 = 4 << 20;
 
 pub(crate) const INDEX: &str = "index.json";
+pub(crate) const MANIFEST: &str = "manifest.toml";
 pub(crate) const INDEX_DIGEST: &str = "index.json.sha256";
 
 /// A run of bytes in the file, and what must stand there.
@@ -32,13 +33,16 @@ pub enum Region {
 #[derive(Debug, Clone)]
 pub struct Layout {
     regions: Vec<(u64, Region)>,
+    /// Where the documents and the stored bytes of the blobs start, in the order of the index.
+    documents: Vec<u64>,
+    blobs: Vec<u64>,
     length: u64,
 }
 
 impl Layout {
     /// The layout of a file with this index, whose JSON form is `json`.
     pub fn new(index: &Index, json: &[u8]) -> Result<Self, PayloadError> {
-        let mut layout = Self { regions: Vec::new(), length: 0 };
+        let mut layout = Self { regions: Vec::new(), documents: Vec::new(), blobs: Vec::new(), length: 0 };
         layout.push(Region::Stub, index.build.stub.size);
         layout.pad(ALIGNMENT, "the padding after the stub");
         layout.member(INDEX, json.len() as u64, Region::Index)?;
@@ -67,12 +71,12 @@ impl Layout {
 
     /// Where the stored bytes of the blob at `position` in [`Index::blobs`] start.
     pub fn blob_offset(&self, position: usize) -> Option<u64> {
-        self.regions().find(|(_, region)| **region == Region::Blob(position)).map(|(offset, _)| offset)
+        self.blobs.get(position).copied()
     }
 
     /// Where the document at `position` in [`Index::documents`] starts.
     pub fn document_offset(&self, position: usize) -> Option<u64> {
-        self.regions().find(|(_, region)| **region == Region::Document(position)).map(|(offset, _)| offset)
+        self.documents.get(position).copied()
     }
 
     fn push(&mut self, region: Region, length: u64) {
@@ -96,6 +100,11 @@ impl Layout {
         let aligned = matches!(region, Region::Blob(_));
         let header = member::header(name, size, self.length, aligned)?;
         self.known(header, &format!("the tar header of {name}"));
+        match &region {
+            Region::Document(_) => self.documents.push(self.length),
+            Region::Blob(_) => self.blobs.push(self.length),
+            _ => {}
+        }
         self.push(region, size);
         self.pad(BLOCK, &format!("the padding after {name}"));
         Ok(())

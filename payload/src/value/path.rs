@@ -8,7 +8,7 @@ use std::str::FromStr;
 /// A path relative to the root directory of the target machine, such as `opt/ollama/bin/ollama`.
 ///
 /// It holds no `..`, no `.`, no empty component, no leading or trailing `/`, no control character,
-/// no component longer than 255 bytes, and is at most 4000 bytes long.
+/// no component longer than 255 bytes, and is at most 4000 bytes and 64 components long.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct RelPath(String);
 
@@ -22,6 +22,9 @@ pub struct PathError {
 
 const MAX_COMPONENT: usize = 255;
 const MAX_PATH: usize = 4000;
+/// Every step walks its path from the root: deep trees cost their depth at each of their levels. Programs and models lie
+/// fewer than ten deep.
+const MAX_DEPTH: usize = 64;
 
 impl RelPath {
     /// The path below this one; `more` may have several components.
@@ -94,6 +97,8 @@ impl FromStr for RelPath {
             Some("is longer than 4000 bytes")
         } else if text.chars().any(char::is_control) {
             Some("contains a control character")
+        } else if text.split('/').count() > MAX_DEPTH {
+            Some("has more than 64 components")
         } else {
             text.split('/').find_map(component_problem)
         };
@@ -139,9 +144,24 @@ mod tests {
     #[test]
     fn what_could_escape_or_confuse_is_refused() {
         let long = "x".repeat(256);
-        for text in
-            ["", "/", "/etc/passwd", "..", "a/..", "a/../b", ".", "./a", "a/./b", "a//b", "a/", "a\0b", "a\nb", &long]
-        {
+        let deep = ["a"; 65].join("/");
+        for text in [
+            "",
+            "/",
+            "/etc/passwd",
+            "..",
+            "a/..",
+            "a/../b",
+            ".",
+            "./a",
+            "a/./b",
+            "a//b",
+            "a/",
+            "a\0b",
+            "a\nb",
+            &long,
+            &deep,
+        ] {
             assert!(text.parse::<RelPath>().is_err(), "{text:?} was accepted");
         }
     }

@@ -4,6 +4,8 @@
 mod read;
 mod write;
 
+use std::io::Write;
+
 use serde::{Deserialize, Serialize};
 
 use super::{FORMAT, Index};
@@ -198,22 +200,50 @@ enum WireEncoding {
     Xz,
 }
 
+/// Reads an index. Its text is the one that [`render`] writes, byte for byte: another order of keys, another form of a
+/// digest or mode, or a key twice would let two readers see two things.
 pub(super) fn parse(bytes: &[u8]) -> Result<Index, PayloadError> {
-    let format = |error: serde_json::Error| PayloadError::Format(error.to_string());
-    let probe: Probe = serde_json::from_slice(bytes).map_err(format)?;
+    let probe: Probe = serde_json::from_slice(bytes).map_err(|error| unreadable(&error))?;
     if probe.format != FORMAT {
         return Err(PayloadError::Format(format!(
             "it has format version {}, this program reads version {FORMAT}",
             probe.format
         )));
     }
-    let wire: WireIndex = serde_json::from_slice(bytes).map_err(format)?;
-    read::index(wire)
+    let index = read::index(serde_json::from_slice(bytes).map_err(|error| unreadable(&error))?)?;
+    let mut expected = Expected(bytes);
+    write_text(&index, &mut expected)
+        .ok()
+        .filter(|()| expected.0.is_empty())
+        .ok_or_else(|| PayloadError::Format("it is not written in the one form that version 1 has".to_owned()))?;
+    Ok(index)
 }
 
 pub(super) fn render(index: &Index) -> Result<Vec<u8>, PayloadError> {
-    let mut bytes =
-        serde_json::to_vec_pretty(&write::index(index)).map_err(|error| PayloadError::Format(error.to_string()))?;
-    bytes.push(b'\n');
+    let mut bytes = Vec::new();
+    write_text(index, &mut bytes).map_err(|error| PayloadError::Format(error.to_string()))?;
     Ok(bytes)
+}
+
+fn unreadable(error: &serde_json::Error) -> PayloadError {
+    PayloadError::Format(error.to_string())
+}
+
+fn write_text(index: &Index, mut out: impl Write) -> std::io::Result<()> {
+    serde_json::to_writer_pretty(&mut out, &write::index(index))?;
+    out.write_all(b"\n")
+}
+
+/// Takes the bytes that are expected next, and no others.
+struct Expected<'a>(&'a [u8]);
+
+impl Write for Expected<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0 = self.0.strip_prefix(bytes).ok_or(std::io::ErrorKind::InvalidData)?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
 }

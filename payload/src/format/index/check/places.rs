@@ -1,0 +1,213 @@
+//! Places and permissions that no honest package asks for: refused, whoever made it.
+//! What remains, and still decides what runs as root, is shown with the plan by the stub.
+
+use super::refuse;
+use crate::format::index::Index;
+use crate::{Mode, PayloadError, RelPath};
+
+/// The kernel's own, what is empty after a boot, what the machine boots from, and other people's.
+const NEVER: &[&str] = &["boot", "dev", "lost+found", "proc", "root", "run", "sys", "tmp", "var/run", "var/tmp"];
+
+/// What the installer keeps for itself, and the keys that it trusts.
+const INSTALLERS: &[&str] =
+    &["etc/airgap-deploy", "usr/local/sbin/airgap-deploy", "var/lib/airgap-deploy", "var/log/airgap-deploy"];
+/// Names that the installer makes beside what it places.
+const STAGING: &str = ".airgap-deploy.";
+const BACKUP: &str = ".airgap-deploy-backup";
+
+/// Who may log in, become root, or run something before systemd does.
+const ACCOUNTS_AND_BOOT: &[&str] = &[
+    "etc/fstab",
+    "etc/group",
+    "etc/group-",
+    "etc/gshadow",
+    "etc/gshadow-",
+    "etc/ld.so.cache",
+    "etc/ld.so.preload",
+    "etc/machine-id",
+    "etc/nsswitch.conf",
+    "etc/pam.conf",
+    "etc/pam.d",
+    "etc/passwd",
+    "etc/passwd-",
+    "etc/securetty",
+    "etc/security",
+    "etc/selinux",
+    "etc/shadow",
+    "etc/shadow-",
+    "etc/ssh",
+    "etc/subgid",
+    "etc/subuid",
+    "etc/sudo.conf",
+    "etc/sudoers",
+    "etc/sudoers.d",
+    "etc/systemd/system-generators",
+    "etc/systemd/user-generators",
+    "usr/lib/systemd/system-generators",
+    "usr/lib/systemd/user-generators",
+    "usr/local/lib/systemd/system-generators",
+    "usr/local/lib/systemd/user-generators",
+    "lib/systemd/system-generators",
+    "lib/systemd/user-generators",
+];
+
+/// Where the distribution keeps its programs.
+const PROGRAMS: &[&str] = &["bin", "sbin", "usr/bin", "usr/sbin"];
+/// Programs that people give their password to, or that a machine does not boot without.
+const SYSTEM_PROGRAMS: &[&str] = &[
+    "agetty",
+    "bash",
+    "busybox",
+    "dash",
+    "doas",
+    "getent",
+    "getty",
+    "groupadd",
+    "groupdel",
+    "init",
+    "kmod",
+    "ld.so",
+    "login",
+    "mount",
+    "passwd",
+    "pkexec",
+    "restorecon",
+    "sh",
+    "ssh",
+    "sshd",
+    "su",
+    "sudo",
+    "systemctl",
+    "systemd",
+    "udevadm",
+    "umount",
+    "useradd",
+    "userdel",
+];
+
+/// Directories that no package has for itself alone.
+const SHARED: &[&str] = &[
+    "bin",
+    "etc",
+    "home",
+    "lib",
+    "lib32",
+    "lib64",
+    "libx32",
+    "media",
+    "mnt",
+    "sbin",
+    "usr",
+    "usr/bin",
+    "usr/include",
+    "usr/lib",
+    "usr/lib64",
+    "usr/libexec",
+    "usr/sbin",
+    "usr/share",
+    "usr/src",
+    "var",
+    "var/cache",
+    "var/lib",
+    "var/log",
+    "var/mail",
+    "var/spool",
+];
+/// A prefix is not even below these.
+const NOT_FOR_PREFIXES: &[&str] = &["bin", "etc", "lib", "lib32", "lib64", "libx32", "sbin", "usr/bin", "usr/sbin"];
+
+/// Groups whose members can become root, or read what only root may.
+const PRIVILEGED_GROUPS: &[&str] = &[
+    "adm",
+    "admin",
+    "disk",
+    "docker",
+    "incus-admin",
+    "kmem",
+    "libvirt",
+    "lxd",
+    "root",
+    "shadow",
+    "staff",
+    "sudo",
+    "systemd-journal",
+    "tty",
+    "wheel",
+];
+
+const WRITABLE_BY_ALL: u32 = 0o002;
+
+pub(super) fn check(index: &Index) -> Result<(), PayloadError> {
+    prefix(&index.install.prefix)?;
+    account(index)?;
+    for directory in &index.directories {
+        place(&directory.path, true)?;
+        permissions(&directory.path, directory.mode)?;
+    }
+    for file in &index.files {
+        place(&file.path, false)?;
+        permissions(&file.path, file.mode)?;
+    }
+    index.links.iter().try_for_each(|link| place(&link.path, false))
+}
+
+fn is_below(path: &RelPath, places: &[&str]) -> bool {
+    places
+        .iter()
+        .any(|place| path.as_str().strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
+}
+
+fn prefix(prefix: &RelPath) -> Result<(), PayloadError> {
+    if SHARED.contains(&prefix.as_str()) || is_below(prefix, NOT_FOR_PREFIXES) || is_below(prefix, NEVER) {
+        return refuse(format!(
+            "its prefix {prefix} belongs to the system; a directory such as /opt/ollama is one of its own"
+        ));
+    }
+    Ok(())
+}
+
+fn account(index: &Index) -> Result<(), PayloadError> {
+    let Some(account) = &index.install.account else { return Ok(()) };
+    if account.user.is_root() {
+        return refuse("its service would run as root");
+    }
+    if PRIVILEGED_GROUPS.contains(&account.group.as_str()) {
+        return refuse(format!(
+            "its service would run with the group {}, whose members can become root",
+            account.group
+        ));
+    }
+    Ok(())
+}
+
+fn place(path: &RelPath, directory: bool) -> Result<(), PayloadError> {
+    if is_below(path, NEVER) {
+        return refuse(format!("{path} is no place for a package"));
+    }
+    let own_name = |name: &str| name.starts_with(STAGING) || name.contains(BACKUP);
+    if is_below(path, INSTALLERS) || path.components().any(own_name) {
+        return refuse(format!("{path} is a name that the installer keeps for itself"));
+    }
+    if is_below(path, ACCOUNTS_AND_BOOT) {
+        return refuse(format!("{path} decides who can become root: no package needs it"));
+    }
+    if directory {
+        return Ok(());
+    }
+    let in_programs = path.parent().is_some_and(|parent| PROGRAMS.contains(&parent.as_str()));
+    if in_programs && SYSTEM_PROGRAMS.contains(&path.name()) {
+        return refuse(format!("{path} is a program of the system: no package needs it"));
+    }
+    // In the place of a directory that every machine has.
+    if SHARED.contains(&path.as_str()) || !path.as_str().contains('/') {
+        return refuse(format!("{path} is a directory on every machine, and no directory here"));
+    }
+    Ok(())
+}
+
+fn permissions(path: &RelPath, mode: Mode) -> Result<(), PayloadError> {
+    if mode.bits() & WRITABLE_BY_ALL != 0 {
+        return refuse(format!("{path} could be changed by anybody (mode {mode})"));
+    }
+    Ok(())
+}
