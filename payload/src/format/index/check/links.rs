@@ -3,23 +3,25 @@
 
 use std::collections::HashMap;
 
-use super::entries::{Entries, Kind};
+use super::entries::Entries;
 use super::refuse;
-use crate::format::index::{Index, LinkKind};
+use crate::format::index::{File, Index, LinkKind};
 use crate::{PayloadError, RelPath};
 
 /// The kernel follows no more than 40 (`path_resolution(7)`); libraries have two or three.
 const MAX_CHAIN: usize = 8;
 
 pub(super) fn check(index: &Index, entries: &Entries<'_>) -> Result<(), PayloadError> {
+    let files: HashMap<&RelPath, &File> = index.files.iter().map(|file| (&file.path, file)).collect();
     let mut leads_to = HashMap::new();
     for link in &index.links {
         let path = &link.path;
         match &link.kind {
-            LinkKind::Hard { to } if entries.get(to) == Some(&Kind::File) => {}
-            LinkKind::Hard { to } => {
-                return refuse(format!("hard link {path} points to {to}, which is no file of the package"));
-            }
+            LinkKind::Hard { to } => match files.get(to) {
+                Some(file) if file.owner == link.owner => {}
+                Some(_) => return refuse(format!("hard link {path} has another owner than {to}, the same file")),
+                None => return refuse(format!("hard link {path} points to {to}, which is no file of the package")),
+            },
             LinkKind::Symbolic { target } => {
                 leads_to.insert(path, symbolic(path, target, &index.install.prefix, entries)?);
             }

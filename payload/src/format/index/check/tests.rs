@@ -158,6 +158,7 @@ fn links_lead_to_something_inside() {
         assert!(change(bad).is_some(), "{bad:?} was accepted");
     }
     refused("not in the package's prefix", |index| index.links.push(symbolic("etc/l", "systemd")));
+    refused("another owner", |index| index.links[2].owner = owner("x", "x"));
     refused("no file of the package", |index| {
         let to = "opt/x/bin".parse().unwrap();
         index.links.push(Link { path: "opt/x/h".parse().unwrap(), kind: LinkKind::Hard { to }, owner: Owner::root() });
