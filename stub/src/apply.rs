@@ -4,17 +4,17 @@
 use nix::errno::Errno;
 use payload::{Mode, Package, Progress, RelPath};
 
-use crate::change;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::interrupt;
+use crate::host::change;
+use crate::host::interrupt;
+use crate::host::machine::Machine;
+use crate::host::root::{Found, FsError};
 use crate::journal::{Header, Journal};
-use crate::machine::Machine;
 use crate::plan::Plan;
 use crate::preflight::ClearedPlan;
 use crate::receipt::Receipt;
 use crate::recover;
-use crate::root::{Found, FsError};
 use crate::stage::{self, StageError};
 use crate::state;
 use crate::step::{PlaceFile, Step, StepError};

@@ -4,8 +4,8 @@
 use payload::PayloadError;
 
 use crate::exit::Exit;
+use crate::host::root::FsError;
 use crate::preflight::Finding;
-use crate::root::FsError;
 use crate::state::StateError;
 
 /// Why the program ends with another code than 0.

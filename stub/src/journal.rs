@@ -8,8 +8,8 @@ use std::fs::File;
 use payload::index::PackageName;
 use payload::{Digest, RelPath};
 
-use crate::change;
-use crate::root::{FsError, Root};
+use crate::host::change;
+use crate::host::root::{FsError, Root};
 use crate::state;
 use crate::step::Step;
 

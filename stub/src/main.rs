@@ -9,7 +9,7 @@ use stub::exit::Exit;
 use stub::screen::{Level, Screen};
 
 fn main() -> ExitCode {
-    let offline = stub::offline::enforce();
+    let offline = stub::host::offline::enforce();
     // Whatever the caller's mask is: modes are set by number, and the tools that are run create what others can read.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let args = Args::parse();

@@ -8,12 +8,12 @@ use std::collections::BTreeMap;
 use payload::index::{File, Index, Link, LinkKind, Role};
 use payload::{Owner, RelPath};
 
-use crate::host::{Existing, Host, Systemd};
+use crate::facts::{Existing, Host, Systemd};
+use crate::host::root::{Attributes, Found};
+use crate::host::tool::Tool;
 use crate::receipt::{Origin, Receipt};
-use crate::root::{Attributes, Found};
 use crate::state;
 use crate::step::{Over, PlaceFile, Step};
-use crate::tool::Tool;
 
 /// What the administrator asked for.
 #[derive(Debug, Clone, Copy, Default)]

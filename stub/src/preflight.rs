@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use payload::index::Index;
 
 use crate::exit::Exit;
-use crate::host::Host;
+use crate::facts::Host;
+use crate::host::tool::Tool;
 use crate::plan::Plan;
 use crate::step::Step;
-use crate::tool::Tool;
 
 /// Something that speaks against the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,13 +6,13 @@ use payload::{Digest, RelPath};
 
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::host::machine::Machine;
+use crate::host::root::{Found, FsError, Root};
+use crate::host::tool::Tool;
+use crate::host::unit;
 use crate::journal::{self, Header, Unfinished};
-use crate::machine::Machine;
-use crate::root::{Found, FsError, Root};
 use crate::state::{self, StateError};
 use crate::step::{Step, StepError};
-use crate::tool::Tool;
-use crate::unit;
 
 /// What recovery did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

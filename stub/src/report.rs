@@ -5,7 +5,7 @@ use payload::index::{ComponentKind, Index, Role};
 use payload::printable;
 use serde_json::{Value, json};
 
-use crate::host::Host;
+use crate::facts::Host;
 use crate::plan::Plan;
 use crate::preflight::Finding;
 use crate::step::{Over, PlaceFile, Step};

@@ -12,9 +12,9 @@ use liblzma::stream::MtStreamBuilder;
 use payload::index::{Blob, Encoding};
 use payload::{CHUNK_SIZE, Digest, Hasher, Package, PayloadError, Progress, RelPath};
 
-use crate::change;
-use crate::interrupt;
-use crate::root::{Cause, FsError};
+use crate::host::change;
+use crate::host::interrupt;
+use crate::host::root::{Cause, FsError};
 
 /// Memory that decoding may use at most, in bytes.
 const DECODER_MEMORY: u64 = 48 << 20;

@@ -4,8 +4,8 @@
 use payload::index::PackageName;
 use payload::{Mode, RelPath};
 
+use crate::host::root::{Found, FsError, Root};
 use crate::receipt::{Receipt, ReceiptError};
-use crate::root::{Found, FsError, Root};
 
 const STATE: &str = "var/lib/airgap-deploy";
 /// Larger than any receipt or journal.

@@ -5,11 +5,11 @@ use payload::Digest;
 use serde_json::{Value, json};
 
 use crate::error::Error;
-use crate::machine::Machine;
+use crate::host::machine::Machine;
+use crate::host::root::Found;
+use crate::host::sockets::{self, Sockets};
+use crate::host::unit::{self, UnitState};
 use crate::receipt::{LinkTarget, Receipt};
-use crate::root::Found;
-use crate::sockets::{self, Sockets};
-use crate::unit::{self, UnitState};
 
 /// What was found.
 #[derive(Debug, Default)]

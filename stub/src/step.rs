@@ -4,11 +4,11 @@
 use payload::index::Role;
 use payload::{AccountName, Digest, Mode, Owner, RelPath};
 
-use crate::account;
-use crate::machine::Machine;
-use crate::root::{Found, FsError};
-use crate::tool::{Tool, ToolError};
-use crate::unit;
+use crate::host::account;
+use crate::host::machine::Machine;
+use crate::host::root::{Found, FsError};
+use crate::host::tool::{Tool, ToolError};
+use crate::host::unit;
 
 /// One change of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]

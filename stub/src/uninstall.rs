@@ -8,17 +8,17 @@ use std::collections::BTreeSet;
 use nix::errno::Errno;
 use payload::RelPath;
 
-use crate::account;
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::interrupt;
-use crate::machine::Machine;
+use crate::host::account;
+use crate::host::interrupt;
+use crate::host::machine::Machine;
+use crate::host::root::{Found, FsError};
+use crate::host::tool::Tool;
+use crate::host::unit::{self, UnitState};
 use crate::receipt::{FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
-use crate::root::{Found, FsError};
 use crate::state;
 use crate::step::StepError;
-use crate::tool::Tool;
-use crate::unit::{self, UnitState};
 
 /// One thing uninstallation does.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -4,8 +4,8 @@
 use payload::{Digest, RelPath};
 
 use super::Planner;
+use crate::host::root::Found;
 use crate::receipt::Origin;
-use crate::root::Found;
 use crate::state;
 use crate::step::Step;
 

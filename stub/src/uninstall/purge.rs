@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 use payload::RelPath;
 
 use super::{Removal, UninstallPlan};
-use crate::machine::Machine;
-use crate::root::{Found, FsError};
+use crate::host::machine::Machine;
+use crate::host::root::{Found, FsError};
 
 /// Plans the removal of everything below the package's own directories `made` that does not go anyway.
 pub(super) fn plan(made: &[&RelPath], machine: &Machine, plan: &mut UninstallPlan) -> Result<(), FsError> {

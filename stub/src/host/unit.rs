@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use crate::host::tool::{Tool, ToolError};
 use crate::step::StepError;
-use crate::tool::{Tool, ToolError};
 
 /// What `systemctl show` says of a unit, in systemd's own words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

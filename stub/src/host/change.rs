@@ -7,8 +7,8 @@ use std::os::unix::fs::FileExt;
 use nix::errno::Errno;
 use payload::{Mode, RelPath};
 
-use crate::failpoint;
-use crate::root::{Cause, FsError};
+use crate::host::failpoint;
+use crate::host::root::{Cause, FsError};
 
 /// A change that is about to be made.
 #[derive(Debug, Clone, Copy)]

@@ -6,7 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use procfs::process::{FDTarget, Process};
 
-use crate::unit::UnitState;
+use crate::host::unit::UnitState;
 
 /// What was found out about a service's sockets.
 #[derive(Debug, Default, PartialEq, Eq)]

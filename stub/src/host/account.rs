@@ -5,8 +5,8 @@ use std::collections::HashMap;
 
 use payload::{AccountName, RelPath};
 
-use crate::root::{FsError, Root};
-use crate::tool::Tool;
+use crate::host::root::{FsError, Root};
+use crate::host::tool::Tool;
 
 /// A user of the target.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fsync, geteuid, linkat, symlinkat, unlinkat};
 use payload::{Digest, Hasher, Mode, RelPath};
 
-use crate::change::{self, Change};
+use crate::host::change::{self, Change};
 use facts::attributes;
 pub use facts::{Attributes, FileSystem, Found};
 

@@ -12,7 +12,7 @@ pub use disarmed::{before, done, tool};
 
 #[cfg(not(feature = "failpoints"))]
 mod disarmed {
-    use crate::change::Change;
+    use crate::host::change::Change;
 
     /// Called before every system call that changes the machine.
     #[expect(clippy::unnecessary_wraps, reason = "the other build can fail here")]

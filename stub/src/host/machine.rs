@@ -3,10 +3,10 @@
 
 use payload::{Owner, RelPath};
 
-use crate::account;
-use crate::root::{Found, Root};
+use crate::host::account;
+use crate::host::root::{Found, Root};
+use crate::host::tool::Tool;
 use crate::step::StepError;
-use crate::tool::Tool;
 
 /// What steps need to act.
 #[derive(Debug)]

@@ -14,7 +14,7 @@ use nix::errno::Errno;
 use nix::sys::signal::{Signal, raise};
 use serde_json::{Value, json};
 
-use crate::change::Change;
+use crate::host::change::Change;
 
 static COUNT: AtomicU64 = AtomicU64::new(0);
 static SETTINGS: OnceLock<Settings> = OnceLock::new();
