@@ -13,10 +13,10 @@ use crate::host::root::{Found, FsError};
 use crate::journal::{Header, Journal};
 use crate::plan::Plan;
 use crate::preflight::ClearedPlan;
-use crate::receipt::Receipt;
+use crate::record::receipt::Receipt;
+use crate::record::state;
 use crate::recover;
 use crate::stage::{self, StageError};
-use crate::state;
 use crate::step::{PlaceFile, Step, StepError};
 
 /// What is told while a plan is carried out.

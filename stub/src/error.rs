@@ -6,7 +6,7 @@ use payload::PayloadError;
 use crate::exit::Exit;
 use crate::host::root::FsError;
 use crate::preflight::Finding;
-use crate::state::StateError;
+use crate::record::state::StateError;
 
 /// Why the program ends with another code than 0.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use crate::host::account::Accounts;
 use crate::host::root::{FileSystem, Found, FsError, Root};
 use crate::host::tool::Tool;
 use crate::host::unit::{self, UnitState};
-use crate::receipt::Receipt;
-use crate::state::{self, StateError};
+use crate::record::receipt::Receipt;
+use crate::record::state::{self, StateError};
 
 /// Everything about the machine that a plan depends on.
 #[derive(Debug, Clone)]

@@ -10,7 +10,7 @@ use payload::{Digest, RelPath};
 
 use crate::host::change;
 use crate::host::root::{FsError, Root};
-use crate::state;
+use crate::record::state;
 use crate::step::Step;
 
 /// What an unfinished journal says.

@@ -11,8 +11,8 @@ use payload::{Owner, RelPath};
 use crate::facts::{Existing, Host, Systemd};
 use crate::host::root::{Attributes, Found};
 use crate::host::tool::Tool;
-use crate::receipt::{Origin, Receipt};
-use crate::state;
+use crate::record::receipt::{Origin, Receipt};
+use crate::record::state;
 use crate::step::{Over, PlaceFile, Step};
 
 /// What the administrator asked for.

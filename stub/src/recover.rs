@@ -11,7 +11,7 @@ use crate::host::root::{Found, FsError, Root};
 use crate::host::tool::Tool;
 use crate::host::unit;
 use crate::journal::{self, Header, Unfinished};
-use crate::state::{self, StateError};
+use crate::record::state::{self, StateError};
 use crate::step::{Step, StepError};
 
 /// What recovery did.

@@ -9,7 +9,7 @@ use crate::host::machine::Machine;
 use crate::host::root::Found;
 use crate::host::sockets::{self, Sockets};
 use crate::host::unit::{self, UnitState};
-use crate::receipt::{LinkTarget, Receipt};
+use crate::record::receipt::{LinkTarget, Receipt};
 
 /// What was found.
 #[derive(Debug, Default)]

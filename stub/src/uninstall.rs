@@ -16,8 +16,8 @@ use crate::host::machine::Machine;
 use crate::host::root::{Found, FsError};
 use crate::host::tool::Tool;
 use crate::host::unit::{self, UnitState};
-use crate::receipt::{FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
-use crate::state;
+use crate::record::receipt::{FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
+use crate::record::state;
 use crate::step::StepError;
 
 /// One thing uninstallation does.

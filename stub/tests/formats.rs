@@ -2,7 +2,7 @@
 //! How whole installations deal with them is tested in `tests/tests/crash_formats.rs`.
 
 use stub::journal::{self, JournalError};
-use stub::receipt::{Receipt, ReceiptError};
+use stub::record::receipt::{Receipt, ReceiptError};
 
 const JOURNAL_1: &[u8] = include_bytes!("fixtures/journal-v1");
 const JOURNAL_2: &[u8] = include_bytes!("fixtures/journal-v2");

@@ -5,8 +5,8 @@ use payload::{Digest, RelPath};
 
 use super::Planner;
 use crate::host::root::Found;
-use crate::receipt::Origin;
-use crate::state;
+use crate::record::receipt::Origin;
+use crate::record::state;
 use crate::step::Step;
 
 impl Planner<'_> {

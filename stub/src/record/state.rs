@@ -5,7 +5,7 @@ use payload::index::PackageName;
 use payload::{Mode, RelPath};
 
 use crate::host::root::{Found, FsError, Root};
-use crate::receipt::{Receipt, ReceiptError};
+use crate::record::receipt::{Receipt, ReceiptError};
 
 const STATE: &str = "var/lib/airgap-deploy";
 /// Larger than any receipt or journal.

@@ -1,0 +1,5 @@
+//! What stays known on the machine: the receipt of an installed package, and the installer's own files.
+//! What is done because of it is decided in `plan.rs`.
+
+pub mod receipt;
+pub mod state;
