@@ -11,13 +11,13 @@ use crate::host::interrupt;
 use crate::host::machine::Machine;
 use crate::host::root::{Found, FsError};
 use crate::journal::{Header, Journal};
-use crate::plan::Plan;
-use crate::preflight::ClearedPlan;
+use crate::plan::planner::Plan;
+use crate::plan::preflight::ClearedPlan;
+use crate::plan::step::{PlaceFile, Step, StepError};
 use crate::record::receipt::Receipt;
 use crate::record::state;
 use crate::recover;
 use crate::stage::{self, StageError};
-use crate::step::{PlaceFile, Step, StepError};
 
 /// What is told while a plan is carried out.
 pub trait Events: Sync {

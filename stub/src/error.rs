@@ -5,7 +5,7 @@ use payload::PayloadError;
 
 use crate::exit::Exit;
 use crate::host::root::FsError;
-use crate::preflight::Finding;
+use crate::plan::preflight::Finding;
 use crate::record::state::StateError;
 
 /// Why the program ends with another code than 0.

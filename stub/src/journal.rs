@@ -10,8 +10,8 @@ use payload::{Digest, RelPath};
 
 use crate::host::change;
 use crate::host::root::{FsError, Root};
+use crate::plan::step::Step;
 use crate::record::state;
-use crate::step::Step;
 
 /// What an unfinished journal says.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -11,8 +11,8 @@ use crate::host::root::{Found, FsError, Root};
 use crate::host::tool::Tool;
 use crate::host::unit;
 use crate::journal::{self, Header, Unfinished};
+use crate::plan::step::{Step, StepError};
 use crate::record::state::{self, StateError};
-use crate::step::{Step, StepError};
 
 /// What recovery did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -5,10 +5,10 @@ use payload::index::{ComponentKind, Index, Role};
 use payload::printable;
 use serde_json::{Value, json};
 
-use crate::facts::Host;
-use crate::plan::Plan;
-use crate::preflight::Finding;
-use crate::step::{Over, PlaceFile, Step};
+use crate::plan::facts::Host;
+use crate::plan::planner::Plan;
+use crate::plan::preflight::Finding;
+use crate::plan::step::{Over, PlaceFile, Step};
 
 /// What the package is, in a few lines.
 pub fn package(index: &Index) -> Vec<String> {

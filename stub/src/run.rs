@@ -13,22 +13,22 @@ use crate::apply::{self, Events};
 use crate::cli::Args;
 use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
-use crate::facts::Host;
 use crate::host::interrupt;
 use crate::host::limits;
 use crate::host::machine::Machine;
 use crate::host::root::{Lock, Root};
 use crate::inspect;
 use crate::open::open;
-use crate::plan::{Options, Plan, plan};
-use crate::preflight::{self, Finding};
+use crate::plan::facts::Host;
+use crate::plan::planner::{Options, Plan, plan};
+use crate::plan::preflight::{self, Finding};
+use crate::plan::step::Step;
 use crate::record::receipt::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
 use crate::record::state;
 use crate::recover::{self, Recovered};
 use crate::report;
 use crate::screen::Screen;
 use crate::status;
-use crate::step::Step;
 use crate::uninstall;
 
 /// Does what was asked for.

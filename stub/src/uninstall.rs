@@ -16,9 +16,9 @@ use crate::host::machine::Machine;
 use crate::host::root::{Found, FsError};
 use crate::host::tool::Tool;
 use crate::host::unit::{self, UnitState};
+use crate::plan::step::StepError;
 use crate::record::receipt::{FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
 use crate::record::state;
-use crate::step::StepError;
 
 /// One thing uninstallation does.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -6,7 +6,7 @@ use payload::{Owner, RelPath};
 use crate::host::account;
 use crate::host::root::{Found, Root};
 use crate::host::tool::Tool;
-use crate::step::StepError;
+use crate::plan::step::StepError;
 
 /// What steps need to act.
 #[derive(Debug)]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use crate::host::tool::{Tool, ToolError};
-use crate::step::StepError;
+use crate::plan::step::StepError;
 
 /// What `systemctl show` says of a unit, in systemd's own words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use payload::index::Role;
 use serde::{Deserialize, Serialize};
 
 use super::{Begun, Header, JournalError, Unfinished};
-use crate::step::{Over, PlaceFile, Step};
+use crate::plan::step::{Over, PlaceFile, Step};
 
 const VERSION: u32 = 1;
 

@@ -3,11 +3,11 @@
 
 use payload::{Digest, RelPath};
 
-use super::Planner;
+use super::planner::Planner;
 use crate::host::root::Found;
+use crate::plan::step::Step;
 use crate::record::receipt::Origin;
 use crate::record::state;
-use crate::step::Step;
 
 impl Planner<'_> {
     pub(super) fn is_our_link(&self, path: &RelPath, target: &str) -> bool {

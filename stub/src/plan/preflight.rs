@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use payload::index::Index;
 
 use crate::exit::Exit;
-use crate::facts::Host;
 use crate::host::tool::Tool;
-use crate::plan::Plan;
-use crate::step::Step;
+use crate::plan::facts::Host;
+use crate::plan::planner::Plan;
+use crate::plan::step::Step;
 
 /// Something that speaks against the installation.
 #[derive(Debug, Clone, PartialEq, Eq)]
