@@ -9,9 +9,9 @@ use payload::index::{Index, LinkKind};
 use payload::{Package, RelPath, printable};
 use serde_json::Value;
 
+use crate::apply::stage::{self, StageError};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::stage::{self, StageError};
 
 /// The files of a package, one line each, as `ls -l` would show them.
 pub fn list(index: &Index) -> Vec<String> {

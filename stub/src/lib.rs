@@ -1,20 +1,16 @@
 //! The stub as a library, for its own program and for the fuzz targets: open → verify → plan → preflight → apply →
 //! receipt. What was typed is read in `cli.rs`; nothing here is meant for other programs.
 
-mod apply;
+pub mod apply;
 pub mod cli;
 mod error;
 pub mod exit;
 pub mod host;
 mod inspect;
-pub mod journal;
 mod open;
 mod plan;
 pub mod record;
-mod recover;
 mod report;
 pub mod run;
 pub mod screen;
-mod stage;
 mod status;
-mod uninstall;

@@ -9,7 +9,9 @@ use nix::unistd::geteuid;
 use payload::index::{Index, LinkKind, PackageName};
 use payload::{Digest, Package, PayloadError, RelPath};
 
-use crate::apply::{self, Events};
+use crate::apply::commit::{self, Events};
+use crate::apply::recover::{self, Recovered};
+use crate::apply::uninstall;
 use crate::cli::Args;
 use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
@@ -25,11 +27,9 @@ use crate::plan::preflight::{self, Finding};
 use crate::plan::step::Step;
 use crate::record::receipt::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
 use crate::record::state;
-use crate::recover::{self, Recovered};
 use crate::report;
 use crate::screen::Screen;
 use crate::status;
-use crate::uninstall;
 
 /// Does what was asked for.
 pub fn run(args: &Args, screen: Screen) -> Result<(), Error> {
@@ -225,7 +225,7 @@ fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -> Re
     screen.say("the package is not signed: nobody vouches for who made it");
     let bar = screen.progress(cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());
     let console = Console { screen, bar };
-    let outcome = apply::apply(&cleared, package, &machine, &receipt, workers, &console);
+    let outcome = commit::apply(&cleared, package, &machine, &receipt, workers, &console);
     console.bar.finish_and_clear();
     outcome?;
     done(cleared.plan(), index, screen);

@@ -4,13 +4,13 @@
 use payload::index::PackageName;
 use payload::{Digest, RelPath};
 
+use crate::apply::journal::{self, Header, Unfinished};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::host::machine::Machine;
 use crate::host::root::{Found, FsError, Root};
 use crate::host::tool::Tool;
 use crate::host::unit;
-use crate::journal::{self, Header, Unfinished};
 use crate::plan::step::{Step, StepError};
 use crate::record::state::{self, StateError};
 
