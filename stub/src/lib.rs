@@ -10,7 +10,5 @@ mod inspect;
 mod open;
 mod plan;
 pub mod record;
-mod report;
+pub mod report;
 pub mod run;
-pub mod screen;
-mod status;

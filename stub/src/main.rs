@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use stub::cli::Args;
 use stub::exit::Exit;
-use stub::screen::{Level, Screen};
+use stub::report::screen::{Level, Screen};
 
 fn main() -> ExitCode {
     let offline = stub::host::offline::enforce();

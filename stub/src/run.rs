@@ -27,9 +27,9 @@ use crate::plan::preflight::{self, Finding};
 use crate::plan::step::Step;
 use crate::record::receipt::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
 use crate::record::state;
-use crate::report;
-use crate::screen::Screen;
-use crate::status;
+use crate::report::screen::Screen;
+use crate::report::status;
+use crate::report::text;
 
 /// Does what was asked for.
 pub fn run(args: &Args, screen: Screen) -> Result<(), Error> {
@@ -66,7 +66,7 @@ fn stored(index: &Index) -> u64 {
 }
 
 fn introduce(index: &Index, screen: Screen) {
-    screen.say_all(&report::package(index));
+    screen.say_all(&text::package(index));
     screen.say("");
     screen.say("Nothing was changed. How to go on:");
     for (option, what) in [
@@ -152,9 +152,9 @@ fn dry_run(package: &Package, args: &Args, screen: Screen) -> Result<(), Error> 
     let plan = plan(index, &host, options(args));
     let findings = preflight::findings(&plan, index, &host);
     if screen.json {
-        screen.json(&report::plan_json(&plan, index, &host, &findings));
+        screen.json(&text::plan_json(&plan, index, &host, &findings));
     } else {
-        screen.say_all(&report::plan(&plan, index, &host, &findings));
+        screen.say_all(&text::plan(&plan, index, &host, &findings));
         if recover::unfinished(&root, &index.package.name)?.is_some() {
             screen.say(&format!("Note: {UNFINISHED}"));
         }
