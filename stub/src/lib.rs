@@ -2,13 +2,10 @@
 //! receipt. What was typed is read in `cli.rs`; nothing here is meant for other programs.
 
 pub mod apply;
-pub mod cli;
+pub mod command;
 mod error;
 pub mod exit;
 pub mod host;
-mod inspect;
-mod open;
 mod plan;
 pub mod record;
 pub mod report;
-pub mod run;

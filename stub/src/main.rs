@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use stub::cli::Args;
+use stub::command::cli::Args;
 use stub::exit::Exit;
 use stub::report::screen::{Level, Screen};
 
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
             "note: this kernel cannot close the network to this program ({problem}); it opens no connection"
         ));
     }
-    match stub::run::run(&args, screen) {
+    match stub::command::run::run(&args, screen) {
         Ok(()) => Exit::Done.into(),
         Err(error) => {
             if args.json {

@@ -12,15 +12,15 @@ use payload::{Digest, Package, PayloadError, RelPath};
 use crate::apply::commit::{self, Events};
 use crate::apply::recover::{self, Recovered};
 use crate::apply::uninstall;
-use crate::cli::Args;
+use crate::command::cli::Args;
+use crate::command::extract;
+use crate::command::open::open;
 use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
 use crate::host::interrupt;
 use crate::host::limits;
 use crate::host::machine::Machine;
 use crate::host::root::{Lock, Root};
-use crate::inspect;
-use crate::open::open;
 use crate::plan::facts::Host;
 use crate::plan::planner::{Options, Plan, plan};
 use crate::plan::preflight::{self, Finding};
@@ -46,7 +46,7 @@ pub fn run(args: &Args, screen: Screen) -> Result<(), Error> {
         Ok(())
     } else if let Some(directory) = &args.extract {
         let bar = screen.progress(stored(package.index()));
-        let outcome = inspect::extract(&package, directory, workers, &|bytes| bar.inc(bytes));
+        let outcome = extract::extract(&package, directory, workers, &|bytes| bar.inc(bytes));
         bar.finish_and_clear();
         outcome?;
         screen.say(&format!("extracted below {}", directory.display()));
@@ -108,9 +108,9 @@ fn verify(package: &Package, workers: usize, screen: Screen) -> Result<(), Error
 
 fn list(package: &Package, screen: Screen) {
     if screen.json {
-        screen.json(&inspect::list_json(package));
+        screen.json(&extract::list_json(package));
     } else {
-        screen.say_all(&inspect::list(package.index()));
+        screen.say_all(&extract::list(package.index()));
     }
 }
 
