@@ -1,12 +1,18 @@
 //! The one error that reaches the administrator: what failed, what state the machine is in, what to type next.
-//! Errors of the single parts live with them.
+//! Errors of the single parts live with them, and with them what they become here.
 
 use payload::PayloadError;
 
 use crate::exit::Exit;
-use crate::host::root::FsError;
-use crate::plan::preflight::Finding;
-use crate::record::state::StateError;
+
+/// Something that speaks against the installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub exit: Exit,
+    pub what: String,
+    /// What to do about it.
+    pub hint: String,
+}
 
 /// Why the program ends with another code than 0.
 #[derive(Debug)]
@@ -120,28 +126,3 @@ impl Error {
 }
 
 pub const NOTHING_CHANGED: &str = "nothing was changed";
-
-impl From<FsError> for Error {
-    fn from(error: FsError) -> Self {
-        let exit = match error.errno() {
-            Some(nix::errno::Errno::EACCES | nix::errno::Errno::EPERM) => Exit::PermissionDenied,
-            Some(nix::errno::Errno::EROFS) => Exit::IncompatibleHost,
-            Some(nix::errno::Errno::ENOSPC | nix::errno::Errno::EDQUOT) => Exit::OutOfDiskSpace,
-            _ => Exit::Conflict,
-        };
-        Self::new(exit, error.to_string())
-    }
-}
-
-impl From<StateError> for Error {
-    fn from(error: StateError) -> Self {
-        match error {
-            StateError::Fs(error) => error.into(),
-            StateError::Receipt(error) => Self::new(
-                Exit::FormatNotReadable,
-                format!("the receipt of the installed package cannot be used: {error}"),
-            )
-            .hint("use the installer that wrote it, in /var/lib/airgap-deploy/<package>/"),
-        }
-    }
-}

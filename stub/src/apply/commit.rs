@@ -12,10 +12,11 @@ use crate::exit::Exit;
 use crate::host::change;
 use crate::host::interrupt;
 use crate::host::machine::Machine;
+use crate::host::machine::StepError;
 use crate::host::root::{Found, FsError};
 use crate::plan::planner::Plan;
 use crate::plan::preflight::ClearedPlan;
-use crate::plan::step::{PlaceFile, Step, StepError};
+use crate::plan::step::{PlaceFile, Step};
 use crate::record::receipt::Receipt;
 use crate::record::state;
 

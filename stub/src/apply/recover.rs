@@ -8,10 +8,11 @@ use crate::apply::journal::{self, Header, Unfinished};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::host::machine::Machine;
+use crate::host::machine::StepError;
 use crate::host::root::{Found, FsError, Root};
 use crate::host::tool::Tool;
 use crate::host::unit;
-use crate::plan::step::{Step, StepError};
+use crate::plan::step::Step;
 use crate::record::state::{self, StateError};
 
 /// What recovery did.

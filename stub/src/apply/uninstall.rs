@@ -13,10 +13,10 @@ use crate::exit::Exit;
 use crate::host::account;
 use crate::host::interrupt;
 use crate::host::machine::Machine;
+use crate::host::machine::StepError;
 use crate::host::root::{Found, FsError};
 use crate::host::tool::Tool;
 use crate::host::unit::{self, UnitState};
-use crate::plan::step::StepError;
 use crate::record::receipt::{FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
 use crate::record::state;
 

@@ -4,9 +4,27 @@
 use payload::{Owner, RelPath};
 
 use crate::host::account;
-use crate::host::root::{Found, Root};
-use crate::host::tool::Tool;
-use crate::plan::step::StepError;
+use crate::host::root::{Found, FsError, Root};
+use crate::host::tool::{Tool, ToolError};
+
+/// A step failed.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum StepError {
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    #[error(transparent)]
+    Tool(#[from] ToolError),
+    #[error("{0}")]
+    State(String),
+}
+
+impl StepError {
+    /// Whether a file system or quota is full.
+    pub fn is_out_of_space(&self) -> bool {
+        use nix::errno::Errno;
+        matches!(self, Self::Fs(error) if matches!(error.errno(), Some(Errno::ENOSPC | Errno::EDQUOT)))
+    }
+}
 
 /// What steps need to act.
 #[derive(Debug)]

@@ -18,6 +18,8 @@ use nix::sys::statvfs::{FsFlags, fstatvfs};
 use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fsync, geteuid, linkat, symlinkat, unlinkat};
 use payload::{Digest, Hasher, Mode, RelPath};
 
+use crate::error::Error;
+use crate::exit::Exit;
 use crate::host::change::{self, Change};
 use facts::attributes;
 pub use facts::{Attributes, FileSystem, Found};
@@ -71,6 +73,18 @@ impl FsError {
             Cause::System(errno) => Some(errno),
             _ => None,
         }
+    }
+}
+
+impl From<FsError> for Error {
+    fn from(error: FsError) -> Self {
+        let exit = match error.errno() {
+            Some(Errno::EACCES | Errno::EPERM) => Exit::PermissionDenied,
+            Some(Errno::EROFS) => Exit::IncompatibleHost,
+            Some(Errno::ENOSPC | Errno::EDQUOT) => Exit::OutOfDiskSpace,
+            _ => Exit::Conflict,
+        };
+        Self::new(exit, error.to_string())
     }
 }
 

@@ -3,8 +3,8 @@
 
 use std::time::Duration;
 
+use crate::host::machine::StepError;
 use crate::host::tool::{Tool, ToolError};
-use crate::plan::step::StepError;
 
 /// What `systemctl show` says of a unit, in systemd's own words.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

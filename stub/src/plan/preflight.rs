@@ -5,20 +5,12 @@ use std::collections::BTreeSet;
 
 use payload::index::Index;
 
+use crate::error::Finding;
 use crate::exit::Exit;
 use crate::host::tool::Tool;
 use crate::plan::facts::Host;
 use crate::plan::planner::Plan;
 use crate::plan::step::Step;
-
-/// Something that speaks against the installation.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Finding {
-    pub exit: Exit,
-    pub what: String,
-    /// What to do about it.
-    pub hint: String,
-}
 
 /// A plan that nothing speaks against. Made by [`clear`] alone.
 #[derive(Debug)]

@@ -5,9 +5,9 @@ use payload::index::Role;
 use payload::{AccountName, Digest, Mode, Owner, RelPath};
 
 use crate::host::account;
-use crate::host::machine::Machine;
-use crate::host::root::{Found, FsError};
-use crate::host::tool::{Tool, ToolError};
+use crate::host::machine::{Machine, StepError};
+use crate::host::root::Found;
+use crate::host::tool::Tool;
 use crate::host::unit;
 
 /// One change of the machine.
@@ -98,27 +98,8 @@ pub enum Over {
     },
 }
 
-/// A step failed.
-#[derive(Debug, Clone, thiserror::Error)]
-pub enum StepError {
-    #[error(transparent)]
-    Fs(#[from] FsError),
-    #[error(transparent)]
-    Tool(#[from] ToolError),
-    #[error("{0}")]
-    State(String),
-}
-
 /// Far below what fits on a command line, however long the paths are.
 const PATHS_A_CALL: usize = 200;
-
-impl StepError {
-    /// Whether a file system or quota is full.
-    pub fn is_out_of_space(&self) -> bool {
-        use nix::errno::Errno;
-        matches!(self, Self::Fs(error) if matches!(error.errno(), Some(Errno::ENOSPC | Errno::EDQUOT)))
-    }
-}
 
 impl Step {
     /// What the step does, in one line.

@@ -4,6 +4,8 @@
 use payload::index::PackageName;
 use payload::{Mode, RelPath};
 
+use crate::error::Error;
+use crate::exit::Exit;
 use crate::host::root::{Found, FsError, Root};
 use crate::record::receipt::{Receipt, ReceiptError};
 
@@ -179,4 +181,17 @@ pub enum StateError {
     Fs(#[from] FsError),
     #[error("the receipt cannot be used: {0}")]
     Receipt(#[from] ReceiptError),
+}
+
+impl From<StateError> for Error {
+    fn from(error: StateError) -> Self {
+        match error {
+            StateError::Fs(error) => error.into(),
+            StateError::Receipt(error) => Error::new(
+                Exit::FormatNotReadable,
+                format!("the receipt of the installed package cannot be used: {error}"),
+            )
+            .hint("use the installer that wrote it, in /var/lib/airgap-deploy/<package>/"),
+        }
+    }
 }

@@ -5,9 +5,9 @@ use payload::index::{ComponentKind, Index, Role};
 use payload::printable;
 use serde_json::{Value, json};
 
+use crate::error::Finding;
 use crate::plan::facts::Host;
 use crate::plan::planner::Plan;
-use crate::plan::preflight::Finding;
 use crate::plan::step::{Over, PlaceFile, Step};
 
 /// What the package is, in a few lines.
