@@ -5,4 +5,5 @@ mod earlier;
 pub mod facts;
 pub mod planner;
 pub mod preflight;
+pub mod removal;
 pub mod step;

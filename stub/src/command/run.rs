@@ -25,6 +25,7 @@ use crate::host::root::{Lock, Root};
 use crate::plan::facts::Host;
 use crate::plan::planner::{Options, Plan, plan};
 use crate::plan::preflight;
+use crate::plan::removal;
 use crate::plan::step::Step;
 use crate::record::receipt::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
 use crate::record::state;
@@ -423,7 +424,7 @@ fn installed(args: &Args, screen: Screen) -> Result<(), Error> {
     if args.status {
         return show_status(&receipt, &machine, systemd, unfinished, screen);
     }
-    let plan = uninstall::plan(&receipt, &machine, systemd, args.purge)?;
+    let plan = removal::plan(&receipt, &machine, systemd, args.purge)?;
     uninstall::apply(&plan, &receipt, &machine, &|removal| screen.say(&payload::printable(&removal.describe())))?;
     screen.say(&format!("{name} is uninstalled"));
     Ok(())

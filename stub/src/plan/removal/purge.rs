@@ -1,5 +1,5 @@
 //! `--purge`: what else stands below the directories that the package made, whoever put it there.
-//! What goes without it is planned in `uninstall.rs`.
+//! What goes without it is planned in `plan/removal.rs`.
 
 use std::collections::BTreeSet;
 
