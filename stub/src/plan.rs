@@ -1,9 +1,85 @@
-//! From an index and the facts about a machine to the steps between them, and to everything that speaks against these.
+//! The plan: from an index and the facts about a machine to the steps between them, and to what speaks against these.
 //! Nothing is changed here; the steps are carried out in `apply.rs`.
 
 mod earlier;
 pub mod facts;
-pub mod planner;
+mod placing;
+mod planner;
 pub mod preflight;
 pub mod removal;
+mod services;
 pub mod step;
+
+use std::collections::BTreeMap;
+
+use payload::RelPath;
+
+pub use planner::plan;
+
+use crate::record::made::Made;
+use step::{PlaceFile, Step};
+
+/// What the administrator asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Options {
+    pub enable: bool,
+    pub start: bool,
+    pub replace: bool,
+}
+
+/// What will be done, and what was found.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// In order. They succeed together or are undone together.
+    pub steps: Vec<Step>,
+    /// After the installation is complete: they are reported, but not undone.
+    pub afterwards: Vec<Step>,
+    /// Directories that hold verified copies while the steps run.
+    pub areas: Vec<RelPath>,
+    /// Paths that already are as the package wants them.
+    pub unchanged: Vec<RelPath>,
+    pub conflicts: Vec<Conflict>,
+    /// Worth knowing, and no obstacle.
+    pub notes: Vec<String>,
+    /// What will be written, by the device number of the file system.
+    pub space: BTreeMap<u64, Space>,
+    /// What the receipt will say was made.
+    pub made: Made,
+}
+
+/// Something in the way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Conflict {
+    pub path: RelPath,
+    pub problem: String,
+    /// Whether `--replace` settles it.
+    pub replaceable: bool,
+}
+
+/// What one file system has to take.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Space {
+    /// The existing directory nearest to the largest file that goes to this file system.
+    pub directory: String,
+    /// Size of that file.
+    pub largest: u64,
+    pub bytes: u64,
+    pub inodes: u64,
+    pub available: u64,
+    pub free_inodes: Option<u64>,
+}
+
+impl Plan {
+    /// Whether there is nothing to do.
+    pub fn is_empty(&self) -> bool {
+        self.steps.is_empty() && self.afterwards.is_empty()
+    }
+
+    /// The files that will be placed.
+    pub fn placed(&self) -> impl Iterator<Item = &PlaceFile> {
+        self.steps.iter().filter_map(|step| match step {
+            Step::PlaceFile(place) => Some(place),
+            _ => None,
+        })
+    }
+}

@@ -14,7 +14,7 @@ use crate::host::interrupt;
 use crate::host::machine::Machine;
 use crate::host::machine::StepError;
 use crate::host::root::{Found, FsError};
-use crate::plan::planner::Plan;
+use crate::plan::Plan;
 use crate::plan::preflight::ClearedPlan;
 use crate::plan::step::{PlaceFile, Step};
 use crate::record::receipt::Receipt;

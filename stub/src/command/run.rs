@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
 use nix::unistd::geteuid;
-use payload::index::{Index, LinkKind, PackageName};
+use payload::index::{Index, PackageName};
 use payload::{Digest, Package, PayloadError, RelPath};
 
 use crate::apply::commit::{self, Events};
@@ -23,11 +23,11 @@ use crate::host::limits;
 use crate::host::machine::Machine;
 use crate::host::root::{Lock, Root};
 use crate::plan::facts::Host;
-use crate::plan::planner::{Options, Plan, plan};
 use crate::plan::preflight;
 use crate::plan::removal;
 use crate::plan::step::Step;
-use crate::record::receipt::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
+use crate::plan::{Options, Plan, plan};
+use crate::record::receipt::Receipt;
 use crate::record::state;
 use crate::report::screen::Screen;
 use crate::report::status;
@@ -222,7 +222,7 @@ fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -> Re
         already_installed(index, screen);
         return Ok(());
     }
-    let receipt = receipt(&plan, package, &host);
+    let receipt = plan.made.receipt(index, package.digest(), host.receipt.as_ref());
     let cleared = preflight::clear(plan, index, &host).map_err(|findings| give_up(Error::refused(findings)))?;
     screen.say("the package is not signed: nobody vouches for who made it");
     let bar = screen.progress(cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());
@@ -308,76 +308,6 @@ impl Events for Console {
 
     fn note(&self, text: &str) {
         self.bar.suspend(|| self.screen.warn(text));
-    }
-}
-
-/// What the receipt will say once the plan is carried out.
-fn receipt(plan: &Plan, package: &Package, host: &Host) -> Receipt {
-    let index = package.index();
-    let old = host.receipt.as_ref();
-    let origin = |path: &RelPath| plan.origins.get(path).cloned().unwrap_or(Origin::AlreadyPresent);
-    let created = |step: fn(&Step) -> Option<payload::AccountName>| plan.steps.iter().find_map(step);
-    let user = created(|step| match step {
-        Step::CreateUser { name, .. } => Some(name.clone()),
-        _ => None,
-    });
-    let group = created(|step| match step {
-        Step::CreateGroup { name } => Some(name.clone()),
-        _ => None,
-    });
-    let size = |digest| index.blob(digest).map_or(0, |blob| blob.size);
-    // What an earlier version made and this one does not have is still ours: uninstallation has to find it.
-    let shipped = |path: &RelPath| {
-        index.directories.iter().any(|entry| entry.path == *path) || index.files.iter().any(|entry| entry.path == *path)
-    };
-    let old_directories = old.iter().flat_map(|receipt| &receipt.directories);
-    let old_directories = old_directories.filter(|entry| entry.origin == Origin::Created && !shipped(&entry.path));
-    let old_files = old.iter().flat_map(|receipt| &receipt.files);
-    let old_files = old_files.filter(|entry| matches!(entry.origin, Origin::Replaced { .. }) && !shipped(&entry.path));
-    Receipt {
-        generation: old.map_or(0, |receipt| receipt.generation) + 1,
-        package: index.package.name.clone(),
-        version: index.package.version.clone(),
-        index: package.digest(),
-        stub_version: env!("CARGO_PKG_VERSION").to_owned(),
-        prefix: index.install.prefix.clone(),
-        user: user.or_else(|| old.and_then(|receipt| receipt.user.clone())),
-        group: group.or_else(|| old.and_then(|receipt| receipt.group.clone())),
-        directories: index
-            .directories
-            .iter()
-            .map(|entry| DirectoryEntry { path: entry.path.clone(), origin: origin(&entry.path) })
-            .chain(old_directories.cloned())
-            .collect(),
-        files: index
-            .files
-            .iter()
-            .map(|file| FileEntry {
-                path: file.path.clone(),
-                digest: file.blob,
-                size: size(file.blob),
-                mode: file.mode,
-                owner: file.owner.clone(),
-                role: file.role,
-                origin: origin(&file.path),
-            })
-            .chain(old_files.cloned())
-            .collect(),
-        links: index
-            .links
-            .iter()
-            .map(|link| LinkEntry {
-                path: link.path.clone(),
-                target: match &link.kind {
-                    LinkKind::Hard { to } => LinkTarget::Hard(to.clone()),
-                    LinkKind::Symbolic { target } => LinkTarget::Symbolic(target.clone()),
-                },
-                origin: origin(&link.path),
-            })
-            .collect(),
-        units: index.units.iter().map(|unit| unit.name.clone()).collect(),
-        models: index.models.iter().map(|model| model.name.clone()).collect(),
-        made: old.map_or_else(Vec::new, |receipt| receipt.made.clone()),
     }
 }
 

@@ -8,8 +8,8 @@ use payload::index::Index;
 use crate::error::Finding;
 use crate::exit::Exit;
 use crate::host::tool::Tool;
+use crate::plan::Plan;
 use crate::plan::facts::Host;
-use crate::plan::planner::Plan;
 use crate::plan::step::Step;
 
 /// A plan that nothing speaks against. Made by [`clear`] alone.

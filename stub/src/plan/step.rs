@@ -81,12 +81,12 @@ pub struct PlaceFile {
     pub mode: Mode,
     pub owner: Owner,
     pub role: Role,
-    pub over: Over,
+    pub replaces: Replaces,
 }
 
 /// What a file takes the place of.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Over {
+pub enum Replaces {
     Nothing,
     /// A file that an earlier version of the package put there: kept until the installation is complete.
     Ours {
@@ -297,18 +297,18 @@ impl PlaceFile {
     fn describe(&self) -> String {
         let Self { path, size, mode, owner, .. } = self;
         let size = payload::size(*size);
-        match &self.over {
-            Over::Nothing => format!("place {path} ({size}, {owner}, mode {mode})"),
-            Over::Ours { .. } => format!("update {path} ({size}, {owner}, mode {mode})"),
-            Over::Foreign { backup } => format!("replace {path} ({size}, {owner}, mode {mode}), keeping {backup}"),
+        match &self.replaces {
+            Replaces::Nothing => format!("place {path} ({size}, {owner}, mode {mode})"),
+            Replaces::Ours { .. } => format!("update {path} ({size}, {owner}, mode {mode})"),
+            Replaces::Foreign { backup } => format!("replace {path} ({size}, {owner}, mode {mode}), keeping {backup}"),
         }
     }
 
     fn apply(&self, machine: &Machine) -> Result<(), StepError> {
         machine.root.set_attributes(&self.staged, self.mode, machine.ids(&self.owner)?)?;
-        match &self.over {
-            Over::Nothing => Ok(machine.root.link(&self.staged, &self.path)?),
-            Over::Ours { backup } | Over::Foreign { backup } => {
+        match &self.replaces {
+            Replaces::Nothing => Ok(machine.root.link(&self.staged, &self.path)?),
+            Replaces::Ours { backup } | Replaces::Foreign { backup } => {
                 machine.root.link(&self.path, backup)?;
                 // rename(2) does nothing when both names are one file, so the staged name is given up for a second one.
                 let fresh = machine.second_name(&self.staged)?;
@@ -319,9 +319,9 @@ impl PlaceFile {
     }
 
     fn undo(&self, machine: &Machine) -> Result<(), StepError> {
-        match &self.over {
-            Over::Nothing => machine.remove_if_same(&self.path, &self.staged),
-            Over::Ours { backup } | Over::Foreign { backup } => {
+        match &self.replaces {
+            Replaces::Nothing => machine.remove_if_same(&self.path, &self.staged),
+            Replaces::Ours { backup } | Replaces::Foreign { backup } => {
                 machine.second_name(&self.staged)?;
                 machine.put_back(backup, &self.path)
             }

@@ -117,4 +117,12 @@ impl Receipt {
     pub fn file(&self, path: &RelPath) -> Option<&FileEntry> {
         self.files.iter().find(|file| file.path == *path)
     }
+
+    /// Where a path of the package came from; what is not recorded was there before.
+    pub fn origin(&self, path: &RelPath) -> Origin {
+        let file = self.files.iter().find(|entry| entry.path == *path).map(|entry| &entry.origin);
+        let directory = self.directories.iter().find(|entry| entry.path == *path).map(|entry| &entry.origin);
+        let link = self.links.iter().find(|entry| entry.path == *path).map(|entry| &entry.origin);
+        file.or(directory).or(link).cloned().unwrap_or(Origin::AlreadyPresent)
+    }
 }

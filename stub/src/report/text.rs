@@ -6,9 +6,9 @@ use payload::printable;
 use serde_json::{Value, json};
 
 use crate::error::Finding;
+use crate::plan::Plan;
 use crate::plan::facts::Host;
-use crate::plan::planner::Plan;
-use crate::plan::step::{Over, PlaceFile, Step};
+use crate::plan::step::{PlaceFile, Replaces, Step};
 
 /// What the package is, in a few lines.
 pub fn package(index: &Index) -> Vec<String> {
@@ -183,7 +183,7 @@ fn step_json(step: &Step, host: &Host) -> Value {
             set("mode", json!(place.mode.to_string()));
             set("owner", json!(place.owner.user.as_str()));
             set("group", json!(place.owner.group.as_str()));
-            if let Over::Foreign { backup } = &place.over {
+            if let Replaces::Foreign { backup } = &place.replaces {
                 set("backup", json!(backup.to_string()));
             }
         }

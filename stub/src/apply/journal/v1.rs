@@ -9,7 +9,7 @@ use payload::index::Role;
 use serde::{Deserialize, Serialize};
 
 use super::{Begun, Header, JournalError, Unfinished};
-use crate::plan::step::{Over, PlaceFile, Step};
+use crate::plan::step::{PlaceFile, Replaces, Step};
 
 const VERSION: u32 = 1;
 
@@ -96,7 +96,7 @@ struct WirePlaceFile {
     owner: String,
     group: String,
     role: WireRole,
-    over: WireOver,
+    replaces: WireOver,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -232,10 +232,10 @@ fn read_place_file(wire: &WirePlaceFile) -> Result<PlaceFile, JournalError> {
             WireRole::Config => Role::Config,
             WireRole::Unit => Role::Unit,
         },
-        over: match &wire.over {
-            WireOver::Nothing => Over::Nothing,
-            WireOver::Ours { backup } => Over::Ours { backup: parsed(backup)? },
-            WireOver::Foreign { backup } => Over::Foreign { backup: parsed(backup)? },
+        replaces: match &wire.replaces {
+            WireOver::Nothing => Replaces::Nothing,
+            WireOver::Ours { backup } => Replaces::Ours { backup: parsed(backup)? },
+            WireOver::Foreign { backup } => Replaces::Foreign { backup: parsed(backup)? },
         },
     })
 }
@@ -292,10 +292,10 @@ fn write_place_file(place: &PlaceFile) -> WirePlaceFile {
             Role::Config => WireRole::Config,
             Role::Unit => WireRole::Unit,
         },
-        over: match &place.over {
-            Over::Nothing => WireOver::Nothing,
-            Over::Ours { backup } => WireOver::Ours { backup: text(backup) },
-            Over::Foreign { backup } => WireOver::Foreign { backup: text(backup) },
+        replaces: match &place.replaces {
+            Replaces::Nothing => WireOver::Nothing,
+            Replaces::Ours { backup } => WireOver::Ours { backup: text(backup) },
+            Replaces::Foreign { backup } => WireOver::Foreign { backup: text(backup) },
         },
     }
 }
