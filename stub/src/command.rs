@@ -2,6 +2,15 @@
 //! The stages that they go through have rooms of their own.
 
 pub mod cli;
+mod dry_run;
 mod extract;
+mod install;
+mod introduce;
+mod list;
 mod open;
+mod recover;
 pub mod run;
+mod status;
+mod target;
+mod uninstall;
+mod verify;

@@ -1,58 +1,34 @@
-//! Looking into a package without installing it: list and extract.
-//! Comparing every byte is `Package::verify`.
+//! `--extract`: the files of the package below a directory of the caller's, without installing them.
+//! How a blob becomes a file is in `apply/stage.rs`.
 
 use std::fs::{self, File};
 use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::Path;
 
-use payload::index::{Index, LinkKind};
-use payload::{Package, RelPath, printable};
-use serde_json::Value;
+use payload::index::LinkKind;
+use payload::{Package, RelPath};
 
 use crate::apply::stage::{self, StageError};
 use crate::error::Error;
 use crate::exit::Exit;
-
-/// The files of a package, one line each, as `ls -l` would show them.
-pub fn list(index: &Index) -> Vec<String> {
-    let mut lines = Vec::new();
-    for directory in &index.directories {
-        let owner = directory.owner.to_string();
-        lines.push(format!("d {} {owner:20} {:>14} {}/", directory.mode, "", directory.path));
-    }
-    for file in &index.files {
-        let size = index.blob(file.blob).map_or(0, |blob| blob.size);
-        lines.push(format!(
-            "- {} {:20} {size:>14} {}",
-            file.mode,
-            file.owner.to_string(),
-            printable(&file.path.to_string())
-        ));
-    }
-    for link in &index.links {
-        let path = printable(&link.path.to_string());
-        lines.push(match &link.kind {
-            LinkKind::Hard { to } => format!("h      {:20} {:>14} {path} = {to}", link.owner.to_string(), ""),
-            LinkKind::Symbolic { target } => {
-                format!("l      {:20} {:>14} {path} -> {}", link.owner.to_string(), "", printable(target))
-            }
-        });
-    }
-    lines
-}
-
-/// The same as JSON: the index as it stands in the file.
-pub fn list_json(package: &Package) -> Value {
-    serde_json::from_slice(package.index_json()).unwrap_or(Value::Null)
-}
+use crate::report::screen::Screen;
 
 /// Writes every file of the package below `directory`, with the paths it would be installed at.
 ///
 /// # Errors
 /// Exit code 10 when the package is damaged, 23 when something is in the way: `directory` must be empty or absent.
-pub fn extract(
-    package: &Package,
+pub fn extract(package: &Package, directory: &Path, workers: usize, screen: Screen) -> Result<(), Error> {
+    let bar = screen.progress(package.index().stored_size());
+    let outcome = write_below(directory, package, workers, &|bytes| bar.inc(bytes));
+    bar.finish_and_clear();
+    outcome?;
+    screen.say(&format!("extracted below {}", directory.display()));
+    Ok(())
+}
+
+fn write_below(
     directory: &Path,
+    package: &Package,
     workers: usize,
     progress: payload::Progress<'_>,
 ) -> Result<(), Error> {
