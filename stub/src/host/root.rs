@@ -1,7 +1,7 @@
 //! The target's file system below one root directory: every path is walked from its handle, component by component.
 //! This is the only module that changes files; what is changed, and in which order, is decided in `plan.rs`.
 
-mod facts;
+mod found;
 
 use std::collections::VecDeque;
 use std::ffi::{CStr, CString};
@@ -21,8 +21,8 @@ use payload::{Digest, Hasher, Mode, RelPath};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::host::change::{self, Change};
-use facts::attributes;
-pub use facts::{Attributes, FileSystem, Found};
+use found::attributes;
+pub use found::{Attributes, FileSystem, Found};
 
 /// Where the running system keeps what is gone after a reboot.
 const RUN: &str = "/run";
@@ -242,7 +242,7 @@ impl Root {
         let flags = facts.flags();
         Ok(FileSystem {
             device: stat.st_dev,
-            mount: facts::mount(&handle),
+            mount: found::mount(&handle),
             available: facts.blocks_available().saturating_mul(block),
             block: block.max(1),
             free_inodes: (facts.files() > 0).then(|| facts.files_available()),
