@@ -1,6 +1,7 @@
 //! systemd units: which files are some, which of them run Ollama, and the drop-in beside those.
 //! Where their content comes from is decided in `place/config.rs`; reloading systemd is the stub's business.
 
+use payload::names::DROP_IN;
 use payload::{PathError, RelPath};
 
 use crate::manifest::IpAllow;
@@ -68,9 +69,6 @@ pub(crate) fn runs_ollama(path: &RelPath, text: &str, programs: &[RelPath]) -> b
         word.rsplit('/').next() == Some("ollama") || programs.iter().any(is_program)
     })
 }
-
-/// The name of the drop-in that is made beside a unit that runs Ollama.
-pub(crate) const DROP_IN: &str = "10-airgap-deploy.conf";
 
 /// Where the drop-in of the unit `name` goes: always below `/etc`, where it wins wherever the unit itself is.
 pub(crate) fn drop_in_path(name: &str) -> Result<RelPath, PathError> {

@@ -5,6 +5,7 @@
 mod elf;
 mod error;
 mod format;
+pub mod names;
 mod read;
 mod value;
 mod write;

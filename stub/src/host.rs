@@ -2,12 +2,14 @@
 //! What a plan needs to know of it all at once is read in `facts.rs`; what is changed is decided in `plan.rs`.
 
 pub(crate) mod account;
+#[expect(clippy::disallowed_methods, reason = "bytes of a file that root/ opened, and its length")]
 pub(crate) mod change;
 pub(crate) mod failpoint;
 pub(crate) mod interrupt;
 pub(crate) mod limits;
 pub(crate) mod machine;
 pub mod offline;
+#[expect(clippy::disallowed_methods, reason = "this is where files are changed")]
 pub(crate) mod root;
 pub(crate) mod sockets;
 pub(crate) mod tool;

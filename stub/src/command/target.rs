@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::geteuid;
 use payload::RelPath;
 use payload::index::PackageName;
+use payload::names::TRUSTED_KEYS;
 
 use super::cli::Args;
 use super::open::open;
@@ -36,7 +37,7 @@ pub fn options(args: &Args) -> Options {
 
 /// A host that trusts keys takes signed packages only, and this version reads no signatures.
 pub fn require_no_trusted_keys(root: &Root) -> Result<(), Error> {
-    let Ok(directory) = "etc/airgap-deploy/trusted-keys".parse::<RelPath>() else { return Ok(()) };
+    let Ok(directory) = TRUSTED_KEYS.parse::<RelPath>() else { return Ok(()) };
     if root.names(&directory)?.iter().any(|name| Path::new(name).extension().is_some_and(|kind| kind == "pub")) {
         return Err(Error::new(
             Exit::NotTrusted,

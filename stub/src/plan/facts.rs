@@ -249,12 +249,9 @@ fn existing_file(
     Ok(Existing { found, digest, backup: free_backup(root, path)? })
 }
 
-/// The first of `<path>.airgap-deploy-backup`, `….2`, `….3` that does not exist.
+/// The first name for a backup that is free.
 fn free_backup(root: &Root, path: &RelPath) -> Result<Option<RelPath>, FsError> {
-    let first = format!("{}.airgap-deploy-backup", path.as_str());
-    let more = (2..100).map(|number| format!("{first}.{number}"));
-    for name in std::iter::once(first.clone()).chain(more) {
-        let Ok(backup) = name.parse::<RelPath>() else { return Ok(None) };
+    for backup in state::backups(path) {
         if root.look(&backup)? == Found::Absent {
             return Ok(Some(backup));
         }
@@ -319,7 +316,7 @@ fn anchor(root: &Root, directory: Option<RelPath>) -> Result<Anchor, FsError> {
     let file_system = root.file_system(nearest.as_ref())?;
     let mut trusted = nearest.clone();
     loop {
-        if root.is_trusted_directory(trusted.as_ref())? {
+        if root.only_root_can_write(trusted.as_ref())? {
             return Ok(Anchor { directory: trusted, file_system });
         }
         let Some(path) = trusted else { break };

@@ -9,7 +9,7 @@ use super::step::{PlaceFile, Replaces, Step};
 use crate::host::root::{Attributes, Found};
 use crate::plan::facts::Existing;
 use crate::record::receipt::Origin;
-use crate::record::state;
+use crate::record::state::{self, Staged};
 
 /// How an existing file relates to the one of the package.
 enum Standing {
@@ -104,7 +104,7 @@ impl Planner<'_> {
 
     fn place(&mut self, position: usize, file: &File, replaces: Replaces, origin: Origin) {
         let size = self.index.blob(file.blob).map_or(0, |blob| blob.size);
-        let Some(staged) = self.staged(&file.path, &format!("f{position}")) else {
+        let Some(staged) = self.staged(&file.path, Staged::Fresh(position)) else {
             return self.conflict(&file.path, "has a path that is too long to stage".to_owned(), false);
         };
         let already = self.host.staged.get(&staged).copied().unwrap_or(0);
@@ -125,17 +125,17 @@ impl Planner<'_> {
 
     /// Where the old version of a file is kept until the installation is complete.
     fn backup(&mut self, position: usize, file: &File) -> RelPath {
-        self.staged(&file.path, &format!("b{position}")).unwrap_or_else(|| file.path.clone())
+        self.staged(&file.path, Staged::Old(position)).unwrap_or_else(|| file.path.clone())
     }
 
     /// A name in the staging directory on the file system of `path`.
-    fn staged(&mut self, path: &RelPath, name: &str) -> Option<RelPath> {
+    fn staged(&mut self, path: &RelPath, what: Staged) -> Option<RelPath> {
         let anchor = self.host.anchors.get(&path.parent())?;
         let area = state::area(anchor.directory.as_ref(), &self.index.package.name)?;
         if !self.plan.areas.contains(&area) {
             self.plan.areas.push(area.clone());
         }
-        area.join(name).ok()
+        state::staged(&area, what)
     }
 
     pub(super) fn symbolic_links(&mut self) {

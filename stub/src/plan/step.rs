@@ -192,11 +192,7 @@ impl Step {
                 Tool::Useradd
             }
             Self::StopUnit { unit } => return Some((Tool::Systemctl, words(&["stop", "--", unit]))),
-            Self::RestoreLabels { paths } => {
-                arguments = words(&["--"]);
-                arguments.extend(paths.iter().map(ToString::to_string));
-                Tool::Restorecon
-            }
+            Self::RestoreLabels { paths } => return Some((Tool::Restorecon, restorecon(paths))),
             Self::ReloadSystemd => return Some((Tool::Systemctl, words(&["daemon-reload"]))),
             Self::EnableUnit { unit } => return Some((Tool::Systemctl, words(&["enable", "--", unit]))),
             Self::DisableUnit { unit } => return Some((Tool::Systemctl, words(&["disable", "--", unit]))),
@@ -237,8 +233,7 @@ impl Step {
             },
             Self::SetOwner { path, mode, owner } => Ok(root.set_attributes(path, *mode, machine.ids(owner)?)?),
             Self::RestoreLabels { paths } => paths.chunks(PATHS_A_CALL).try_for_each(|paths| {
-                let paths = paths.iter().map(ToString::to_string);
-                let arguments: Vec<String> = words(&["--"]).into_iter().chain(paths).collect();
+                let arguments = restorecon(paths);
                 let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
                 Ok(Tool::Restorecon.run(&arguments).map(drop)?)
             }),
@@ -327,6 +322,10 @@ impl PlaceFile {
             }
         }
     }
+}
+
+fn restorecon(paths: &[RelPath]) -> Vec<String> {
+    words(&["--"]).into_iter().chain(paths.iter().map(ToString::to_string)).collect()
 }
 
 fn words(words: &[&str]) -> Vec<String> {

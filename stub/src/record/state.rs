@@ -2,6 +2,7 @@
 //! What stands in receipt and journal is in `receipt.rs` and `journal.rs`.
 
 use payload::index::PackageName;
+use payload::names::{BACKUP_SUFFIX, STAGING_PREFIX, STATE_DIRECTORY};
 use payload::{Mode, RelPath};
 
 use crate::error::Error;
@@ -9,7 +10,6 @@ use crate::exit::Exit;
 use crate::host::root::{Found, FsError, Root};
 use crate::record::receipt::{Receipt, ReceiptError};
 
-const STATE: &str = "var/lib/airgap-deploy";
 /// Larger than any receipt or journal.
 const LIMIT: u64 = 64 << 20;
 
@@ -52,19 +52,50 @@ pub fn unfinished_files(package: &PackageName) -> [RelPath; 4] {
 #[expect(clippy::expect_used, reason = "a package name is one plain component of at most 64 bytes")]
 fn path(package: &PackageName, name: Option<&str>) -> RelPath {
     let text = match name {
-        Some(name) => format!("{STATE}/{package}/{name}"),
-        None => format!("{STATE}/{package}"),
+        Some(name) => format!("{STATE_DIRECTORY}/{package}/{name}"),
+        None => format!("{STATE_DIRECTORY}/{package}"),
     };
     text.parse().expect("a constant and a package name")
 }
 
 /// The staging directory of a package inside `directory` (`None` is the root).
 pub fn area(directory: Option<&RelPath>, package: &PackageName) -> Option<RelPath> {
-    let name = format!(".airgap-deploy.{package}");
+    let name = format!("{STAGING_PREFIX}{package}");
     match directory {
         Some(directory) => directory.join(&name).ok(),
         None => name.parse().ok(),
     }
+}
+
+/// What lies in a staging directory, by its place in the plan.
+#[derive(Debug, Clone, Copy)]
+pub enum Staged {
+    /// The verified copy of a file of the index.
+    Fresh(usize),
+    /// The old version of a file of the index.
+    Old(usize),
+    /// A file that the new version of the package no longer has.
+    Removed(usize),
+}
+
+/// The name of something in a staging directory.
+pub fn staged(area: &RelPath, what: Staged) -> Option<RelPath> {
+    let name = match what {
+        Staged::Fresh(position) => format!("f{position}"),
+        Staged::Old(position) => format!("b{position}"),
+        Staged::Removed(position) => format!("r{position}"),
+    };
+    area.join(&name).ok()
+}
+
+/// Names for a file that is kept while another has its place: `….airgap-deploy-backup`, then with `.2` to `.99`.
+pub fn backups(path: &RelPath) -> impl Iterator<Item = RelPath> {
+    let first = format!("{}{BACKUP_SUFFIX}", path.as_str());
+    let more = (2..100).map({
+        let first = first.clone();
+        move |number| format!("{first}.{number}")
+    });
+    std::iter::once(first).chain(more).map_while(|name| name.parse().ok())
 }
 
 /// The receipt of an installed package.
