@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use payload::Digest;
 
-use crate::artifact::Artifact;
+use crate::fetch::artifact::Artifact;
 use crate::place::PlaceError;
 
 pub(crate) use exclude::Exclude;

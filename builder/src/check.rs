@@ -46,6 +46,6 @@ fn local(component: &str, path: &Path) -> Option<String> {
 fn host(manifest: &Manifest, component: &str, url: &url::Url) -> Option<String> {
     let host = url.host_str()?;
     let allowed = manifest.package.allowed_hosts.as_ref()?;
-    (!crate::source::host_is_allowed(allowed, host))
+    (!crate::fetch::host_is_allowed(allowed, host))
         .then(|| format!("component {component:?}: {host} is not in allowed_hosts ({})", allowed.join(", ")))
 }

@@ -4,7 +4,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use builder::source::{CacheCommand, CacheDirArg, SourceArgs};
+use builder::fetch::{CacheCommand, CacheDirArg, SourceArgs};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Makes one self-extracting .run installer from a manifest, for machines without a network.

@@ -5,11 +5,11 @@ use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use builder::manifest::{Parsed, select};
-use builder::progress::{Bars, JsonLines, Lines, ProgressSink, Silent};
-use builder::source::{
+use builder::fetch::{
     CacheCommand, EntryKind, LockMode, SourceArgs, SourceEnvironment, SourceOptions, acquire, cache_list, cache_prune,
 };
+use builder::manifest::{Parsed, select};
+use builder::progress::{Bars, JsonLines, Lines, ProgressSink, Silent};
 use builder::{BuildError, Request, check, inspect, payload_exit_code, prep, read_manifest};
 use indicatif::ProgressDrawTarget;
 use payload::index::Arch;

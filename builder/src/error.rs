@@ -6,10 +6,10 @@ use std::path::PathBuf;
 use payload::PayloadError;
 
 use crate::emit::EmitError;
+use crate::fetch::SourceError;
 use crate::manifest::{ManifestErrors, SelectError};
 use crate::pack::PackError;
 use crate::place::PlaceError;
-use crate::source::SourceError;
 
 /// Why a build failed. In every case nothing was written to the output.
 #[derive(Debug, thiserror::Error)]

@@ -7,7 +7,7 @@ use std::path::Path;
 use payload::Digest;
 
 use crate::archive::{self, Exclude, Limits, Member, Unpacked};
-use crate::artifact::{Artifact, VerifiedFile};
+use crate::fetch::artifact::{Artifact, VerifiedFile};
 
 /// Reads the text of a lock file and prints it again; `None` when it cannot be read.
 pub fn lock(text: &str) -> Option<String> {

@@ -3,11 +3,11 @@
 //! The command line, the environment and the terminal belong to `main.rs`.
 
 mod archive;
-pub mod artifact;
 mod check;
 mod compress;
 mod emit;
 mod error;
+pub mod fetch;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 mod gguf;
@@ -20,7 +20,6 @@ mod pack;
 mod place;
 mod prep;
 pub mod progress;
-pub mod source;
 mod stub;
 mod unit;
 

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 use payload::index::{self, Arch, Role};
 use payload::{AccountName, Digest, Mode, Owner, RelPath};
 
-use crate::artifact::Artifact;
+use crate::fetch::artifact::Artifact;
 use crate::manifest::{Component, ComponentKind, InstallPath, Manifest};
 
 pub(crate) use error::PlaceError;

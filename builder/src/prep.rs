@@ -6,14 +6,14 @@ use std::path::{Path, PathBuf};
 use payload::Digest;
 use payload::index::{Arch, Component as ComponentFact, ComponentKind as Kind, Index, SourceFact};
 
-use crate::artifact::Artifact;
 use crate::emit::emit;
 use crate::error::BuildError;
+use crate::fetch::artifact::Artifact;
+use crate::fetch::{SourceOptions, acquire};
 use crate::manifest::{self, Component, ComponentKind, Content, Manifest, Parsed, select};
 use crate::pack::{PackError, PackOptions, pack};
 use crate::place::place;
 use crate::progress::{Event, ProgressSink};
-use crate::source::{SourceOptions, acquire};
 use crate::stub::stub;
 
 /// What is to be built.
@@ -115,7 +115,7 @@ fn fact(component: &Component, artifact: Option<&Artifact>) -> ComponentFact {
 }
 
 fn sources(component: &Component, artifact: Option<&Artifact>) -> Vec<SourceFact> {
-    let file = |file: &crate::artifact::VerifiedFile| SourceFact {
+    let file = |file: &crate::fetch::artifact::VerifiedFile| SourceFact {
         location: file.location.clone(),
         size: file.size,
         digest: file.digest,

@@ -5,9 +5,9 @@
 
 mod support;
 
-use builder::artifact::{Artifact, RegistryModel};
+use builder::fetch::artifact::{Artifact, RegistryModel};
+use builder::fetch::{Acquisition, LockMode};
 use builder::manifest::{Component, SourceKind};
-use builder::source::{Acquisition, LockMode};
 use payload::Digest;
 use support::registry::{Model, storage};
 use support::server::{Answer, Request, Server};
@@ -137,7 +137,7 @@ fn a_model_for_a_newer_ollama_says_what_to_raise() {
     let bench = Bench::new();
     let manifest = bench.manifest(&[binary("ollama", kind, None), llama(&server, None)]);
     let wanted = &manifest.components[1..].iter().collect::<Vec<_>>();
-    let error = builder::source::acquire(&manifest, wanted, &bench.options, &bench.events).unwrap_err();
+    let error = builder::fetch::acquire(&manifest, wanted, &bench.options, &bench.events).unwrap_err();
     let text = told(&error);
     assert_eq!(server.requests()[0].header("user-agent"), Some("ollama/0.15.4 (amd64 linux)"));
     assert!(text.contains("newer Ollama than ollama/0.15.4") && text.contains("source.tag"), "{text}");

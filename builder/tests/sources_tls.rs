@@ -8,8 +8,8 @@ mod support;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use builder::fetch::{CacheDirArg, ProxySettings, SourceArgs, SourceEnvironment, SourceOptions};
 use builder::manifest::SourceKind;
-use builder::source::{CacheDirArg, ProxySettings, SourceArgs, SourceEnvironment, SourceOptions};
 use payload::Digest;
 use support::server::{Answer, Request, Server};
 use support::tls::{Proxy, TlsServer};

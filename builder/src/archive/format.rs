@@ -7,7 +7,7 @@ use std::io::{self, Cursor, Read, Seek};
 use flate2::read::MultiGzDecoder;
 use liblzma::read::XzDecoder;
 
-use crate::artifact::VerifiedFile;
+use crate::fetch::artifact::VerifiedFile;
 use crate::place::PlaceError;
 
 use super::members::{Sink, too_large};

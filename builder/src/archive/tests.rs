@@ -11,7 +11,7 @@ use tempfile::TempDir;
 use zip::write::SimpleFileOptions;
 
 use super::*;
-use crate::artifact::VerifiedFile;
+use crate::fetch::artifact::VerifiedFile;
 
 pub(crate) const ELF: &[u8] = b"\x7fELF the rest does not matter here";
 

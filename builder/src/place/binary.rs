@@ -8,7 +8,7 @@ use payload::index::Role;
 use payload::{Mode, Owner, RelPath, elf_facts};
 
 use crate::archive::{self, Exclude, Limits, Member, Members, OnDisk, Selection, Unpacked};
-use crate::artifact::Artifact;
+use crate::fetch::artifact::Artifact;
 use crate::manifest::InstallPath;
 
 use super::{Content, Entry, Job, PlaceError, Placement, Site, relative};

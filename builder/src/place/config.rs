@@ -7,7 +7,7 @@ use std::io::Read;
 use payload::index::{Role, Unit};
 use payload::{Mode, Owner, RelPath};
 
-use crate::artifact::Artifact;
+use crate::fetch::artifact::Artifact;
 use crate::manifest::{Content as Given, InstallPath};
 use crate::unit::{self, Kind};
 

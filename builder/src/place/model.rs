@@ -6,7 +6,7 @@ use std::fs::{self, File};
 use payload::index::{Model, Role};
 use payload::{Digest, Mode, RelPath};
 
-use crate::artifact::{Artifact, RegistryModel, VerifiedFile};
+use crate::fetch::artifact::{Artifact, RegistryModel, VerifiedFile};
 use crate::gguf::{self, Gguf, GgufError};
 use crate::manifest::{InstallPath, ModelName, ModelSettings};
 use crate::model::{self, Original, StoreEntries};

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::archive::tests::{ELF, Raw, file, link, tar, verified, zst};
-use crate::artifact::{RegistryLayer, RegistryModel, VerifiedFile};
+use crate::fetch::artifact::{RegistryLayer, RegistryModel, VerifiedFile};
 use crate::gguf::testing::Writer;
 use crate::manifest::{Content as Given, Install, IpAllow, ModelName, ModelSettings, Package, Source, SourceKind};
 

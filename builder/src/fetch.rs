@@ -1,6 +1,7 @@
 //! Acquires what a manifest names: resolves sources, fetches, verifies, and keeps the lock file.
-//! Each source type, the cache and the network have files of their own below `source/`.
+//! Each source type, the cache and the network have files of their own below `fetch/`.
 
+pub mod artifact;
 mod ask;
 mod asset;
 mod auth;
@@ -43,7 +44,7 @@ pub use proxy::ProxySettings;
 pub use retry::RetryPolicy;
 pub use space::{SpaceProbe, free_space};
 
-use crate::artifact::Artifact;
+use crate::fetch::artifact::Artifact;
 use crate::lock::LockFile;
 use crate::manifest::{Component, ComponentKind, Content, Manifest, Source};
 use crate::progress::{Event, ItemId, ProgressSink};

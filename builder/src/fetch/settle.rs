@@ -10,11 +10,11 @@ use super::policy::shown;
 use super::resolve::Resolved;
 use super::subject::Subject;
 use super::transfer::{Fetched, Order};
-use crate::artifact::{Artifact, RegistryLayer, RegistryModel, VerifiedFile};
+use crate::fetch::artifact::{Artifact, RegistryLayer, RegistryModel, VerifiedFile};
+use crate::fetch::registry::Model;
 use crate::lock::{LOCK_FILE_NAME, LockError, LockFile, LockedComponent, LockedFile, LockedSource};
 use crate::manifest::{Component, Manifest, SourceKind};
 use crate::progress::ProgressSink;
-use crate::source::registry::Model;
 
 /// The lock file before and after.
 pub(crate) struct LockUpdate {

@@ -16,7 +16,7 @@ use super::policy::{shown, without_login};
 use super::registry::{self, Access, Model};
 use super::subject::Subject;
 use super::transfer::{Fetcher, Order, Steps, hash_local};
-use crate::artifact::{Artifact, VerifiedFile};
+use crate::fetch::artifact::{Artifact, VerifiedFile};
 use crate::lock::{LOCK_FILE_NAME, LockFile, LockedComponent, LockedFile, LockedSource, as_given};
 use crate::manifest::{Component, ComponentKind, Manifest, ModelName, Source, SourceKind};
 use crate::progress::{Event, ItemId, Origin};
