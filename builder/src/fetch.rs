@@ -2,28 +2,13 @@
 //! Each source type, the cache and the network have files of their own below `fetch/`.
 
 pub mod artifact;
-mod ask;
-mod asset;
-mod auth;
 mod cache;
-mod download;
 mod error;
-mod fault;
-mod github;
-mod housekeeping;
-mod http;
-mod local;
-mod oci;
+mod net;
 mod options;
-mod partial;
-mod policy;
-mod pool;
-mod proxy;
-mod registry;
 mod resolve;
-mod retry;
 mod settle;
-mod space;
+mod source;
 mod subject;
 mod transfer;
 
@@ -33,26 +18,26 @@ use std::path::PathBuf;
 use payload::Digest;
 
 pub use cache::Cache;
-pub use error::SourceError;
-pub use housekeeping::{
+pub use cache::housekeeping::{
     CacheCommand, CacheEntry, CacheError, CacheReport, EntryKind, PruneArgs, cache_list, cache_prune,
 };
-pub use http::Timeouts;
+pub use error::SourceError;
+pub use net::http::Timeouts;
+pub use net::policy::{Mirror, host_is_allowed};
+pub use net::proxy::ProxySettings;
+pub use net::retry::RetryPolicy;
 pub use options::{CacheDirArg, LockMode, SourceArgs, SourceEnvironment, SourceOptions};
-pub use policy::{Mirror, host_is_allowed};
-pub use proxy::ProxySettings;
-pub use retry::RetryPolicy;
-pub use space::{SpaceProbe, free_space};
+pub use transfer::space::{SpaceProbe, free_space};
 
 use crate::fetch::artifact::Artifact;
 use crate::lock::LockFile;
 use crate::manifest::{Component, ComponentKind, Content, Manifest, Source};
 use crate::progress::{Event, ItemId, ProgressSink};
-use http::Client;
-use policy::Policy;
+use net::http::Client;
+use net::policy::Policy;
 use resolve::{Resolved, Resolver};
 use settle::LockUpdate;
-use space::Space;
+use transfer::space::Space;
 use transfer::{Fetched, Fetcher, Order};
 
 /// What `acquire` yields. Cached files stay where they are while this value lives.
@@ -84,7 +69,7 @@ pub fn acquire(
         retry: options.retry,
         offline: options.offline,
         progress,
-        cancel: retry::Cancel::default(),
+        cancel: net::retry::Cancel::default(),
     };
     let old = update.old();
     let resolver = Resolver::new(manifest, &fetcher, options, &old)?;
@@ -101,7 +86,7 @@ pub fn acquire(
 
 /// The URL without user name and password.
 pub(crate) fn without_credentials(url: &url::Url) -> url::Url {
-    policy::without_login(url).0
+    net::policy::without_login(url).0
 }
 
 /// The source of a component, unless the manifest itself holds the content.
@@ -142,7 +127,7 @@ fn fetch(
             unique.len() - 1
         });
     }
-    let files = pool::fetch_all(fetcher, &unique, first_item, jobs)?;
+    let files = transfer::pool::fetch_all(fetcher, &unique, first_item, jobs)?;
     let of = |order: &Order| {
         let place = places.get(&order.expected.unwrap_or_else(|| order.key()));
         place.and_then(|&index| files.get(index)).cloned()

@@ -1,6 +1,8 @@
 //! The content-addressed cache: `sha256/<hex>` objects, locks, and room for unfinished downloads.
 //! Unfinished downloads themselves are `partial.rs`; `builder cache` is `housekeeping.rs`.
 
+pub(crate) mod housekeeping;
+
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -11,8 +13,8 @@ use nix::sys::time::TimeSpec;
 use payload::{Digest, Hasher};
 use serde::{Deserialize, Serialize};
 
-use super::error::SourceError;
-use super::retry::Cancel;
+use crate::fetch::error::SourceError;
+use crate::fetch::net::retry::Cancel;
 
 /// How often another builder's lock is tried again.
 const LOCK_POLL: Duration = Duration::from_millis(200);

@@ -9,12 +9,12 @@ use std::time::Duration;
 use clap::Args;
 use serde::Deserialize;
 
-use super::error::SourceError;
-use super::http::Timeouts;
-use super::policy::Mirror;
-use super::proxy::ProxySettings;
-use super::retry::RetryPolicy;
-use super::space::{SpaceProbe, free_space};
+use crate::fetch::error::SourceError;
+use crate::fetch::net::http::Timeouts;
+use crate::fetch::net::policy::Mirror;
+use crate::fetch::net::proxy::ProxySettings;
+use crate::fetch::net::retry::RetryPolicy;
+use crate::fetch::transfer::space::{SpaceProbe, free_space};
 
 /// The options of every command that fetches.
 #[derive(Debug, Clone, Default, Args)]

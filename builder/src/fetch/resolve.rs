@@ -6,17 +6,17 @@ use std::path::Path;
 use payload::Digest;
 use url::Url;
 
-use super::auth::Login;
-use super::error::SourceError;
-use super::github::{self, Release};
-use super::http::Get;
-use super::local::hash_directory;
-use super::options::{LockMode, SourceOptions};
-use super::policy::{shown, without_login};
-use super::registry::{self, Access, Model};
-use super::subject::Subject;
-use super::transfer::{Fetcher, Order, Steps, hash_local};
 use crate::fetch::artifact::{Artifact, VerifiedFile};
+use crate::fetch::error::SourceError;
+use crate::fetch::net::auth::Login;
+use crate::fetch::net::http::Get;
+use crate::fetch::net::policy::{shown, without_login};
+use crate::fetch::options::{LockMode, SourceOptions};
+use crate::fetch::source::github::{self, Release};
+use crate::fetch::source::local::hash_directory;
+use crate::fetch::source::registry::{self, Access, Model};
+use crate::fetch::subject::Subject;
+use crate::fetch::transfer::{Fetcher, Order, Steps, hash_local};
 use crate::lock::{LOCK_FILE_NAME, LockFile, LockedComponent, LockedFile, LockedSource, as_given};
 use crate::manifest::{Component, ComponentKind, Manifest, ModelName, Source, SourceKind};
 use crate::progress::{Event, ItemId, Origin};
@@ -235,7 +235,7 @@ impl<'a> Resolver<'a> {
         if matches!(self.options.lock_mode, LockMode::Update | LockMode::Record) {
             let name = &subject.component;
             let text = format!("{name}: no checksum is known; trusting what {} sends now", shown(url));
-            super::note(self.fetcher.progress, &text);
+            crate::fetch::note(self.fetcher.progress, &text);
             return Ok(());
         }
         let problem = "it has no checksum, and the lock file does not have it".to_owned();
@@ -323,10 +323,11 @@ fn file_name(url: &Url) -> Option<String> {
 }
 
 fn ollama_version(manifest: &Manifest) -> String {
-    let tags = manifest.components.iter().filter_map(|component| match super::source_of(component).map(|s| &s.kind) {
-        Some(SourceKind::GithubRelease { repo, tag, .. }) if repo == "ollama/ollama" => Some(tag.as_str()),
-        _ => None,
-    });
+    let tags =
+        manifest.components.iter().filter_map(|component| match crate::fetch::source_of(component).map(|s| &s.kind) {
+            Some(SourceKind::GithubRelease { repo, tag, .. }) if repo == "ollama/ollama" => Some(tag.as_str()),
+            _ => None,
+        });
     let tag = tags.into_iter().next().unwrap_or(DEFAULT_OLLAMA);
     tag.trim_start_matches('v').to_owned()
 }

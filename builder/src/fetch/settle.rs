@@ -3,15 +3,15 @@
 
 use std::path::{Path, PathBuf};
 
-use super::error::SourceError;
-use super::note;
-use super::options::LockMode;
-use super::policy::shown;
-use super::resolve::Resolved;
-use super::subject::Subject;
-use super::transfer::{Fetched, Order};
 use crate::fetch::artifact::{Artifact, RegistryLayer, RegistryModel, VerifiedFile};
-use crate::fetch::registry::Model;
+use crate::fetch::error::SourceError;
+use crate::fetch::net::policy::shown;
+use crate::fetch::note;
+use crate::fetch::options::LockMode;
+use crate::fetch::resolve::Resolved;
+use crate::fetch::source::registry::Model;
+use crate::fetch::subject::Subject;
+use crate::fetch::transfer::{Fetched, Order};
 use crate::lock::{LOCK_FILE_NAME, LockError, LockFile, LockedComponent, LockedFile, LockedSource};
 use crate::manifest::{Component, Manifest, SourceKind};
 use crate::progress::ProgressSink;
@@ -60,7 +60,7 @@ impl LockUpdate {
         progress: &dyn ProgressSink,
     ) -> Result<Artifact, SourceError> {
         let subject = Subject::from(component);
-        let Some(source) = super::source_of(component) else {
+        let Some(source) = crate::fetch::source_of(component) else {
             return Err(incomplete(&subject));
         };
         let (artifact, files) = match resolved {
@@ -190,7 +190,7 @@ fn model(
     let mut locked = vec![LockedFile {
         url: model.url.to_string(),
         final_host: model.final_host.clone(),
-        media_type: Some(super::oci::ACCEPT.to_owned()),
+        media_type: Some(crate::fetch::source::oci::ACCEPT.to_owned()),
         size: model.size,
         sha256: model.digest,
     }];
@@ -209,7 +209,7 @@ fn model(
 }
 
 fn pair(order: &Order, fetched: &Fetched, media_type: Option<String>) -> (VerifiedFile, LockedFile) {
-    let (plain, _) = super::policy::without_login(&order.get.url);
+    let (plain, _) = crate::fetch::net::policy::without_login(&order.get.url);
     let file = VerifiedFile {
         path: fetched.path.clone(),
         name: order.name.clone(),

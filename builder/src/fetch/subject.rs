@@ -6,9 +6,9 @@ use std::fmt::Display;
 use payload::Digest;
 use url::Url;
 
-use super::error::SourceError;
-use super::fault::Fault;
-use super::policy::shown;
+use crate::fetch::error::SourceError;
+use crate::fetch::net::fault::Fault;
+use crate::fetch::net::policy::shown;
 use crate::manifest::{Component, ComponentKind};
 
 /// A component's name and what it is called in messages.

@@ -1,20 +1,26 @@
 //! One file to fetch, and whether it must be: from the cache where it is, else downloaded (`download.rs`).
 //! Several at once is `pool.rs`; what to fetch is decided by the source types' own files.
 
+pub(crate) mod ask;
+pub(crate) mod download;
+pub(crate) mod partial;
+pub(crate) mod pool;
+pub(crate) mod space;
+
 use std::fs::File;
 use std::path::PathBuf;
 
 use payload::{Digest, Hasher};
 use url::Url;
 
-use super::cache::Cache;
-use super::download::download;
-use super::error::SourceError;
-use super::http::{Client, Get};
-use super::policy::shown;
-use super::retry::{Cancel, RetryPolicy};
-use super::space::Space;
-use super::subject::Subject;
+use crate::fetch::cache::Cache;
+use crate::fetch::error::SourceError;
+use crate::fetch::net::http::{Client, Get};
+use crate::fetch::net::policy::shown;
+use crate::fetch::net::retry::{Cancel, RetryPolicy};
+use crate::fetch::subject::Subject;
+use crate::fetch::transfer::download::download;
+use crate::fetch::transfer::space::Space;
 use crate::progress::{Event, ItemId, Origin, ProgressSink};
 
 /// Progress is reported in steps of this many bytes.
@@ -150,7 +156,7 @@ impl Fetcher<'_> {
 
 /// The digest and size of a local file.
 pub(crate) fn hash_local(path: &std::path::Path, seen: &dyn Fn(u64)) -> std::io::Result<(Digest, u64)> {
-    super::cache::hash(File::open(path)?, seen)
+    crate::fetch::cache::hash(File::open(path)?, seen)
 }
 
 /// Reports positions in steps.

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use payload::{Digest, Hasher};
 
-use super::transfer::hash_local;
+use crate::fetch::transfer::hash_local;
 
 /// The digest of a directory and the bytes of its files together.
 ///

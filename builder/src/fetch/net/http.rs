@@ -13,10 +13,10 @@ use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, BodyReader, Proxy};
 use url::Url;
 
-use super::auth::Login;
-use super::fault::{Challenge, Fault};
-use super::policy::{Policy, Target, shown};
-use super::proxy::ProxySettings;
+use crate::fetch::net::auth::Login;
+use crate::fetch::net::fault::{Challenge, Fault};
+use crate::fetch::net::policy::{Policy, Target, shown};
+use crate::fetch::net::proxy::ProxySettings;
 
 const MAX_REDIRECTS: usize = 10;
 /// Metadata (release descriptions, manifests, checksum lists) is small.
@@ -129,7 +129,7 @@ impl Client {
             Err(Fault::Status { code: 401, challenge: Some(challenge), .. }) => challenge,
             other => return other,
         };
-        request.authorization = Some(super::auth::answer(self, request, &challenged)?);
+        request.authorization = Some(crate::fetch::net::auth::answer(self, request, &challenged)?);
         self.get(request)
     }
 

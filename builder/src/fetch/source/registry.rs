@@ -4,15 +4,15 @@
 use payload::Digest;
 use url::Url;
 
-use super::auth::Login;
-use super::cache::Info;
-use super::error::SourceError;
-use super::fault::Fault;
-use super::http::{Authorization, Get};
-use super::oci::{self, Blob, ModelManifest};
-use super::policy::{is_loopback, shown};
-use super::subject::Subject;
-use super::transfer::{Fetcher, Order};
+use crate::fetch::cache::Info;
+use crate::fetch::error::SourceError;
+use crate::fetch::net::auth::Login;
+use crate::fetch::net::fault::Fault;
+use crate::fetch::net::http::{Authorization, Get};
+use crate::fetch::net::policy::{is_loopback, shown};
+use crate::fetch::source::oci::{self, Blob, ModelManifest};
+use crate::fetch::subject::Subject;
+use crate::fetch::transfer::{Fetcher, Order};
 use crate::manifest::ModelName;
 
 /// What a request to a registry needs beside the model's name.

@@ -9,8 +9,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
 use url::Url;
 
-use super::fault::{Challenge, Fault};
-use super::http::{Authorization, Client, Get, basic};
+use crate::fetch::net::fault::{Challenge, Fault};
+use crate::fetch::net::http::{Authorization, Client, Get, basic};
 
 /// The users and passwords known for registry hosts.
 #[derive(Clone, Default)]

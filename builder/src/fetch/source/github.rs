@@ -5,14 +5,14 @@ use payload::Digest;
 use serde::Deserialize;
 use url::Url;
 
-use super::asset::{choose, parse_checksums};
-use super::error::SourceError;
-use super::fault::Fault;
-use super::http::{Authorization, Get};
-use super::policy::shown;
-use super::retry::RetryPolicy;
-use super::subject::Subject;
-use super::transfer::Fetcher;
+use crate::fetch::error::SourceError;
+use crate::fetch::net::fault::Fault;
+use crate::fetch::net::http::{Authorization, Get};
+use crate::fetch::net::policy::shown;
+use crate::fetch::net::retry::RetryPolicy;
+use crate::fetch::source::asset::{choose, parse_checksums};
+use crate::fetch::subject::Subject;
+use crate::fetch::transfer::Fetcher;
 use crate::progress::Event;
 
 const API: &str = "https://api.github.com/";

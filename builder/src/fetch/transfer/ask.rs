@@ -1,10 +1,10 @@
 //! Small requests: release descriptions, checksum lists, registry manifests, retried like everything else.
 //! Large content goes through `transfer.rs`.
 
-use super::fault::Fault;
-use super::http::Get;
-use super::retry::{Backoff, RetryPolicy};
-use super::transfer::Fetcher;
+use crate::fetch::net::fault::Fault;
+use crate::fetch::net::http::Get;
+use crate::fetch::net::retry::{Backoff, RetryPolicy};
+use crate::fetch::transfer::Fetcher;
 use crate::progress::Event;
 
 /// A small answer.

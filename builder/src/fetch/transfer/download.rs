@@ -5,15 +5,15 @@ use std::io::Read as _;
 
 use payload::Digest;
 
-use super::cache::Info;
-use super::error::SourceError;
-use super::fault::Fault;
-use super::http::{Authorization, Get, Reply};
-use super::partial::{Partial, Version};
-use super::policy::shown;
-use super::retry::Backoff;
-use super::space::Promise;
-use super::transfer::{Failure, Fetched, Fetcher, Order, Steps};
+use crate::fetch::cache::Info;
+use crate::fetch::error::SourceError;
+use crate::fetch::net::fault::Fault;
+use crate::fetch::net::http::{Authorization, Get, Reply};
+use crate::fetch::net::policy::shown;
+use crate::fetch::net::retry::Backoff;
+use crate::fetch::transfer::partial::{Partial, Version};
+use crate::fetch::transfer::space::Promise;
+use crate::fetch::transfer::{Failure, Fetched, Fetcher, Order, Steps};
 use crate::progress::{Event, ItemId, Origin};
 
 const BUFFER: usize = 64 << 10;

@@ -4,8 +4,8 @@
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::error::SourceError;
-use super::transfer::{Failure, Fetched, Fetcher, Order};
+use crate::fetch::error::SourceError;
+use crate::fetch::transfer::{Failure, Fetched, Fetcher, Order};
 use crate::progress::ItemId;
 
 /// Fetches all `orders`, `parallel` at a time. Results are in the order of `orders`.

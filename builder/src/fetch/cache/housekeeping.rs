@@ -8,8 +8,8 @@ use std::time::{Duration, SystemTime};
 use clap::{Args, Subcommand};
 use payload::Digest;
 
-use super::cache::Info;
-use super::error::SourceError;
+use crate::fetch::cache::Info;
+use crate::fetch::error::SourceError;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -169,8 +169,8 @@ fn remove(paths: &[PathBuf]) -> Result<(), SourceError> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cache::Cache;
     use super::*;
+    use crate::fetch::cache::Cache;
 
     fn filled(dir: &Path) -> Cache {
         let cache = Cache::open(dir).unwrap();
