@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use payload::PayloadError;
 
+use crate::content::place::PlaceError;
 use crate::emit::EmitError;
 use crate::fetch::SourceError;
 use crate::manifest::{ManifestErrors, SelectError};
 use crate::pack::PackError;
-use crate::place::PlaceError;
 
 /// Why a build failed. In every case nothing was written to the output.
 #[derive(Debug, thiserror::Error)]

@@ -2,26 +2,22 @@
 //! manifest → resolve → fetch → verify → place → pack → emit.
 //! The command line, the environment and the terminal belong to `main.rs`.
 
-mod archive;
 mod check;
 mod compress;
+mod content;
 mod emit;
 mod error;
 pub mod fetch;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod gguf;
 pub mod init;
 pub mod inspect;
 pub mod lock;
 pub mod manifest;
-mod model;
 mod pack;
-mod place;
 mod prep;
 pub mod progress;
 mod stub;
-mod unit;
 
 pub use check::check;
 pub use error::{BuildError, payload_exit_code};

@@ -14,8 +14,8 @@ use payload::index::{
 use payload::{CHUNK_SIZE, Contents, Digest, Hasher, PayloadError, elf_facts, seal, write_package};
 
 use crate::compress;
+use crate::content::place::{Content, Entry, Placed};
 use crate::manifest::Manifest;
-use crate::place::{Content, Entry, Placed};
 
 /// What packing needs to know beside the placements.
 #[derive(Debug, Clone, Copy)]

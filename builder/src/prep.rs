@@ -6,13 +6,13 @@ use std::path::{Path, PathBuf};
 use payload::Digest;
 use payload::index::{Arch, Component as ComponentFact, ComponentKind as Kind, Index, SourceFact};
 
+use crate::content::place::place;
 use crate::emit::emit;
 use crate::error::BuildError;
 use crate::fetch::artifact::Artifact;
 use crate::fetch::{SourceOptions, acquire};
 use crate::manifest::{self, Component, ComponentKind, Content, Manifest, Parsed, select};
 use crate::pack::{PackError, PackOptions, pack};
-use crate::place::place;
 use crate::progress::{Event, ProgressSink};
 use crate::stub::stub;
 

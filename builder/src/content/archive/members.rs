@@ -8,7 +8,7 @@ use std::path::Path;
 
 use payload::{Hasher, RelPath, printable};
 
-use crate::place::PlaceError;
+use crate::content::place::PlaceError;
 
 use super::{Exclude, Limits, OnDisk};
 

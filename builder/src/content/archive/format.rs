@@ -7,8 +7,8 @@ use std::io::{self, Cursor, Read, Seek};
 use flate2::read::MultiGzDecoder;
 use liblzma::read::XzDecoder;
 
+use crate::content::place::PlaceError;
 use crate::fetch::artifact::VerifiedFile;
-use crate::place::PlaceError;
 
 use super::members::{Sink, too_large};
 use super::{OnDisk, Unpacked, tape, zipped};

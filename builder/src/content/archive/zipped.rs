@@ -8,7 +8,7 @@ use payload::printable;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use crate::place::PlaceError;
+use crate::content::place::PlaceError;
 
 use super::members::{MAX_TARGET, Member, Members, Sink};
 

@@ -10,7 +10,7 @@ use std::path::Path;
 use payload::{Hasher, RelPath, printable};
 use walkdir::{DirEntry, WalkDir};
 
-use crate::place::PlaceError;
+use crate::content::place::PlaceError;
 
 use super::OnDisk;
 use super::members::{Member, Members, Sink};

@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use payload::{RelPath, printable};
 use tar::{Archive, Entry, EntryType};
 
-use crate::place::PlaceError;
+use crate::content::place::PlaceError;
 
 use super::members::{Member, Members, Sink};
 

@@ -1,7 +1,7 @@
 //! The configuration blob of a GGUF model, and the words in which Ollama states a model's size and quantisation.
 //! The manifest that names the blob is in `model.rs`.
 
-use crate::gguf::Gguf;
+use crate::content::gguf::Gguf;
 
 use super::{Layer, json};
 

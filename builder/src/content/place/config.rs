@@ -7,9 +7,9 @@ use std::io::Read;
 use payload::index::{Role, Unit};
 use payload::{Mode, Owner, RelPath};
 
+use crate::content::unit::{self, Kind};
 use crate::fetch::artifact::Artifact;
 use crate::manifest::{Content as Given, InstallPath};
-use crate::unit::{self, Kind};
 
 use super::{Content, Entry, Job, PlaceError, Placement, Site};
 

@@ -7,8 +7,8 @@ use payload::Digest;
 use serde_json::json;
 
 use super::*;
-use crate::gguf;
-use crate::gguf::testing::Writer;
+use crate::content::gguf;
+use crate::content::gguf::testing::Writer;
 
 const WEIGHTS: &str = "89a2116c3a82d6a97f59f748d86ed4417214353fd178ee54df418fde32495fad";
 

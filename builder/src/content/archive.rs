@@ -15,8 +15,8 @@ use std::path::{Path, PathBuf};
 
 use payload::Digest;
 
+use crate::content::place::PlaceError;
 use crate::fetch::artifact::Artifact;
-use crate::place::PlaceError;
 
 pub(crate) use exclude::Exclude;
 pub(crate) use members::{Member, Members};

@@ -8,9 +8,9 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::archive::tests::{ELF, Raw, file, link, tar, verified, zst};
+use crate::content::archive::tests::{ELF, Raw, file, link, tar, verified, zst};
+use crate::content::gguf::testing::Writer;
 use crate::fetch::artifact::{RegistryLayer, RegistryModel, VerifiedFile};
-use crate::gguf::testing::Writer;
 use crate::manifest::{Content as Given, Install, IpAllow, ModelName, ModelSettings, Package, Source, SourceKind};
 
 const UNIT: &str = "\n[Service]\nUser=ollama\nExecStart=/opt/ollama/bin/ollama serve\n";

@@ -6,10 +6,10 @@ use std::fs::{self, File};
 use payload::index::{Model, Role};
 use payload::{Digest, Mode, RelPath};
 
+use crate::content::gguf::{self, Gguf, GgufError};
+use crate::content::model::{self, Original, StoreEntries};
 use crate::fetch::artifact::{Artifact, RegistryModel, VerifiedFile};
-use crate::gguf::{self, Gguf, GgufError};
 use crate::manifest::{InstallPath, ModelName, ModelSettings};
-use crate::model::{self, Original, StoreEntries};
 
 use super::{Content, Entry, Job, PlaceError, Placement, Site};
 

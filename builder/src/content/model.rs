@@ -11,7 +11,7 @@ use payload::Digest;
 
 pub(crate) use overlay::{Original, overlay};
 
-use crate::gguf::Gguf;
+use crate::content::gguf::Gguf;
 use crate::manifest::ModelSettings;
 
 /// `mediaType` of the weights.

@@ -7,7 +7,7 @@ use std::fs::File;
 use payload::index::Role;
 use payload::{Mode, Owner, RelPath, elf_facts};
 
-use crate::archive::{self, Exclude, Limits, Member, Members, OnDisk, Selection, Unpacked};
+use crate::content::archive::{self, Exclude, Limits, Member, Members, OnDisk, Selection, Unpacked};
 use crate::fetch::artifact::Artifact;
 use crate::manifest::InstallPath;
 
