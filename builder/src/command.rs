@@ -9,8 +9,9 @@ use builder::fetch::{
     CacheCommand, EntryKind, LockMode, SourceArgs, SourceEnvironment, SourceOptions, acquire, cache_list, cache_prune,
 };
 use builder::manifest::{Parsed, select};
+use builder::output::inspect;
 use builder::progress::{Bars, JsonLines, Lines, ProgressSink, Silent};
-use builder::{BuildError, Request, check, inspect, payload_exit_code, prep, read_manifest};
+use builder::{BuildError, Request, check, payload_exit_code, prep, read_manifest};
 use indicatif::ProgressDrawTarget;
 use payload::index::Arch;
 use serde_json::json;

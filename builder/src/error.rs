@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use payload::PayloadError;
 
 use crate::content::place::PlaceError;
-use crate::emit::EmitError;
 use crate::fetch::SourceError;
 use crate::manifest::{ManifestErrors, SelectError};
+use crate::output::emit::EmitError;
 use crate::pack::PackError;
 
 /// Why a build failed. In every case nothing was written to the output.

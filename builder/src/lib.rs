@@ -3,21 +3,18 @@
 //! The command line, the environment and the terminal belong to `main.rs`.
 
 mod check;
-mod compress;
 mod content;
-mod emit;
 mod error;
 pub mod fetch;
 #[cfg(fuzzing)]
 pub mod fuzzing;
 pub mod init;
-pub mod inspect;
 pub mod lock;
 pub mod manifest;
+pub mod output;
 mod pack;
 mod prep;
 pub mod progress;
-mod stub;
 
 pub use check::check;
 pub use error::{BuildError, payload_exit_code};

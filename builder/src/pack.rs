@@ -1,6 +1,9 @@
 //! Packing: placements become blobs, an index and a `.run` file. Everything is read again and compared while it is packed.
 //! Where content comes from is in `source.rs` and `place.rs`; the format is in the crate `payload`.
 
+pub(crate) mod compress;
+pub(crate) mod stub;
+
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
@@ -13,7 +16,6 @@ use payload::index::{
 };
 use payload::{CHUNK_SIZE, Contents, Digest, Hasher, PayloadError, elf_facts, seal, write_package};
 
-use crate::compress;
 use crate::content::place::{Content, Entry, Placed};
 use crate::manifest::Manifest;
 

@@ -7,14 +7,14 @@ use payload::Digest;
 use payload::index::{Arch, Component as ComponentFact, ComponentKind as Kind, Index, SourceFact};
 
 use crate::content::place::place;
-use crate::emit::emit;
 use crate::error::BuildError;
 use crate::fetch::artifact::Artifact;
 use crate::fetch::{SourceOptions, acquire};
 use crate::manifest::{self, Component, ComponentKind, Content, Manifest, Parsed, select};
+use crate::output::emit::emit;
+use crate::pack::stub::stub;
 use crate::pack::{PackError, PackOptions, pack};
 use crate::progress::{Event, ProgressSink};
-use crate::stub::stub;
 
 /// What is to be built.
 #[derive(Debug)]
