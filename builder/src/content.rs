@@ -2,6 +2,7 @@
 //! How placements become a file is in `pack.rs`.
 
 pub(crate) mod archive;
+pub(crate) mod error;
 pub(crate) mod gguf;
 pub(crate) mod model;
 pub(crate) mod place;

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use payload::PayloadError;
 
-use crate::content::place::PlaceError;
+use crate::content::error::ContentError;
 use crate::fetch::SourceError;
 use crate::manifest::{ManifestErrors, SelectError};
 use crate::output::emit::EmitError;
@@ -27,7 +27,7 @@ pub enum BuildError {
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
-    Place(#[from] Box<PlaceError>),
+    Place(#[from] Box<ContentError>),
     #[error(transparent)]
     Pack(#[from] PackError),
     #[error(transparent)]

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 
 use payload::Digest;
 
-use crate::content::place::PlaceError;
+use crate::content::error::ContentError;
 use crate::fetch::artifact::Artifact;
 
 pub(crate) use exclude::Exclude;
@@ -61,8 +61,8 @@ pub(crate) fn unpack(
     exclude: &Exclude,
     limits: Limits,
     workdir: &Path,
-) -> Result<Unpacked, PlaceError> {
-    std::fs::create_dir_all(workdir).map_err(PlaceError::io("make the directory", workdir))?;
+) -> Result<Unpacked, ContentError> {
+    std::fs::create_dir_all(workdir).map_err(ContentError::io("make the directory", workdir))?;
     match artifact {
         Artifact::File(file) => format::unpack(file, members::Sink::new(&file.location, exclude, limits, workdir)),
         Artifact::Directory { path } => {

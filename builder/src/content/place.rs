@@ -3,7 +3,6 @@
 
 mod binary;
 mod config;
-mod error;
 mod links;
 mod model;
 #[cfg(test)]
@@ -15,10 +14,10 @@ use std::path::{Path, PathBuf};
 use payload::index::{self, Arch, Role};
 use payload::{AccountName, Digest, Mode, Owner, RelPath};
 
+use crate::content::error::ContentError;
 use crate::fetch::artifact::Artifact;
 use crate::manifest::{Component, ComponentKind, InstallPath, Manifest};
 
-pub(crate) use error::PlaceError;
 use tree::Tree;
 
 /// One entry of the target's file system.
@@ -78,14 +77,14 @@ pub(crate) struct Placed {
 /// `arch`. `workdir` is an empty private directory; archives are unpacked into it, and placements point there.
 ///
 /// # Errors
-/// See [`PlaceError`]; nothing but `workdir` is written.
+/// See [`ContentError`]; nothing but `workdir` is written.
 pub(crate) fn place(
     manifest: &Manifest,
     arch: Arch,
     components: &[(&Component, Option<Artifact>)],
     workdir: &Path,
-) -> Result<Placed, PlaceError> {
-    let mut site = Site::new(manifest, arch, components, workdir);
+) -> Result<Placed, ContentError> {
+    let mut site = Target::new(manifest, arch, components, workdir);
     for (position, (component, artifact)) in components.iter().enumerate() {
         let job = Job { position, component };
         match (&component.kind, artifact) {
@@ -115,9 +114,9 @@ struct Job<'a> {
 }
 
 impl Job<'_> {
-    fn unsuitable(&self, location: &str, problem: String, remedy: String) -> PlaceError {
+    fn unsuitable(&self, location: &str, problem: String, remedy: String) -> ContentError {
         let component = self.component.name.clone();
-        PlaceError::Unsuitable { component, location: location.to_owned(), problem, remedy }
+        ContentError::Unsuitable { component, location: location.to_owned(), problem, remedy }
     }
 
     /// The owner of this component's own file: `owner` and `group` of the manifest before `default`.
@@ -132,7 +131,7 @@ impl Job<'_> {
 }
 
 /// The target as it grows.
-struct Site<'a> {
+struct Target<'a> {
     manifest: &'a Manifest,
     arch: Arch,
     workdir: &'a Path,
@@ -146,7 +145,7 @@ struct Site<'a> {
     warnings: Vec<String>,
 }
 
-impl<'a> Site<'a> {
+impl<'a> Target<'a> {
     fn new(
         manifest: &'a Manifest,
         arch: Arch,
@@ -184,7 +183,7 @@ impl<'a> Site<'a> {
         paths.collect()
     }
 
-    fn finish(mut self) -> Result<Placed, PlaceError> {
+    fn finish(mut self) -> Result<Placed, ContentError> {
         if let Some(position) = self.ollama {
             self.ollama_directories(position)?;
             self.warn_open_services();
@@ -213,7 +212,7 @@ impl<'a> Site<'a> {
     }
 
     /// The directories that a running Ollama expects, whether or not anything is placed in them.
-    fn ollama_directories(&mut self, position: usize) -> Result<(), PlaceError> {
+    fn ollama_directories(&mut self, position: usize) -> Result<(), ContentError> {
         self.tree.need_directory(position, self.prefix().join("models")?);
         if self.manifest.install.account.is_some() {
             self.tree.need_directory(position, self.prefix().join(".ollama")?);

@@ -7,7 +7,7 @@ use std::io::{self, Cursor, Read, Seek};
 use flate2::read::MultiGzDecoder;
 use liblzma::read::XzDecoder;
 
-use crate::content::place::PlaceError;
+use crate::content::error::ContentError;
 use crate::fetch::artifact::VerifiedFile;
 
 use super::members::{Sink, too_large};
@@ -18,10 +18,10 @@ const WINDOW_LOG: u32 = 27;
 const TAR_BLOCK: u64 = 512;
 
 /// Takes `file` apart.
-pub(super) fn unpack(file: &VerifiedFile, mut sink: Sink<'_>) -> Result<Unpacked, PlaceError> {
-    let mut raw = File::open(&file.path).map_err(PlaceError::io("open", &file.path))?;
-    let head = peek(&mut raw).map_err(PlaceError::io("read", &file.path))?;
-    raw.rewind().map_err(PlaceError::io("read", &file.path))?;
+pub(super) fn unpack(file: &VerifiedFile, mut sink: Sink<'_>) -> Result<Unpacked, ContentError> {
+    let mut raw = File::open(&file.path).map_err(ContentError::io("open", &file.path))?;
+    let head = peek(&mut raw).map_err(ContentError::io("read", &file.path))?;
+    raw.rewind().map_err(ContentError::io("read", &file.path))?;
     if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
         return zipped::read(raw, sink).map(Unpacked::Members);
     }

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use payload::{Hasher, RelPath, printable};
 
-use crate::content::place::PlaceError;
+use crate::content::error::ContentError;
 
 use super::{Exclude, Limits, OnDisk};
 
@@ -57,20 +57,20 @@ impl<'a> Sink<'a> {
         Self { location, exclude, limits, workdir, list, excluded, seen: 0, written: 0 }
     }
 
-    pub(super) fn refused(&self, problem: impl Into<String>) -> PlaceError {
-        PlaceError::Refused { archive: self.location.to_owned(), problem: problem.into() }
+    pub(super) fn refused(&self, problem: impl Into<String>) -> ContentError {
+        ContentError::Refused { archive: self.location.to_owned(), problem: problem.into() }
     }
 
     /// What went wrong while decoding the archive.
-    pub(super) fn damaged(&self, error: &std::io::Error) -> PlaceError {
+    pub(super) fn damaged(&self, error: &std::io::Error) -> ContentError {
         if error.kind() == std::io::ErrorKind::FileTooLarge {
             return self.refused(error.to_string());
         }
-        PlaceError::Damaged { archive: self.location.to_owned(), problem: error.to_string() }
+        ContentError::Damaged { archive: self.location.to_owned(), problem: error.to_string() }
     }
 
     /// The path of a member; `None` for the root of the archive, and for what a pattern takes away.
-    pub(super) fn path(&mut self, raw: &[u8]) -> Result<Option<RelPath>, PlaceError> {
+    pub(super) fn path(&mut self, raw: &[u8]) -> Result<Option<RelPath>, ContentError> {
         self.seen += 1;
         if self.seen > self.limits.members {
             return Err(self.refused(format!("it has more than {} members", self.limits.members)));
@@ -96,7 +96,7 @@ impl<'a> Sink<'a> {
         Ok(None)
     }
 
-    pub(super) fn directory(&mut self, path: RelPath) -> Result<(), PlaceError> {
+    pub(super) fn directory(&mut self, path: RelPath) -> Result<(), ContentError> {
         match self.list.get(&path) {
             None | Some(Member::Directory) => {
                 self.list.insert(path, Member::Directory);
@@ -106,11 +106,11 @@ impl<'a> Sink<'a> {
         }
     }
 
-    fn duplicate(&self, path: &RelPath) -> PlaceError {
+    fn duplicate(&self, path: &RelPath) -> ContentError {
         self.refused(format!("it has two members named {:?}", path.as_str()))
     }
 
-    pub(super) fn add(&mut self, path: RelPath, member: Member) -> Result<(), PlaceError> {
+    pub(super) fn add(&mut self, path: RelPath, member: Member) -> Result<(), ContentError> {
         if self.list.contains_key(&path) {
             return Err(self.duplicate(&path));
         }
@@ -119,7 +119,7 @@ impl<'a> Sink<'a> {
     }
 
     /// Refuses programs that run as another account than the caller's.
-    pub(super) fn check_mode(&self, path: &RelPath, mode: u32) -> Result<(), PlaceError> {
+    pub(super) fn check_mode(&self, path: &RelPath, mode: u32) -> Result<(), ContentError> {
         if mode & SPECIAL_BITS == 0 {
             return Ok(());
         }
@@ -128,7 +128,7 @@ impl<'a> Sink<'a> {
     }
 
     /// A regular file of `size` bytes, copied from `reader` into the working directory.
-    pub(super) fn file(&mut self, path: RelPath, mode: u32, size: u64, reader: impl Read) -> Result<(), PlaceError> {
+    pub(super) fn file(&mut self, path: RelPath, mode: u32, size: u64, reader: impl Read) -> Result<(), ContentError> {
         self.check_mode(&path, mode)?;
         if self.list.contains_key(&path) {
             return Err(self.duplicate(&path));
@@ -136,15 +136,15 @@ impl<'a> Sink<'a> {
         let content = self.store(reader)?;
         if content.size != size {
             let problem = format!("member {:?} has {} bytes, not {size}", path.as_str(), content.size);
-            return Err(PlaceError::Damaged { archive: self.location.to_owned(), problem });
+            return Err(ContentError::Damaged { archive: self.location.to_owned(), problem });
         }
         self.add(path, Member::File { content, executable: mode & 0o111 != 0 })
     }
 
     /// Copies `reader` into a new file of the working directory.
-    pub(super) fn store(&mut self, mut reader: impl Read) -> Result<OnDisk, PlaceError> {
+    pub(super) fn store(&mut self, mut reader: impl Read) -> Result<OnDisk, ContentError> {
         let path = self.workdir.join(self.list.len().to_string());
-        let mut file = File::create_new(&path).map_err(PlaceError::io("make the file", &path))?;
+        let mut file = File::create_new(&path).map_err(ContentError::io("make the file", &path))?;
         let (mut hasher, mut size) = (Hasher::default(), 0);
         let mut buffer = vec![0; 256 << 10];
         loop {
@@ -158,13 +158,13 @@ impl<'a> Sink<'a> {
             size += length as u64;
             self.count(length as u64)?;
             hasher.update(bytes);
-            file.write_all(bytes).map_err(PlaceError::io("write to", &path))?;
+            file.write_all(bytes).map_err(ContentError::io("write to", &path))?;
         }
         Ok(OnDisk { path, size, digest: hasher.finish() })
     }
 
     /// Counts bytes towards the limit.
-    pub(super) fn count(&mut self, bytes: u64) -> Result<(), PlaceError> {
+    pub(super) fn count(&mut self, bytes: u64) -> Result<(), ContentError> {
         self.written = self.written.saturating_add(bytes);
         if self.written > self.limits.bytes {
             return Err(self.refused(too_large(self.limits.bytes)));
@@ -173,7 +173,7 @@ impl<'a> Sink<'a> {
     }
 
     /// Checks what can only be seen once all members are known.
-    pub(super) fn finish(self) -> Result<Members, PlaceError> {
+    pub(super) fn finish(self) -> Result<Members, ContentError> {
         for (path, member) in &self.list {
             for above in path.ancestors() {
                 if self.list.get(&above).is_some_and(|above| *above != Member::Directory) {
@@ -199,7 +199,7 @@ impl<'a> Sink<'a> {
         Ok(Members { location: location.to_owned(), list, excluded, top })
     }
 
-    fn check_hard_link(&self, path: &RelPath, to: &RelPath) -> Result<(), PlaceError> {
+    fn check_hard_link(&self, path: &RelPath, to: &RelPath) -> Result<(), ContentError> {
         if matches!(self.list.get(to), Some(Member::File { .. })) {
             return Ok(());
         }

@@ -6,12 +6,12 @@ use std::io::{self, Read};
 use payload::{RelPath, printable};
 use tar::{Archive, Entry, EntryType};
 
-use crate::content::place::PlaceError;
+use crate::content::error::ContentError;
 
 use super::members::{Member, Members, Sink};
 
 /// Reads all members.
-pub(super) fn read(stream: impl Read, mut sink: Sink<'_>) -> Result<Members, PlaceError> {
+pub(super) fn read(stream: impl Read, mut sink: Sink<'_>) -> Result<Members, ContentError> {
     let mut archive = Archive::new(stream);
     for entry in archive.entries().map_err(|error| sink.damaged(&error))? {
         let entry = entry.map_err(|error| sink.damaged(&error))?;
@@ -22,7 +22,7 @@ pub(super) fn read(stream: impl Read, mut sink: Sink<'_>) -> Result<Members, Pla
     sink.finish()
 }
 
-fn take(mut entry: Entry<'_, impl Read>, sink: &mut Sink<'_>) -> Result<(), PlaceError> {
+fn take(mut entry: Entry<'_, impl Read>, sink: &mut Sink<'_>) -> Result<(), ContentError> {
     let kind = entry.header().entry_type();
     if kind == EntryType::XGlobalHeader {
         return Ok(());
@@ -54,7 +54,7 @@ fn take(mut entry: Entry<'_, impl Read>, sink: &mut Sink<'_>) -> Result<(), Plac
     }
 }
 
-fn link_target(entry: &Entry<'_, impl Read>, path: &RelPath, sink: &Sink<'_>) -> Result<String, PlaceError> {
+fn link_target(entry: &Entry<'_, impl Read>, path: &RelPath, sink: &Sink<'_>) -> Result<String, ContentError> {
     let target = entry.link_name_bytes().map(|bytes| String::from_utf8(bytes.into_owned()));
     match target {
         Some(Ok(target)) if !target.is_empty() && target == printable(&target) => Ok(target),

@@ -50,7 +50,12 @@ pub(crate) fn verified(directory: &Path, name: &str, bytes: &[u8]) -> VerifiedFi
     VerifiedFile { path, name: name.to_owned(), size: bytes.len() as u64, digest: Digest::of(bytes), location }
 }
 
-fn unpack_named(name: &str, bytes: &[u8], exclude: &[&str], limits: Limits) -> (TempDir, Result<Unpacked, PlaceError>) {
+fn unpack_named(
+    name: &str,
+    bytes: &[u8],
+    exclude: &[&str],
+    limits: Limits,
+) -> (TempDir, Result<Unpacked, ContentError>) {
     let dir = tempfile::tempdir().unwrap();
     let artifact = Artifact::File(verified(dir.path(), name, bytes));
     let exclude: Vec<String> = exclude.iter().map(|pattern| (*pattern).to_owned()).collect();
@@ -67,7 +72,7 @@ fn members(name: &str, bytes: &[u8]) -> (TempDir, Members) {
 
 fn refusal(members: &[Raw<'_>]) -> String {
     match unpack_named("x.tar", &tar(members), &[], Limits::default()).1 {
-        Err(error @ PlaceError::Refused { .. }) => error.to_string(),
+        Err(error @ ContentError::Refused { .. }) => error.to_string(),
         other => panic!("{other:?}"),
     }
 }
@@ -162,7 +167,7 @@ fn paths_that_escape_are_refused() {
         assert!(text.contains("was refused: member"), "{text}");
     }
     let (_dir, zipped) = unpack_named("x.zip", &zip(&[("../evil", 0o644, b"x")], &[]), &[], Limits::default());
-    assert!(matches!(zipped, Err(PlaceError::Refused { .. })), "{zipped:?}");
+    assert!(matches!(zipped, Err(ContentError::Refused { .. })), "{zipped:?}");
 }
 
 #[test]
@@ -218,7 +223,7 @@ fn bombs_stop_at_the_limit() {
     }
     let behind_the_end = zst(&[tar(&[file("a", 0o644, b"x")]), zeros].concat());
     let (_dir, unpacked) = unpack_named("x", &behind_the_end, &[], limits);
-    assert!(matches!(unpacked, Err(PlaceError::Refused { .. })), "{unpacked:?}");
+    assert!(matches!(unpacked, Err(ContentError::Refused { .. })), "{unpacked:?}");
     let many = tar(&[file("a", 0o644, b""), file("b", 0o644, b""), file("c", 0o644, b""), file("d", 0o644, b"")]);
     let (_dir, unpacked) = unpack_named("x", &many, &[], limits);
     assert!(unpacked.unwrap_err().to_string().contains("more than 3 members"));
@@ -230,7 +235,7 @@ fn truncation_and_damage_are_noticed() {
     let damaged = |bytes: &[u8]| {
         let (_dir, unpacked) = unpack_named("x.tar", bytes, &[], Limits::default());
         let error = unpacked.unwrap_err();
-        assert!(matches!(error, PlaceError::Damaged { .. }), "{error}");
+        assert!(matches!(error, ContentError::Damaged { .. }), "{error}");
         assert_eq!(error.exit_code(), 42);
     };
     damaged(&plain[..3000]);

@@ -8,14 +8,14 @@ use payload::printable;
 use zip::ZipArchive;
 use zip::result::ZipError;
 
-use crate::content::place::PlaceError;
+use crate::content::error::ContentError;
 
 use super::members::{MAX_TARGET, Member, Members, Sink};
 
 const FILE_TYPE: u32 = 0o170_000;
 
 /// Reads all members.
-pub(super) fn read(file: File, mut sink: Sink<'_>) -> Result<Members, PlaceError> {
+pub(super) fn read(file: File, mut sink: Sink<'_>) -> Result<Members, ContentError> {
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(|error| damaged(error, &sink))?;
     for position in 0..archive.len() {
         let mut entry = archive.by_index(position).map_err(|error| damaged(error, &sink))?;
@@ -41,7 +41,7 @@ pub(super) fn read(file: File, mut sink: Sink<'_>) -> Result<Members, PlaceError
     sink.finish()
 }
 
-fn damaged(error: ZipError, sink: &Sink<'_>) -> PlaceError {
+fn damaged(error: ZipError, sink: &Sink<'_>) -> ContentError {
     match error {
         ZipError::UnsupportedArchive(what) => sink.refused(format!("this zip archive cannot be unpacked here: {what}")),
         other => sink.damaged(&io::Error::other(other)),

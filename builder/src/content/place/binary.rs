@@ -11,7 +11,8 @@ use crate::content::archive::{self, Exclude, Limits, Member, Members, OnDisk, Se
 use crate::fetch::artifact::Artifact;
 use crate::manifest::InstallPath;
 
-use super::{Content, Entry, Job, PlaceError, Placement, Site, relative};
+use super::{Content, Entry, Job, Placement, Target, relative};
+use crate::content::error::ContentError;
 
 impl From<OnDisk> for Content {
     fn from(OnDisk { path, size, digest }: OnDisk) -> Self {
@@ -19,14 +20,14 @@ impl From<OnDisk> for Content {
     }
 }
 
-impl Site<'_> {
+impl Target<'_> {
     pub(super) fn place_binary(
         &mut self,
         job: Job<'_>,
         artifact: &Artifact,
         install_path: &InstallPath,
         exclude: &[String],
-    ) -> Result<(), PlaceError> {
+    ) -> Result<(), ContentError> {
         let location = location(artifact);
         let exclude = Exclude::new(exclude)
             .map_err(|problem| job.unsuitable("its", problem, "correct the pattern in the manifest".to_owned()))?;
@@ -45,7 +46,7 @@ impl Site<'_> {
                 self.warn_unused(job, &exclude, &members.excluded);
                 Ok(())
             }
-            Unpacked::Neither(what) => Err(PlaceError::BinaryNotFound {
+            Unpacked::Neither(what) => Err(ContentError::BinaryNotFound {
                 component: job.component.name.clone(),
                 archive: location,
                 wanted: "program".to_owned(),
@@ -54,7 +55,7 @@ impl Site<'_> {
         }
     }
 
-    fn add(&mut self, job: Job<'_>, path: RelPath, owner: Owner, entry: Entry) -> Result<(), PlaceError> {
+    fn add(&mut self, job: Job<'_>, path: RelPath, owner: Owner, entry: Entry) -> Result<(), ContentError> {
         self.tree.add(job.position, Placement { path, owner, entry })
     }
 
@@ -64,9 +65,9 @@ impl Site<'_> {
         }
     }
 
-    fn place_members(&mut self, job: Job<'_>, members: &Members, install: &InstallPath) -> Result<(), PlaceError> {
+    fn place_members(&mut self, job: Job<'_>, members: &Members, install: &InstallPath) -> Result<(), ContentError> {
         let wanted = relative(install);
-        let missing = |holds: String| PlaceError::BinaryNotFound {
+        let missing = |holds: String| ContentError::BinaryNotFound {
             component: job.component.name.clone(),
             archive: members.location.clone(),
             wanted: wanted.to_owned(),
@@ -91,7 +92,7 @@ impl Site<'_> {
     }
 
     /// The directory that holds `bin` and `lib`: two above a program in a `bin`, else the prefix, else beside it.
-    fn base(&self, install_path: &RelPath) -> Result<RelPath, PlaceError> {
+    fn base(&self, install_path: &RelPath) -> Result<RelPath, ContentError> {
         let parent = install_path.parent();
         let above_bin = parent.as_ref().filter(|parent| parent.name() == "bin").and_then(RelPath::parent);
         if let Some(base) = above_bin {
@@ -117,7 +118,7 @@ impl Site<'_> {
     }
 
     /// Warns about what will not run on the target.
-    fn check_program(&mut self, job: Job<'_>, content: &OnDisk, name: &str) -> Result<(), PlaceError> {
+    fn check_program(&mut self, job: Job<'_>, content: &OnDisk, name: &str) -> Result<(), ContentError> {
         match machine(content)? {
             Machine::Of(machine) if machine != self.arch.name() => {
                 let arch = self.arch;
@@ -131,7 +132,7 @@ impl Site<'_> {
     }
 
     /// Warns once about the libraries that will not load on the target.
-    fn check_libraries(&mut self, job: Job<'_>, libraries: &[(&RelPath, &OnDisk)]) -> Result<(), PlaceError> {
+    fn check_libraries(&mut self, job: Job<'_>, libraries: &[(&RelPath, &OnDisk)]) -> Result<(), ContentError> {
         let mut foreign = Vec::new();
         for (path, content) in libraries {
             if matches!(machine(content)?, Machine::Of(machine) if machine != self.arch.name()) {
@@ -152,8 +153,8 @@ enum Machine {
     Damaged(String),
 }
 
-fn machine(content: &OnDisk) -> Result<Machine, PlaceError> {
-    let file = File::open(&content.path).map_err(PlaceError::io("open", &content.path))?;
+fn machine(content: &OnDisk) -> Result<Machine, ContentError> {
+    let file = File::open(&content.path).map_err(ContentError::io("open", &content.path))?;
     Ok(match elf_facts(file) {
         Ok(Some(facts)) => Machine::Of(facts.machine),
         Ok(None) => Machine::None,
@@ -176,7 +177,7 @@ struct Transfer<'a> {
 }
 
 impl Transfer<'_> {
-    fn target(&self, path: &RelPath) -> Result<Option<RelPath>, PlaceError> {
+    fn target(&self, path: &RelPath) -> Result<Option<RelPath>, ContentError> {
         for Move { from, to } in &self.moves {
             if path == from {
                 return Ok(Some(to.clone()));
@@ -189,7 +190,7 @@ impl Transfer<'_> {
         Ok(None)
     }
 
-    fn carry_out(&self, site: &mut Site<'_>, job: Job<'_>) -> Result<(), PlaceError> {
+    fn carry_out(&self, site: &mut Target<'_>, job: Job<'_>) -> Result<(), ContentError> {
         let mut targets: BTreeMap<&RelPath, RelPath> = BTreeMap::new();
         for path in self.members.list.keys() {
             if let Some(target) = self.target(path)? {

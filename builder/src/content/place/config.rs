@@ -11,19 +11,20 @@ use crate::content::unit::{self, Kind};
 use crate::fetch::artifact::Artifact;
 use crate::manifest::{Content as Given, InstallPath};
 
-use super::{Content, Entry, Job, PlaceError, Placement, Site};
+use super::{Content, Entry, Job, Placement, Target};
+use crate::content::error::ContentError;
 
 /// Longer files are no units, in bytes.
 const MAX_UNIT: u64 = 1 << 20;
 
-impl Site<'_> {
+impl Target<'_> {
     pub(super) fn place_config(
         &mut self,
         job: Job<'_>,
         given: &Given,
         artifact: Option<&Artifact>,
         install_path: &InstallPath,
-    ) -> Result<(), PlaceError> {
+    ) -> Result<(), ContentError> {
         let path = &install_path.path;
         let content = content(job, given, artifact)?;
         let kind = unit::kind(path);
@@ -36,7 +37,7 @@ impl Site<'_> {
     }
 
     /// Notes a unit, and places the drop-in of one that runs Ollama.
-    fn place_unit(&mut self, job: Job<'_>, path: &RelPath, text: &str) -> Result<(), PlaceError> {
+    fn place_unit(&mut self, job: Job<'_>, path: &RelPath, text: &str) -> Result<(), ContentError> {
         let runs_ollama = self.ollama.is_some() && unit::runs_ollama(path, text, &self.programs());
         let drop_in = if runs_ollama { Some(unit::drop_in_path(path.name())?) } else { None };
         if let Some(path) = drop_in.clone() {
@@ -50,7 +51,7 @@ impl Site<'_> {
     }
 }
 
-fn content(job: Job<'_>, given: &Given, artifact: Option<&Artifact>) -> Result<Content, PlaceError> {
+fn content(job: Job<'_>, given: &Given, artifact: Option<&Artifact>) -> Result<Content, ContentError> {
     match (given, artifact) {
         (Given::Inline(text), _) => Ok(Content::Bytes(text.clone().into_bytes())),
         (Given::Source(_), Some(Artifact::File(file))) => {
@@ -64,13 +65,13 @@ fn content(job: Job<'_>, given: &Given, artifact: Option<&Artifact>) -> Result<C
 }
 
 /// The text of a unit; empty for what is too long to be one.
-fn text(content: &Content) -> Result<String, PlaceError> {
+fn text(content: &Content) -> Result<String, ContentError> {
     let mut bytes = Vec::new();
     match content {
         Content::Bytes(given) => bytes.clone_from(given),
         Content::Disk { path, .. } => {
-            let file = File::open(path).map_err(PlaceError::io("open", path))?;
-            file.take(MAX_UNIT).read_to_end(&mut bytes).map_err(PlaceError::io("read", path))?;
+            let file = File::open(path).map_err(ContentError::io("open", path))?;
+            file.take(MAX_UNIT).read_to_end(&mut bytes).map_err(ContentError::io("read", path))?;
         }
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())

@@ -5,19 +5,20 @@ use std::collections::VecDeque;
 
 use payload::RelPath;
 
+use super::Entry;
 use super::tree::Tree;
-use super::{Entry, PlaceError};
+use crate::content::error::ContentError;
 
 /// As many links as the kernel follows in one path.
 const MAX_FOLLOWED: usize = 40;
 
 /// Checks every symbolic link.
-pub(super) fn check(tree: &Tree, prefix: &RelPath) -> Result<(), PlaceError> {
+pub(super) fn check(tree: &Tree, prefix: &RelPath) -> Result<(), ContentError> {
     for placement in tree.placements() {
         if let Entry::SymbolicLink { target } = &placement.entry
             && let Err((problem, remedy)) = follow(tree, &placement.path, target, prefix)
         {
-            return Err(PlaceError::Link { link: placement.path.clone(), target: target.clone(), problem, remedy });
+            return Err(ContentError::Link { link: placement.path.clone(), target: target.clone(), problem, remedy });
         }
     }
     Ok(())

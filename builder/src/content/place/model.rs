@@ -11,12 +11,13 @@ use crate::content::model::{self, Original, StoreEntries};
 use crate::fetch::artifact::{Artifact, RegistryModel, VerifiedFile};
 use crate::manifest::{InstallPath, ModelName, ModelSettings};
 
-use super::{Content, Entry, Job, PlaceError, Placement, Site};
+use super::{Content, Entry, Job, Placement, Target};
+use crate::content::error::ContentError;
 
 /// Documents of a registry are read into memory up to this length, in bytes; they have some hundred.
 const MAX_DOCUMENT: u64 = 4 << 20;
 
-impl Site<'_> {
+impl Target<'_> {
     pub(super) fn place_model(
         &mut self,
         job: Job<'_>,
@@ -24,7 +25,7 @@ impl Site<'_> {
         install_path: Option<&InstallPath>,
         name: &ModelName,
         settings: &ModelSettings,
-    ) -> Result<(), PlaceError> {
+    ) -> Result<(), ContentError> {
         if let Some(path) = install_path {
             self.check_install_path(job, &path.path)?;
         }
@@ -44,16 +45,16 @@ impl Site<'_> {
         Ok(())
     }
 
-    fn store(&self) -> Result<RelPath, PlaceError> {
+    fn store(&self) -> Result<RelPath, ContentError> {
         Ok(self.prefix().join("models")?)
     }
 
-    fn blob_path(&self, digest: Digest) -> Result<RelPath, PlaceError> {
+    fn blob_path(&self, digest: Digest) -> Result<RelPath, ContentError> {
         Ok(self.store()?.join("blobs")?.join(&digest.blob_name())?)
     }
 
     /// Ollama takes every file in `manifests` for a manifest, and deletes what it does not know in `blobs`.
-    fn check_install_path(&self, job: Job<'_>, path: &RelPath) -> Result<(), PlaceError> {
+    fn check_install_path(&self, job: Job<'_>, path: &RelPath) -> Result<(), ContentError> {
         for own in ["blobs", "manifests"] {
             let own = self.store()?.join(own)?;
             if path.starts_with(&own) {
@@ -71,7 +72,7 @@ impl Site<'_> {
         file: &VerifiedFile,
         install_path: Option<&InstallPath>,
         settings: &ModelSettings,
-    ) -> Result<Vec<u8>, PlaceError> {
+    ) -> Result<Vec<u8>, ContentError> {
         let gguf = read_gguf(job, file)?;
         let chat = [&settings.template, &settings.system].iter().any(|text| text.is_some());
         if let Some((problem, remedy)) = gguf::refusal(&gguf, chat) {
@@ -86,7 +87,7 @@ impl Site<'_> {
     }
 
     /// Places what was derived for a model; returns its manifest.
-    fn place_entries(&mut self, job: Job<'_>, entries: StoreEntries) -> Result<Vec<u8>, PlaceError> {
+    fn place_entries(&mut self, job: Job<'_>, entries: StoreEntries) -> Result<Vec<u8>, ContentError> {
         for warning in entries.warnings {
             self.warn(job, &warning);
         }
@@ -96,7 +97,7 @@ impl Site<'_> {
         Ok(entries.manifest)
     }
 
-    fn place_blob(&mut self, job: Job<'_>, digest: Digest, content: Content) -> Result<(), PlaceError> {
+    fn place_blob(&mut self, job: Job<'_>, digest: Digest, content: Content) -> Result<(), ContentError> {
         let path = self.blob_path(digest)?;
         let entry = Entry::File { content, mode: Mode::READABLE, role: Role::ModelBlob };
         self.tree.add_once(job.position, Placement { path, owner: self.service.clone(), entry })
@@ -108,7 +109,7 @@ impl Site<'_> {
         job: Job<'_>,
         file: &VerifiedFile,
         install_path: Option<&InstallPath>,
-    ) -> Result<(), PlaceError> {
+    ) -> Result<(), ContentError> {
         let blob = self.blob_path(file.digest)?;
         let Some(install_path) = install_path.map(|install| &install.path) else {
             return self.place_blob(job, file.digest, content(file));
@@ -149,7 +150,7 @@ impl Site<'_> {
         model: &RegistryModel,
         install_path: Option<&InstallPath>,
         settings: &ModelSettings,
-    ) -> Result<Vec<u8>, PlaceError> {
+    ) -> Result<Vec<u8>, ContentError> {
         let name = model.name.display_shortest();
         let weights = model.layers.iter().rev().find(|layer| layer.media_type == model::MODEL);
         match (weights, install_path) {
@@ -175,7 +176,7 @@ impl Site<'_> {
         job: Job<'_>,
         model: &RegistryModel,
         settings: &ModelSettings,
-    ) -> Result<Vec<u8>, PlaceError> {
+    ) -> Result<Vec<u8>, ContentError> {
         let config = document(job, &model.config)?;
         let params = model.layers.iter().find(|layer| layer.media_type == model::PARAMS);
         let params = params.map(|layer| document(job, &layer.file)).transpose()?;
@@ -192,18 +193,18 @@ fn content(file: &VerifiedFile) -> Content {
     Content::Disk { path: file.path.clone(), size: file.size, digest: file.digest }
 }
 
-fn document(job: Job<'_>, file: &VerifiedFile) -> Result<Vec<u8>, PlaceError> {
+fn document(job: Job<'_>, file: &VerifiedFile) -> Result<Vec<u8>, ContentError> {
     if file.size > MAX_DOCUMENT {
         let problem = format!("is {} bytes long; such a document has some hundred", file.size);
         return Err(job.unsuitable(&file.location, problem, "name another model".to_owned()));
     }
-    fs::read(&file.path).map_err(PlaceError::io("read", &file.path))
+    fs::read(&file.path).map_err(ContentError::io("read", &file.path))
 }
 
-fn read_gguf(job: Job<'_>, file: &VerifiedFile) -> Result<Gguf, PlaceError> {
-    let opened = File::open(&file.path).map_err(PlaceError::io("open", &file.path))?;
+fn read_gguf(job: Job<'_>, file: &VerifiedFile) -> Result<Gguf, ContentError> {
+    let opened = File::open(&file.path).map_err(ContentError::io("open", &file.path))?;
     gguf::read(opened, file.size).map_err(|error| match error {
-        GgufError::Read(source) => PlaceError::io("read", &file.path)(source),
+        GgufError::Read(source) => ContentError::io("read", &file.path)(source),
         GgufError::NotLoadable { problem, remedy } => job.unsuitable(&file.location, problem, remedy),
         error @ GgufError::Truncated(_) => {
             let remedy = "fetch it again, and compare its size and checksum with what its publisher states".to_owned();

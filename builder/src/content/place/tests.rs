@@ -101,7 +101,7 @@ impl Kit {
         self
     }
 
-    fn try_place(mut self) -> (TempDir, Result<Placed, PlaceError>) {
+    fn try_place(mut self) -> (TempDir, Result<Placed, ContentError>) {
         self.manifest.components = self.components.iter().map(|(component, _)| component.clone()).collect();
         let named: Vec<Component> = self.manifest.components.clone();
         let artifacts = self.components.into_iter().map(|(_, artifact)| artifact);
@@ -117,7 +117,7 @@ impl Kit {
         (dir, placed.unwrap())
     }
 
-    fn error(self) -> PlaceError {
+    fn error(self) -> ContentError {
         self.try_place().1.unwrap_err()
     }
 }
@@ -315,7 +315,7 @@ fn two_components_cannot_place_one_path_nor_something_below_a_file() {
     let error = Kit::new().config("/etc/x.conf", "1").config("/etc/x.conf", "2").error();
     assert!(error.to_string().contains("/etc/x.conf would be placed by component"), "{error}");
     let error = Kit::new().config("/etc/x", "1").config("/etc/x/y", "2").error();
-    assert!(matches!(&error, PlaceError::Conflict { path: at, .. } if *at == path("etc/x")), "{error}");
+    assert!(matches!(&error, ContentError::Conflict { path: at, .. } if *at == path("etc/x")), "{error}");
 }
 
 #[test]

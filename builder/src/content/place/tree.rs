@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use payload::{Mode, Owner, RelPath};
 
-use super::{Entry, PlaceError, Placement};
+use super::{Entry, Placement};
+use crate::content::error::ContentError;
 
 /// Placements in the making.
 pub(super) struct Tree {
@@ -51,7 +52,7 @@ impl Tree {
         Self { names, placements, paths, directories: BTreeMap::new(), excluded: BTreeMap::new() }
     }
 
-    pub(super) fn add(&mut self, component: usize, placement: Placement) -> Result<(), PlaceError> {
+    pub(super) fn add(&mut self, component: usize, placement: Placement) -> Result<(), ContentError> {
         if let Some(first) = self.paths.get(&placement.path) {
             return Err(self.conflict(placement.path, self.placements.get(*first).map(|(first, _)| *first), component));
         }
@@ -62,7 +63,7 @@ impl Tree {
     }
 
     /// For what has its content in its name: a second one is the same one.
-    pub(super) fn add_once(&mut self, component: usize, placement: Placement) -> Result<(), PlaceError> {
+    pub(super) fn add_once(&mut self, component: usize, placement: Placement) -> Result<(), ContentError> {
         if self.paths.contains_key(&placement.path) { Ok(()) } else { self.add(component, placement) }
     }
 
@@ -101,13 +102,13 @@ impl Tree {
         self.paths.contains_key(path) || self.directories.contains_key(path)
     }
 
-    fn conflict(&self, path: RelPath, first: Option<usize>, second: usize) -> PlaceError {
+    fn conflict(&self, path: RelPath, first: Option<usize>, second: usize) -> ContentError {
         let name = |at: usize| self.names.get(at).cloned().unwrap_or_default();
-        PlaceError::Conflict { path, first: first.map(name).unwrap_or_default(), second: name(second) }
+        ContentError::Conflict { path, first: first.map(name).unwrap_or_default(), second: name(second) }
     }
 
     /// All placements, with a directory for every path above them.
-    pub(super) fn finish(self, rules: &Rules) -> Result<Vec<(usize, Placement)>, PlaceError> {
+    pub(super) fn finish(self, rules: &Rules) -> Result<Vec<(usize, Placement)>, ContentError> {
         for (path, component) in &self.directories {
             if let Some(at) = self.paths.get(path) {
                 return Err(self.conflict(path.clone(), self.placements.get(*at).map(|(first, _)| *first), *component));

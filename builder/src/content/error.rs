@@ -8,7 +8,7 @@ use payload::{PathError, RelPath};
 
 /// Why verified content cannot be placed.
 #[derive(Debug, thiserror::Error)]
-pub enum PlaceError {
+pub enum ContentError {
     #[error("Binary not found: {archive} of component {component:?} holds no {wanted}; {holds}")]
     BinaryNotFound { component: String, archive: String, wanted: String, holds: String },
     /// The bytes are the expected ones, or nobody said what to expect, and they make no sense.
@@ -34,7 +34,7 @@ pub enum PlaceError {
     },
 }
 
-impl PlaceError {
+impl ContentError {
     /// The exit code of the builder.
     pub fn exit_code(&self) -> u8 {
         match self {
