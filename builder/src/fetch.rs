@@ -84,11 +84,6 @@ pub fn acquire(
     Ok(Acquisition { artifacts, lock_changes, lock_path: LockFile::beside(&manifest.path), _cache: cache })
 }
 
-/// The URL without user name and password.
-pub(crate) fn without_credentials(url: &url::Url) -> url::Url {
-    net::policy::without_login(url).0
-}
-
 /// The source of a component, unless the manifest itself holds the content.
 fn source_of(component: &Component) -> Option<&Source> {
     match &component.kind {

@@ -160,7 +160,7 @@ impl LockedSource {
             SourceKind::GithubRelease { repo, tag, asset_pattern } => {
                 Self::GithubRelease { repo: repo.clone(), tag: tag.clone(), asset_pattern: asset_pattern.clone() }
             }
-            SourceKind::Url { url } => Self::Url { url: crate::fetch::without_credentials(url).to_string() },
+            SourceKind::Url { url } => Self::Url { url: crate::manifest::login::without_login(url).0.to_string() },
             SourceKind::File { path } => Self::File { path: as_given(path, manifest).display().to_string() },
             SourceKind::OllamaRegistry { model } => Self::OllamaRegistry { model: full_name(model) },
         }

@@ -5,6 +5,7 @@ mod checksums;
 mod component;
 mod diagnostic;
 mod install;
+pub(crate) mod login;
 mod model;
 mod model_name;
 mod parse;

@@ -10,7 +10,7 @@ use crate::fetch::artifact::{Artifact, VerifiedFile};
 use crate::fetch::error::SourceError;
 use crate::fetch::net::auth::Login;
 use crate::fetch::net::http::Get;
-use crate::fetch::net::policy::{shown, without_login};
+use crate::fetch::net::policy::shown;
 use crate::fetch::options::{LockMode, SourceOptions};
 use crate::fetch::source::github::{self, Release};
 use crate::fetch::source::local::hash_directory;
@@ -18,6 +18,7 @@ use crate::fetch::source::registry::{self, Access, Model};
 use crate::fetch::subject::Subject;
 use crate::fetch::transfer::{Fetcher, Order, Steps, hash_local};
 use crate::lock::{LOCK_FILE_NAME, LockFile, LockedComponent, LockedFile, LockedSource, as_given};
+use crate::manifest::login::without_login;
 use crate::manifest::{Component, ComponentKind, Manifest, ModelName, Source, SourceKind};
 use crate::progress::{Event, ItemId, Origin};
 

@@ -209,7 +209,7 @@ fn model(
 }
 
 fn pair(order: &Order, fetched: &Fetched, media_type: Option<String>) -> (VerifiedFile, LockedFile) {
-    let (plain, _) = crate::fetch::net::policy::without_login(&order.get.url);
+    let (plain, _) = crate::manifest::login::without_login(&order.get.url);
     let file = VerifiedFile {
         path: fetched.path.clone(),
         name: order.name.clone(),

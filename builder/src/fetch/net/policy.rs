@@ -5,6 +5,8 @@ use std::net::IpAddr;
 
 use url::{Host, Url};
 
+use crate::manifest::login::without_login;
+
 /// A URL prefix and what stands in its place.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Mirror {
@@ -155,24 +157,6 @@ pub(crate) fn is_loopback(url: &Url) -> bool {
         Some(Host::Ipv6(address)) => IpAddr::V6(address).is_loopback(),
         None => false,
     }
-}
-
-/// Splits off user name and password.
-pub(crate) fn without_login(url: &Url) -> (Url, Option<(String, String)>) {
-    let decode = |text: &str| {
-        let bytes = url::form_urlencoded::parse(format!("x={}", text.replace('+', "%2B")).as_bytes())
-            .next()
-            .map(|(_, value)| value.into_owned());
-        bytes.unwrap_or_default()
-    };
-    let login = (!url.username().is_empty() || url.password().is_some())
-        .then(|| (decode(url.username()), decode(url.password().unwrap_or_default())));
-    let mut plain = url.clone();
-    // Both calls fail only for URLs without a host, which have no login either.
-    let _ = plain.set_username("");
-    let _ = plain.set_password(None);
-    plain.set_fragment(None);
-    (plain, login)
 }
 
 /// The URL as it may be shown and stored: no user name, no password, no signed query.
