@@ -128,7 +128,7 @@ pub struct FileArgs {
 pub struct InitArgs {
     /// What kind of manifest: full (Ollama and a model) or update (one more model)
     #[arg(value_name = "KIND", default_value = "full")]
-    pub kind: builder::init::Kind,
+    pub kind: builder::manifest::init::Kind,
     /// Where it is written; an existing file is never overwritten
     #[arg(long, short, value_name = "PATH")]
     pub output: Option<PathBuf>,

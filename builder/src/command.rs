@@ -239,7 +239,7 @@ fn init(args: &InitArgs) -> Result<(), Failure> {
         Failure::new(44, format!("cannot write {}: {error}", path.display()), hint)
     };
     let mut file = std::fs::File::options().write(true).create_new(true).open(&path).map_err(failed)?;
-    file.write_all(builder::init::init_text(args.kind).as_bytes()).map_err(failed)?;
+    file.write_all(builder::manifest::init::init_text(args.kind).as_bytes()).map_err(failed)?;
     say(args.out, &format!("wrote {}", path.display()));
     say(args.out, &format!("next: edit it, then builder check {0} and builder --manifest {0}", path.display()));
     Ok(())

@@ -8,7 +8,6 @@ mod error;
 pub mod fetch;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-pub mod init;
 pub mod lock;
 pub mod manifest;
 pub mod output;

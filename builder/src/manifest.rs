@@ -4,6 +4,7 @@
 mod checksums;
 mod component;
 mod diagnostic;
+pub mod init;
 mod install;
 pub(crate) mod login;
 mod model;

@@ -55,8 +55,8 @@ impl FromStr for Kind {
 /// A commented manifest that has no errors: ready to build, and to be changed.
 pub fn init_text(kind: Kind) -> &'static str {
     match kind {
-        Kind::Full => include_str!("../../manifests/AirGapDeploy.ollama.toml"),
-        Kind::Update => include_str!("../../manifests/AirGapDeploy.ollama-update.toml"),
+        Kind::Full => include_str!("../../../manifests/AirGapDeploy.ollama.toml"),
+        Kind::Update => include_str!("../../../manifests/AirGapDeploy.ollama-update.toml"),
     }
 }
 
