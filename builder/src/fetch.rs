@@ -4,12 +4,12 @@
 pub mod artifact;
 mod cache;
 mod error;
+mod lock_update;
+mod named;
 mod net;
 mod options;
 mod resolve;
-mod settle;
 mod source;
-mod subject;
 mod transfer;
 
 use std::collections::BTreeMap;
@@ -33,10 +33,10 @@ use crate::fetch::artifact::Artifact;
 use crate::lock::LockFile;
 use crate::manifest::{Component, ComponentKind, Content, Manifest, Source};
 use crate::progress::{Event, ItemId, ProgressSink};
+use lock_update::LockUpdate;
 use net::http::Client;
 use net::policy::Policy;
 use resolve::{Resolved, Resolver};
-use settle::LockUpdate;
 use transfer::space::Space;
 use transfer::{Fetched, Fetcher, Order};
 
@@ -77,8 +77,8 @@ pub fn acquire(
     let found = fetch(&fetcher, &wanted, components.len(), options.jobs)?;
     let mut artifacts = Vec::new();
     for ((component, wanted), found) in components.iter().zip(wanted).zip(found) {
-        let settled = wanted.map(|wanted| update.settle(component, wanted, &found, progress));
-        artifacts.push(settled.transpose()?);
+        let artifact = wanted.map(|wanted| update.record(component, wanted, &found, progress));
+        artifacts.push(artifact.transpose()?);
     }
     let lock_changes = update.write(manifest, progress)?;
     Ok(Acquisition { artifacts, lock_changes, lock_path: LockFile::beside(&manifest.path), _cache: cache })

@@ -1,5 +1,5 @@
 //! From a component's source to what must be fetched, with everything that is known of it beforehand.
-//! Fetching is `pool.rs`; what becomes of the result is `settle.rs`.
+//! Fetching is `pool.rs`; what becomes of the result is `lock_update.rs`.
 
 use std::path::Path;
 
@@ -8,6 +8,7 @@ use url::Url;
 
 use crate::fetch::artifact::{Artifact, VerifiedFile};
 use crate::fetch::error::SourceError;
+use crate::fetch::named::NamedComponent;
 use crate::fetch::net::auth::Login;
 use crate::fetch::net::http::Get;
 use crate::fetch::net::policy::shown;
@@ -15,7 +16,6 @@ use crate::fetch::options::{LockMode, SourceOptions};
 use crate::fetch::source::github::{self, Release};
 use crate::fetch::source::local::hash_directory;
 use crate::fetch::source::registry::{self, Access, Model};
-use crate::fetch::subject::Subject;
 use crate::fetch::transfer::{Fetcher, Order, Steps, hash_local};
 use crate::lock::{LOCK_FILE_NAME, LockFile, LockedComponent, LockedFile, LockedSource, as_given};
 use crate::manifest::login::without_login;
@@ -86,29 +86,29 @@ impl<'a> Resolver<'a> {
         component: &Component,
         source: &Source,
     ) -> Result<Resolved, SourceError> {
-        let subject = Subject::from(component);
-        let pinned = self.pinned(&subject, source)?;
-        self.check_final_hosts(&subject, pinned)?;
+        let named = NamedComponent::from(component);
+        let pinned = self.pinned(&named, source)?;
+        self.check_final_hosts(&named, pinned)?;
         match &source.kind {
             SourceKind::File { path } => self.local(item, component, source.checksum, path),
             SourceKind::Url { url } => {
-                self.check_hosts(&subject, url)?;
-                self.url(subject, url, source.checksum, pinned)
+                self.check_hosts(&named, url)?;
+                self.url(named, url, source.checksum, pinned)
             }
             SourceKind::GithubRelease { repo, tag, asset_pattern } => {
                 let release = Release { repo, tag, pattern: asset_pattern };
-                self.github(&subject, release, source.checksum, pinned)
+                self.github(&named, release, source.checksum, pinned)
             }
-            SourceKind::OllamaRegistry { model } => self.registry(&subject, model, source.checksum, pinned),
+            SourceKind::OllamaRegistry { model } => self.registry(&named, model, source.checksum, pinned),
         }
     }
 
     /// The lock file's entry, if it is for this very source and to be followed.
-    fn pinned(&self, subject: &Subject, source: &Source) -> Result<Option<&'a LockedComponent>, SourceError> {
+    fn pinned(&self, named: &NamedComponent, source: &Source) -> Result<Option<&'a LockedComponent>, SourceError> {
         if self.options.lock_mode == LockMode::Update {
             return Ok(None);
         }
-        let entry = self.old.components.get(&subject.component);
+        let entry = self.old.components.get(&named.component);
         let current = entry.filter(|entry| entry.source == LockedSource::of(&source.kind, &self.manifest.path));
         if current.is_some() || self.options.lock_mode != LockMode::Locked {
             return Ok(current);
@@ -118,26 +118,26 @@ impl<'a> Resolver<'a> {
             None => format!("{LOCK_FILE_NAME} does not have it, and --locked forbids adding it"),
         };
         let hint = "run `builder lock`, look at what changed, and keep the new lock file".to_owned();
-        Err(subject.unpinned(LockFile::beside(&self.manifest.path).display().to_string(), problem, hint))
+        Err(named.unpinned(LockFile::beside(&self.manifest.path).display().to_string(), problem, hint))
     }
 
     /// Content that is in the cache already came from somewhere, too.
-    fn check_final_hosts(&self, subject: &Subject, pinned: Option<&LockedComponent>) -> Result<(), SourceError> {
+    fn check_final_hosts(&self, named: &NamedComponent, pinned: Option<&LockedComponent>) -> Result<(), SourceError> {
         let hosts = pinned.into_iter().flat_map(|entry| &entry.files);
         for (file, host) in hosts.filter_map(|file| Some((file, file.final_host.as_deref()?))) {
             if !self.fetcher.client.policy.allows(host)
                 && let Ok(url) = Url::parse(&file.url)
             {
                 let problem = format!("host {host}, which sent it, is not in allowed_hosts of [package]");
-                return Err(subject.refused(&url, problem, "add the host to allowed_hosts in [package]"));
+                return Err(named.refused(&url, problem, "add the host to allowed_hosts in [package]"));
             }
         }
         Ok(())
     }
 
-    fn check_hosts(&self, subject: &Subject, url: &Url) -> Result<(), SourceError> {
+    fn check_hosts(&self, named: &NamedComponent, url: &Url) -> Result<(), SourceError> {
         let hint = "add the host to allowed_hosts in [package], or use HTTPS";
-        self.fetcher.client.policy.target(url, None).map(drop).map_err(|problem| subject.refused(url, problem, hint))
+        self.fetcher.client.policy.target(url, None).map(drop).map_err(|problem| named.refused(url, problem, hint))
     }
 
     fn local(
@@ -147,30 +147,30 @@ impl<'a> Resolver<'a> {
         checksum: Option<Digest>,
         path: &Path,
     ) -> Result<Resolved, SourceError> {
-        let subject = Subject::from(component);
+        let named = NamedComponent::from(component);
         let given = as_given(path, &self.manifest.path);
         let location = format!("file:{}", given.display());
         let full = self.manifest.path.parent().unwrap_or(Path::new("")).join(given);
         let metadata = std::fs::metadata(&full).map_err(|error| {
             let hint = "source.path is relative to the manifest; correct it, or put the file there".to_owned();
-            subject.not_found(full.display().to_string(), error.to_string(), hint)
+            named.not_found(full.display().to_string(), error.to_string(), hint)
         })?;
         if metadata.is_dir() {
-            return directory(&subject, component, checksum, location, &full);
+            return directory(&named, component, checksum, location, &full);
         }
         let name = full.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let size = Some(metadata.len());
-        self.fetcher.progress.event(&Event::Started { item, name: &subject.component, location: &location, size });
+        self.fetcher.progress.event(&Event::Started { item, name: &named.component, location: &location, size });
         let steps = Steps::default();
         let seen = |position| steps.report(self.fetcher.progress, item, position);
         let (digest, size) = hash_local(&full, &seen).map_err(SourceError::disk("read", &full))?;
         if let Some(expected) = checksum.filter(|expected| *expected != digest) {
             self.fetcher.progress.event(&Event::Stopped { item });
             let hint = "the file is left as it is: replace it by the right one, or correct source.checksum";
-            return Err(subject.mismatch(location, expected, digest, hint));
+            return Err(named.mismatch(location, expected, digest, hint));
         }
         let origin = Origin::Local;
-        self.fetcher.progress.event(&Event::Finished { item, name: &subject.component, size, digest, origin });
+        self.fetcher.progress.event(&Event::Finished { item, name: &named.component, size, digest, origin });
         let locked = LockedFile { url: location.clone(), final_host: None, media_type: None, size, sha256: digest };
         let file = VerifiedFile { path: full, name, size, digest, location };
         Ok(Resolved::Local(Box::new((Artifact::File(file), locked))))
@@ -178,20 +178,20 @@ impl<'a> Resolver<'a> {
 
     fn url(
         &self,
-        subject: Subject,
+        named: NamedComponent,
         url: &Url,
         checksum: Option<Digest>,
         pinned: Option<&LockedComponent>,
     ) -> Result<Resolved, SourceError> {
         let pin = pinned.and_then(|entry| entry.files.first());
         let digests = checksum.map(|digest| (digest, MANIFEST_CHECKSUM)).into_iter().chain(pin.map(locked_digest));
-        let name = file_name(url).unwrap_or_else(|| subject.component.clone());
-        self.order(subject, url.clone(), name, pin.map(|pin| pin.size), &digests.collect::<Vec<_>>())
+        let name = file_name(url).unwrap_or_else(|| named.component.clone());
+        self.order(named, url.clone(), name, pin.map(|pin| pin.size), &digests.collect::<Vec<_>>())
     }
 
     fn github(
         &self,
-        subject: &Subject,
+        named: &NamedComponent,
         release: Release<'_>,
         checksum: Option<Digest>,
         pinned: Option<&LockedComponent>,
@@ -199,42 +199,42 @@ impl<'a> Resolver<'a> {
         let mut digests: Vec<_> = checksum.map(|digest| (digest, MANIFEST_CHECKSUM)).into_iter().collect();
         if let Some(pin) = pinned.and_then(|entry| entry.files.first()) {
             let url = self.parse_locked(&pin.url)?;
-            self.check_hosts(subject, &url)?;
+            self.check_hosts(named, &url)?;
             digests.push(locked_digest(pin));
-            let name = file_name(&url).unwrap_or_else(|| subject.component.clone());
-            return self.order(subject.clone(), url, name, Some(pin.size), &digests);
+            let name = file_name(&url).unwrap_or_else(|| named.component.clone());
+            return self.order(named.clone(), url, name, Some(pin.size), &digests);
         }
         if self.options.offline {
             let problem = format!("{LOCK_FILE_NAME} does not say which asset it is, and --offline forbids asking");
             let hint = "run the same command once without --offline".to_owned();
-            return Err(subject.unpinned(format!("{} {}", release.repo, release.tag), problem, hint));
+            return Err(named.unpinned(format!("{} {}", release.repo, release.tag), problem, hint));
         }
-        let asset = github::resolve(self.fetcher, subject, release, self.options.github_token.as_deref())?;
+        let asset = github::resolve(self.fetcher, named, release, self.options.github_token.as_deref())?;
         digests.extend(asset.digests);
-        self.order(subject.clone(), asset.url, asset.name, asset.size, &digests)
+        self.order(named.clone(), asset.url, asset.name, asset.size, &digests)
     }
 
     fn order(
         &self,
-        subject: Subject,
+        named: NamedComponent,
         url: Url,
         name: String,
         size: Option<u64>,
         digests: &[(Digest, &'static str)],
     ) -> Result<Resolved, SourceError> {
-        github::agree(&subject, &url, digests)?;
+        github::agree(&named, &url, digests)?;
         let expected = digests.first().map(|(digest, _)| *digest);
         if expected.is_none() {
-            self.check_trust(&subject, &url)?;
+            self.check_trust(&named, &url)?;
         }
-        let label = subject.component.clone();
-        Ok(Resolved::File(Box::new(Order { subject, name, label, get: Get::new(url), expected, size })))
+        let label = named.component.clone();
+        Ok(Resolved::File(Box::new(Order { named, name, label, get: Get::new(url), expected, size })))
     }
 
     /// Content whose digest nobody states is trusted only when the user asks for it.
-    fn check_trust(&self, subject: &Subject, url: &Url) -> Result<(), SourceError> {
+    fn check_trust(&self, named: &NamedComponent, url: &Url) -> Result<(), SourceError> {
         if matches!(self.options.lock_mode, LockMode::Update | LockMode::Record) {
-            let name = &subject.component;
+            let name = &named.component;
             let text = format!("{name}: no checksum is known; trusting what {} sends now", shown(url));
             crate::fetch::note(self.fetcher.progress, &text);
             return Ok(());
@@ -244,28 +244,28 @@ impl<'a> Resolver<'a> {
             "add source.checksum = \"sha256:…\" to the manifest, or trust what the server sends now and pin it: \
                     --update-lock"
                 .to_owned();
-        Err(subject.unpinned(shown(url), problem, hint))
+        Err(named.unpinned(shown(url), problem, hint))
     }
 
     fn registry(
         &self,
-        subject: &Subject,
+        named: &NamedComponent,
         name: &ModelName,
         checksum: Option<Digest>,
         pinned: Option<&LockedComponent>,
     ) -> Result<Resolved, SourceError> {
-        self.check_hosts(subject, &registry::manifest_url(subject, name)?)?;
+        self.check_hosts(named, &registry::manifest_url(named, name)?)?;
         let pin = pinned.and_then(|entry| entry.files.first()).map(|file| file.sha256);
         if self.options.offline && pin.is_none() {
             let problem = format!("{LOCK_FILE_NAME} does not pin the model, and --offline forbids asking the registry");
             let hint = "run the same command once without --offline".to_owned();
-            return Err(subject.unpinned(name.display_shortest(), problem, hint));
+            return Err(named.unpinned(name.display_shortest(), problem, hint));
         }
-        let model = registry::resolve(self.fetcher, subject, name, pin, &self.access)?;
+        let model = registry::resolve(self.fetcher, named, name, pin, &self.access)?;
         if let Some(expected) = checksum {
-            check_model(subject, &model, expected)?;
+            check_model(named, &model, expected)?;
         }
-        let orders = model.orders(subject, name, &self.access)?;
+        let orders = model.orders(named, name, &self.access)?;
         Ok(Resolved::Model { model: Box::new(model), orders })
     }
 
@@ -283,7 +283,7 @@ fn locked_digest(file: &LockedFile) -> (Digest, &'static str) {
 }
 
 /// A checksum beside a registry model is the manifest's digest, as served or as Ollama stores it, or the weights'.
-fn check_model(subject: &Subject, model: &Model, expected: Digest) -> Result<(), SourceError> {
+fn check_model(named: &NamedComponent, model: &Model, expected: Digest) -> Result<(), SourceError> {
     let stored = model.manifest.as_pulled().map(|bytes| Digest::of(&bytes)).ok();
     let weights = model.manifest.layers.iter().filter(|layer| layer.kind() == "model").map(|layer| layer.digest);
     if expected == model.digest || Some(expected) == stored || weights.clone().any(|digest| digest == expected) {
@@ -291,11 +291,11 @@ fn check_model(subject: &Subject, model: &Model, expected: Digest) -> Result<(),
     }
     let found =
         weights.fold(format!("{} (manifest)", model.digest), |text, digest| format!("{text}, {digest} (weights)"));
-    Err(subject.mismatch(shown(&model.url), expected, found, "correct source.checksum, or choose another tag"))
+    Err(named.mismatch(shown(&model.url), expected, found, "correct source.checksum, or choose another tag"))
 }
 
 fn directory(
-    subject: &Subject,
+    named: &NamedComponent,
     component: &Component,
     checksum: Option<Digest>,
     location: String,
@@ -303,12 +303,12 @@ fn directory(
 ) -> Result<Resolved, SourceError> {
     if !matches!(component.kind, ComponentKind::ExternalBinary { .. }) {
         let hint = "only an external-binary may be a directory; name a file".to_owned();
-        return Err(subject.not_found(path.display().to_string(), "it is a directory".to_owned(), hint));
+        return Err(named.not_found(path.display().to_string(), "it is a directory".to_owned(), hint));
     }
     let (sha256, size) = hash_directory(path).map_err(SourceError::disk("read", path))?;
     if let Some(expected) = checksum.filter(|expected| *expected != sha256) {
         let hint = "the checksum of a directory is the one that the lock file shows for it";
-        return Err(subject.mismatch(location, expected, sha256, hint));
+        return Err(named.mismatch(location, expected, sha256, hint));
     }
     let media_type = Some(DIRECTORY.to_owned());
     let locked = LockedFile { url: location, final_host: None, media_type, size, sha256 };

@@ -15,10 +15,10 @@ use url::Url;
 
 use crate::fetch::cache::Cache;
 use crate::fetch::error::SourceError;
+use crate::fetch::named::NamedComponent;
 use crate::fetch::net::http::{Client, Get};
 use crate::fetch::net::policy::shown;
 use crate::fetch::net::retry::{Cancel, RetryPolicy};
-use crate::fetch::subject::Subject;
 use crate::fetch::transfer::download::download;
 use crate::fetch::transfer::space::Space;
 use crate::progress::{Event, ItemId, Origin, ProgressSink};
@@ -29,7 +29,7 @@ const STEP: u64 = 1 << 20;
 /// One file to fetch.
 #[derive(Debug, Clone)]
 pub(crate) struct Order {
-    pub subject: Subject,
+    pub named: NamedComponent,
     /// Its name upstream, which tells its format.
     pub name: String,
     /// What progress calls it.
@@ -82,7 +82,7 @@ impl Order {
     }
 
     fn offline(&self) -> SourceError {
-        self.subject.refused(
+        self.named.refused(
             self.url(),
             "it is not in the cache, and --offline forbids fetching it".to_owned(),
             "run the same command once without --offline, or copy the cache directory of a machine that did",
@@ -137,12 +137,7 @@ impl Fetcher<'_> {
         if order.size.is_some_and(|expected| expected != size) {
             let expected = format!("{} bytes", order.size.unwrap_or_default());
             let found = format!("{size} bytes with the digest {digest}");
-            return Err(order.subject.mismatch(
-                shown(order.url()),
-                expected,
-                found,
-                "correct the size in the lock file",
-            ));
+            return Err(order.named.mismatch(shown(order.url()), expected, found, "correct the size in the lock file"));
         }
         self.finished(item, order, size, digest, Origin::Cached);
         Ok(Some(Fetched { path, size, digest, final_host: None }))

@@ -13,7 +13,7 @@ use crate::manifest::{Component, ComponentKind};
 
 /// A component's name and what it is called in messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Subject {
+pub(crate) struct NamedComponent {
     pub component: String,
     kind: Kind,
 }
@@ -25,7 +25,7 @@ enum Kind {
     File,
 }
 
-impl From<&Component> for Subject {
+impl From<&Component> for NamedComponent {
     fn from(component: &Component) -> Self {
         let kind = match component.kind {
             ComponentKind::ExternalBinary { .. } => Kind::Binary,
@@ -36,7 +36,7 @@ impl From<&Component> for Subject {
     }
 }
 
-impl Subject {
+impl NamedComponent {
     /// "Binary not found" and its relatives.
     pub(crate) fn not_found(&self, location: impl Into<String>, problem: String, hint: String) -> SourceError {
         let what = match self.kind {

@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use crate::fetch::artifact::{Artifact, RegistryLayer, RegistryModel, VerifiedFile};
 use crate::fetch::error::SourceError;
+use crate::fetch::named::NamedComponent;
 use crate::fetch::net::policy::shown;
 use crate::fetch::note;
 use crate::fetch::options::LockMode;
 use crate::fetch::resolve::Resolved;
 use crate::fetch::source::registry::Model;
-use crate::fetch::subject::Subject;
 use crate::fetch::transfer::{Fetched, Order};
 use crate::lock::{LOCK_FILE_NAME, LockError, LockFile, LockedComponent, LockedFile, LockedSource};
 use crate::manifest::{Component, Manifest, SourceKind};
@@ -52,54 +52,54 @@ impl LockUpdate {
     }
 
     /// The artifact of a component, whose entry is compared with the lock file's and stored.
-    pub(crate) fn settle(
+    pub(crate) fn record(
         &mut self,
         component: &Component,
         resolved: Resolved,
         fetched: &[Fetched],
         progress: &dyn ProgressSink,
     ) -> Result<Artifact, SourceError> {
-        let subject = Subject::from(component);
+        let named = NamedComponent::from(component);
         let Some(source) = crate::fetch::source_of(component) else {
-            return Err(incomplete(&subject));
+            return Err(incomplete(&named));
         };
         let (artifact, files) = match resolved {
             Resolved::Local(local) => (local.0, vec![local.1]),
-            Resolved::File(order) => file(&subject, &order, fetched)?,
+            Resolved::File(order) => file(&named, &order, fetched)?,
             Resolved::Model { model, orders } => {
-                let SourceKind::OllamaRegistry { model: name } = &source.kind else { return Err(incomplete(&subject)) };
-                self::model(&subject, name.clone(), &model, &orders, fetched)?
+                let SourceKind::OllamaRegistry { model: name } = &source.kind else { return Err(incomplete(&named)) };
+                self::model(&named, name.clone(), &model, &orders, fetched)?
             }
         };
         let entry = LockedComponent { source: LockedSource::of(&source.kind, &self.manifest), files };
-        self.enter(&subject, entry, progress)?;
+        self.insert(&named, entry, progress)?;
         Ok(artifact)
     }
 
-    fn enter(
+    fn insert(
         &mut self,
-        subject: &Subject,
+        named: &NamedComponent,
         mut entry: LockedComponent,
         progress: &dyn ProgressSink,
     ) -> Result<(), SourceError> {
-        let old = self.old.components.get(&subject.component).filter(|old| old.source == entry.source);
+        let old = self.old.components.get(&named.component).filter(|old| old.source == entry.source);
         if let Some(old) = old {
             for (new, old) in entry.files.iter_mut().zip(&old.files) {
-                self.compare(subject, old, new, progress)?;
+                self.compare(named, old, new, progress)?;
             }
             if old.files.len() != entry.files.len() && self.mode != LockMode::Update {
                 let location = LockFile::beside(&self.manifest).display().to_string();
                 let problem = "the lock file has another number of files for it".to_owned();
-                return Err(subject.unpinned(location, problem, "write it anew with --update-lock".to_owned()));
+                return Err(named.unpinned(location, problem, "write it anew with --update-lock".to_owned()));
             }
         }
-        self.new.components.insert(subject.component.clone(), entry);
+        self.new.components.insert(named.component.clone(), entry);
         Ok(())
     }
 
     fn compare(
         &self,
-        subject: &Subject,
+        named: &NamedComponent,
         old: &LockedFile,
         new: &mut LockedFile,
         progress: &dyn ProgressSink,
@@ -107,12 +107,12 @@ impl LockUpdate {
         let local = new.url.starts_with("file:") && self.mode != LockMode::Locked;
         if local && old.sha256 != new.sha256 {
             // The user's own file: it is as the user wants it.
-            note(progress, &format!("{}: {} changed since {LOCK_FILE_NAME} was written", subject.component, new.url));
+            note(progress, &format!("{}: {} changed since {LOCK_FILE_NAME} was written", named.component, new.url));
             return Ok(());
         }
         if old.sha256 != new.sha256 && self.mode != LockMode::Update {
             let found = (new.sha256, "what is there now");
-            return Err(subject.contradiction(&new.url, (old.sha256, LOCK_FILE_NAME), found));
+            return Err(named.contradiction(&new.url, (old.sha256, LOCK_FILE_NAME), found));
         }
         if old.sha256 == new.sha256 && new.final_host.is_none() {
             // From the cache or a mirror: who sent it upstream is as it was.
@@ -126,9 +126,9 @@ impl LockUpdate {
         if self.mode == LockMode::Locked {
             let problem = format!("{now} sent it, and {LOCK_FILE_NAME} pins {before}");
             let hint = "if upstream moved its storage, accept it with --update-lock".to_owned();
-            return Err(subject.unpinned(&new.url, problem, hint));
+            return Err(named.unpinned(&new.url, problem, hint));
         }
-        note(progress, &format!("{}: {now} sent it, not {before} as {LOCK_FILE_NAME} has it", subject.component));
+        note(progress, &format!("{}: {now} sent it, not {before} as {LOCK_FILE_NAME} has it", named.component));
         new.final_host.clone_from(&old.final_host);
         Ok(())
     }
@@ -170,18 +170,22 @@ fn settings(path: &Path, error: LockError) -> SourceError {
 }
 
 /// Cannot happen: every resolved component was fetched as what it is.
-fn incomplete(subject: &Subject) -> SourceError {
-    subject.unpinned("", "its content is incomplete".to_owned(), "please report this as a bug".to_owned())
+fn incomplete(named: &NamedComponent) -> SourceError {
+    named.unpinned("", "its content is incomplete".to_owned(), "please report this as a bug".to_owned())
 }
 
-fn file(subject: &Subject, order: &Order, fetched: &[Fetched]) -> Result<(Artifact, Vec<LockedFile>), SourceError> {
-    let fetched = fetched.first().ok_or_else(|| incomplete(subject))?;
+fn file(
+    named: &NamedComponent,
+    order: &Order,
+    fetched: &[Fetched],
+) -> Result<(Artifact, Vec<LockedFile>), SourceError> {
+    let fetched = fetched.first().ok_or_else(|| incomplete(named))?;
     let (verified, locked) = pair(order, fetched, None);
     Ok((Artifact::File(verified), vec![locked]))
 }
 
 fn model(
-    subject: &Subject,
+    named: &NamedComponent,
     name: crate::manifest::ModelName,
     model: &Model,
     orders: &[Order],
@@ -201,10 +205,10 @@ fn model(
         layers.push(RegistryLayer { media_type: blob.media_type.clone(), file });
     }
     if layers.len() != model.manifest.layers.len() + 1 {
-        return Err(incomplete(subject));
+        return Err(incomplete(named));
     }
     let config = layers.remove(0).file;
-    let manifest = model.manifest.as_pulled().map_err(|_| incomplete(subject))?;
+    let manifest = model.manifest.as_pulled().map_err(|_| incomplete(named))?;
     Ok((Artifact::Model(RegistryModel { name, manifest, config, layers }), locked))
 }
 
