@@ -9,30 +9,9 @@ use builder::fetch::artifact::{Artifact, RegistryModel};
 use builder::fetch::{Acquisition, LockMode};
 use builder::manifest::{Component, SourceKind};
 use payload::Digest;
-use support::registry::{Model, storage};
-use support::server::{Answer, Request, Server};
+use support::registry::{Model, registry};
+use support::server::{Answer, Server};
 use support::{Bench, binary, model, model_name, told};
-
-/// A registry for `model`, and the storage its blobs are redirected to: another host, another port.
-fn registry(special: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> (Server, Server) {
-    let storage = storage(Model::small());
-    let port = storage.address.port();
-    let server = Server::start(move |request| {
-        if let Some(answer) = special(request) {
-            return answer;
-        }
-        let Some(path) = request.target.strip_prefix("/v2/library/llama2/") else { return Answer::new(404, "") };
-        match path.split_once('/') {
-            // As text/plain, which is what Ollama's registry says.
-            Some(("manifests", "7b")) => Answer::ok(Model::small().manifest).with("content-type", "text/plain"),
-            Some(("blobs", digest)) => {
-                Answer::redirect(307, &format!("http://localhost:{port}/{digest}?X-Amz-Signature=secretsig"))
-            }
-            _ => Answer::new(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#),
-        }
-    });
-    (server, storage)
-}
 
 fn llama(server: &Server, checksum: Option<Digest>) -> Component {
     let name = model_name(&server.address.to_string(), "library", "llama2", "7b");

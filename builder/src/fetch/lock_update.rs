@@ -40,9 +40,9 @@ impl LockUpdate {
         }
         let old = read.unwrap_or_default();
         // Entries of components that are left out this time stay; those of components that are gone go.
-        let named = |name: &String| manifest.components.iter().any(|component| component.name == *name);
+        let about = |name: &String| manifest.components.iter().any(|component| component.name == *name);
         let mut new = old.clone();
-        new.components.retain(|name, _| named(name));
+        new.components.retain(|name, _| about(name));
         Ok(Self { manifest: manifest.path.clone(), mode, exists, old, new })
     }
 
@@ -59,47 +59,47 @@ impl LockUpdate {
         fetched: &[Fetched],
         progress: &dyn ProgressSink,
     ) -> Result<Artifact, SourceError> {
-        let named = NamedComponent::from(component);
+        let about = NamedComponent::from(component);
         let Some(source) = crate::fetch::source_of(component) else {
-            return Err(incomplete(&named));
+            return Err(incomplete(&about));
         };
         let (artifact, files) = match resolved {
             Resolved::Local(local) => (local.0, vec![local.1]),
-            Resolved::File(order) => file(&named, &order, fetched)?,
+            Resolved::File(order) => file(&about, &order, fetched)?,
             Resolved::Model { model, orders } => {
-                let SourceKind::OllamaRegistry { model: name } = &source.kind else { return Err(incomplete(&named)) };
-                self::model(&named, name.clone(), &model, &orders, fetched)?
+                let SourceKind::OllamaRegistry { model: name } = &source.kind else { return Err(incomplete(&about)) };
+                self::model(&about, name.clone(), &model, &orders, fetched)?
             }
         };
         let entry = LockedComponent { source: LockedSource::of(&source.kind, &self.manifest), files };
-        self.insert(&named, entry, progress)?;
+        self.insert(&about, entry, progress)?;
         Ok(artifact)
     }
 
     fn insert(
         &mut self,
-        named: &NamedComponent,
+        about: &NamedComponent,
         mut entry: LockedComponent,
         progress: &dyn ProgressSink,
     ) -> Result<(), SourceError> {
-        let old = self.old.components.get(&named.component).filter(|old| old.source == entry.source);
+        let old = self.old.components.get(&about.component).filter(|old| old.source == entry.source);
         if let Some(old) = old {
             for (new, old) in entry.files.iter_mut().zip(&old.files) {
-                self.compare(named, old, new, progress)?;
+                self.compare(about, old, new, progress)?;
             }
             if old.files.len() != entry.files.len() && self.mode != LockMode::Update {
                 let location = LockFile::beside(&self.manifest).display().to_string();
                 let problem = "the lock file has another number of files for it".to_owned();
-                return Err(named.unpinned(location, problem, "write it anew with --update-lock".to_owned()));
+                return Err(about.unpinned(location, problem, "write it anew with --update-lock".to_owned()));
             }
         }
-        self.new.components.insert(named.component.clone(), entry);
+        self.new.components.insert(about.component.clone(), entry);
         Ok(())
     }
 
     fn compare(
         &self,
-        named: &NamedComponent,
+        about: &NamedComponent,
         old: &LockedFile,
         new: &mut LockedFile,
         progress: &dyn ProgressSink,
@@ -107,12 +107,12 @@ impl LockUpdate {
         let local = new.url.starts_with("file:") && self.mode != LockMode::Locked;
         if local && old.sha256 != new.sha256 {
             // The user's own file: it is as the user wants it.
-            note(progress, &format!("{}: {} changed since {LOCK_FILE_NAME} was written", named.component, new.url));
+            note(progress, &format!("{}: {} changed since {LOCK_FILE_NAME} was written", about.component, new.url));
             return Ok(());
         }
         if old.sha256 != new.sha256 && self.mode != LockMode::Update {
             let found = (new.sha256, "what is there now");
-            return Err(named.contradiction(&new.url, (old.sha256, LOCK_FILE_NAME), found));
+            return Err(about.contradiction(&new.url, (old.sha256, LOCK_FILE_NAME), found));
         }
         if old.sha256 == new.sha256 && new.final_host.is_none() {
             // From the cache or a mirror: who sent it upstream is as it was.
@@ -126,9 +126,9 @@ impl LockUpdate {
         if self.mode == LockMode::Locked {
             let problem = format!("{now} sent it, and {LOCK_FILE_NAME} pins {before}");
             let hint = "if upstream moved its storage, accept it with --update-lock".to_owned();
-            return Err(named.unpinned(&new.url, problem, hint));
+            return Err(about.unpinned(&new.url, problem, hint));
         }
-        note(progress, &format!("{}: {now} sent it, not {before} as {LOCK_FILE_NAME} has it", named.component));
+        note(progress, &format!("{}: {now} sent it, not {before} as {LOCK_FILE_NAME} has it", about.component));
         new.final_host.clone_from(&old.final_host);
         Ok(())
     }
@@ -170,22 +170,22 @@ fn settings(path: &Path, error: LockError) -> SourceError {
 }
 
 /// Cannot happen: every resolved component was fetched as what it is.
-fn incomplete(named: &NamedComponent) -> SourceError {
-    named.unpinned("", "its content is incomplete".to_owned(), "please report this as a bug".to_owned())
+fn incomplete(about: &NamedComponent) -> SourceError {
+    about.unpinned("", "its content is incomplete".to_owned(), "please report this as a bug".to_owned())
 }
 
 fn file(
-    named: &NamedComponent,
+    about: &NamedComponent,
     order: &Order,
     fetched: &[Fetched],
 ) -> Result<(Artifact, Vec<LockedFile>), SourceError> {
-    let fetched = fetched.first().ok_or_else(|| incomplete(named))?;
+    let fetched = fetched.first().ok_or_else(|| incomplete(about))?;
     let (verified, locked) = pair(order, fetched, None);
     Ok((Artifact::File(verified), vec![locked]))
 }
 
 fn model(
-    named: &NamedComponent,
+    about: &NamedComponent,
     name: crate::manifest::ModelName,
     model: &Model,
     orders: &[Order],
@@ -205,10 +205,10 @@ fn model(
         layers.push(RegistryLayer { media_type: blob.media_type.clone(), file });
     }
     if layers.len() != model.manifest.layers.len() + 1 {
-        return Err(incomplete(named));
+        return Err(incomplete(about));
     }
     let config = layers.remove(0).file;
-    let manifest = model.manifest.as_pulled().map_err(|_| incomplete(named))?;
+    let manifest = model.manifest.as_pulled().map_err(|_| incomplete(about))?;
     Ok((Artifact::Model(RegistryModel { name, manifest, config, layers }), locked))
 }
 

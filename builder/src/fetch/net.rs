@@ -4,6 +4,7 @@
 pub(crate) mod auth;
 pub(crate) mod fault;
 pub(crate) mod http;
+pub(crate) mod login;
 pub(crate) mod policy;
 pub(crate) mod proxy;
 pub(crate) mod retry;

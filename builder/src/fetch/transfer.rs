@@ -29,7 +29,7 @@ const STEP: u64 = 1 << 20;
 /// One file to fetch.
 #[derive(Debug, Clone)]
 pub(crate) struct Order {
-    pub named: NamedComponent,
+    pub about: NamedComponent,
     /// Its name upstream, which tells its format.
     pub name: String,
     /// What progress calls it.
@@ -82,7 +82,7 @@ impl Order {
     }
 
     fn offline(&self) -> SourceError {
-        self.named.refused(
+        self.about.refused(
             self.url(),
             "it is not in the cache, and --offline forbids fetching it".to_owned(),
             "run the same command once without --offline, or copy the cache directory of a machine that did",
@@ -137,7 +137,7 @@ impl Fetcher<'_> {
         if order.size.is_some_and(|expected| expected != size) {
             let expected = format!("{} bytes", order.size.unwrap_or_default());
             let found = format!("{size} bytes with the digest {digest}");
-            return Err(order.named.mismatch(shown(order.url()), expected, found, "correct the size in the lock file"));
+            return Err(order.about.mismatch(shown(order.url()), expected, found, "correct the size in the lock file"));
         }
         self.finished(item, order, size, digest, Origin::Cached);
         Ok(Some(Fetched { path, size, digest, final_host: None }))

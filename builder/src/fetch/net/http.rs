@@ -13,8 +13,8 @@ use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body, BodyReader, Proxy};
 use url::Url;
 
-use crate::fetch::net::auth::Login;
 use crate::fetch::net::fault::{Challenge, Fault};
+use crate::fetch::net::login::Login;
 use crate::fetch::net::policy::{Policy, Target, shown};
 use crate::fetch::net::proxy::ProxySettings;
 

@@ -1,5 +1,6 @@
 //! When to try again and how long to wait before it; waiting ends early when the work is cancelled.
-//! What is worth retrying is said by `fault.rs`.
+//! What is worth retrying is said by `fault.rs`. By hand, not with `backon`: progress in the middle of a download starts the
+//! count anew, which a wrapped call has no word for.
 
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::time::Duration;

@@ -56,16 +56,16 @@ struct DescribedAsset {
 /// checksum list gives the names.
 pub(crate) fn resolve(
     fetcher: &Fetcher<'_>,
-    named: &NamedComponent,
+    about: &NamedComponent,
     release: Release<'_>,
     token: Option<&str>,
 ) -> Result<Asset, SourceError> {
     match describe(fetcher, release, token) {
-        Ok(assets) => from_description(fetcher, named, release, &assets),
+        Ok(assets) => from_description(fetcher, about, release, &assets),
         Err(fault) => {
-            let text = format!("{}: GitHub's API: {fault}; using the release's {CHECKSUMS}", named.component);
+            let text = format!("{}: GitHub's API: {fault}; using the release's {CHECKSUMS}", about.component);
             fetcher.progress.event(&Event::Note { text: &text });
-            from_checksums(fetcher, named, release, &fault)
+            from_checksums(fetcher, about, release, &fault)
         }
     }
 }
@@ -90,49 +90,49 @@ fn describe(fetcher: &Fetcher<'_>, release: Release<'_>, token: Option<&str>) ->
 
 fn from_description(
     fetcher: &Fetcher<'_>,
-    named: &NamedComponent,
+    about: &NamedComponent,
     release: Release<'_>,
     assets: &[DescribedAsset],
 ) -> Result<Asset, SourceError> {
     let names: Vec<&str> = assets.iter().map(|asset| asset.name.as_str()).collect();
-    let name = pick(named, release, &names)?;
-    let url = asset_url(named, release, name)?;
+    let name = pick(about, release, &names)?;
+    let url = asset_url(about, release, name)?;
     let described = assets.iter().find(|asset| asset.name == name);
     let mut digests = Vec::new();
     if names.contains(&CHECKSUMS) && name != CHECKSUMS {
-        let at = asset_url(named, release, CHECKSUMS)?;
-        let list = checksums(fetcher, &at).map_err(|fault| named.fault(&at, &fault))?;
-        digests = listed(named, &at, &list, name)?;
+        let at = asset_url(about, release, CHECKSUMS)?;
+        let list = checksums(fetcher, &at).map_err(|fault| about.fault(&at, &fault))?;
+        digests = listed(about, &at, &list, name)?;
     }
     if let Some(text) = described.and_then(|asset| asset.digest.as_deref()) {
         // A digest of another kind than SHA-256 says nothing here.
         digests.extend(text.parse().ok().map(|digest| (digest, "digest of GitHub's API")));
     }
-    agree(named, &url, &digests)?;
+    agree(about, &url, &digests)?;
     Ok(Asset { name: name.to_owned(), url, size: described.map(|asset| asset.size), digests })
 }
 
 fn from_checksums(
     fetcher: &Fetcher<'_>,
-    named: &NamedComponent,
+    about: &NamedComponent,
     release: Release<'_>,
     api: &Fault,
 ) -> Result<Asset, SourceError> {
-    let at = asset_url(named, release, CHECKSUMS)?;
+    let at = asset_url(about, release, CHECKSUMS)?;
     match checksums(fetcher, &at) {
         Ok(list) => {
             let names: Vec<&str> = list.iter().map(|(name, _)| name.as_str()).collect();
-            let name = pick(named, release, &names)?;
-            let digests = listed(named, &at, &list, name)?;
-            Ok(Asset { name: name.to_owned(), url: asset_url(named, release, name)?, size: None, digests })
+            let name = pick(about, release, &names)?;
+            let digests = listed(about, &at, &list, name)?;
+            Ok(Asset { name: name.to_owned(), url: asset_url(about, release, name)?, size: None, digests })
         }
-        Err(Fault::Status { code: 404, .. }) if api.status() == Some(404) => Err(no_release(named, release)),
+        Err(Fault::Status { code: 404, .. }) if api.status() == Some(404) => Err(no_release(about, release)),
         // No list of names: only a pattern that is a name can be tried.
         Err(Fault::Status { code: 404, .. }) if !release.pattern.contains('*') => {
-            let url = asset_url(named, release, release.pattern)?;
+            let url = asset_url(about, release, release.pattern)?;
             Ok(Asset { name: release.pattern.to_owned(), url, size: None, digests: Vec::new() })
         }
-        Err(fault) => Err(named.fault(&at, &fault)),
+        Err(fault) => Err(about.fault(&at, &fault)),
     }
 }
 
@@ -143,26 +143,26 @@ fn checksums(fetcher: &Fetcher<'_>, at: &Url) -> Result<Vec<(String, Digest)>, F
 
 /// The digests that the list gives for `name`, which must not contradict each other.
 fn listed(
-    named: &NamedComponent,
+    about: &NamedComponent,
     at: &Url,
     list: &[(String, Digest)],
     name: &str,
 ) -> Result<Vec<(Digest, &'static str)>, SourceError> {
     let all: Vec<_> =
         list.iter().filter(|(listed, _)| listed == name).map(|(_, digest)| (*digest, CHECKSUMS)).collect();
-    agree(named, at, &all)?;
+    agree(about, at, &all)?;
     Ok(all.into_iter().take(1).collect())
 }
 
 /// Whether all statements about one content are the same.
-pub(crate) fn agree(named: &NamedComponent, url: &Url, digests: &[(Digest, &'static str)]) -> Result<(), SourceError> {
+pub(crate) fn agree(about: &NamedComponent, url: &Url, digests: &[(Digest, &'static str)]) -> Result<(), SourceError> {
     match digests.iter().find(|(digest, _)| Some(*digest) != digests.first().map(|(first, _)| *first)) {
-        Some(&other) => Err(named.contradiction(shown(url), digests[0], other)),
+        Some(&other) => Err(about.contradiction(shown(url), digests[0], other)),
         None => Ok(()),
     }
 }
 
-fn pick<'a>(named: &NamedComponent, release: Release<'_>, names: &[&'a str]) -> Result<&'a str, SourceError> {
+fn pick<'a>(about: &NamedComponent, release: Release<'_>, names: &[&'a str]) -> Result<&'a str, SourceError> {
     choose(release.pattern, names).map_err(|matching| {
         let problem = if matching.is_empty() {
             format!("asset_pattern {:?} matches no asset of {} {}", release.pattern, release.repo, release.tag)
@@ -172,13 +172,13 @@ fn pick<'a>(named: &NamedComponent, release: Release<'_>, names: &[&'a str]) -> 
         let mut assets: Vec<_> = names.iter().filter(|name| **name != CHECKSUMS).copied().collect();
         assets.sort_unstable();
         let hint = format!("set asset_pattern to one of the release's assets:\n    {}", assets.join("\n    "));
-        named.not_found(page(release), problem, hint)
+        about.not_found(page(release), problem, hint)
     })
 }
 
-fn no_release(named: &NamedComponent, release: Release<'_>) -> SourceError {
+fn no_release(about: &NamedComponent, release: Release<'_>) -> SourceError {
     let problem = format!("{} has no public release with the tag {:?}", release.repo, release.tag);
-    named.not_found(page(release), problem, "correct source.repo or source.tag in the manifest".to_owned())
+    about.not_found(page(release), problem, "correct source.repo or source.tag in the manifest".to_owned())
 }
 
 fn page(release: Release<'_>) -> String {
@@ -186,10 +186,10 @@ fn page(release: Release<'_>) -> String {
 }
 
 /// The address of an asset, without asking anybody.
-fn asset_url(named: &NamedComponent, release: Release<'_>, name: &str) -> Result<Url, SourceError> {
+fn asset_url(about: &NamedComponent, release: Release<'_>, name: &str) -> Result<Url, SourceError> {
     let (owner, repo) = release.repo.split_once('/').unwrap_or((release.repo, ""));
     join(DOWNLOADS, &[owner, repo, "releases", "download", release.tag, name])
-        .map_err(|problem| named.not_found(page(release), problem, "correct source.repo in the manifest".to_owned()))
+        .map_err(|problem| about.not_found(page(release), problem, "correct source.repo in the manifest".to_owned()))
 }
 
 /// A URL below `base`, every segment escaped.

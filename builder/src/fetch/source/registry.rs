@@ -7,9 +7,9 @@ use url::Url;
 use crate::fetch::cache::Info;
 use crate::fetch::error::SourceError;
 use crate::fetch::named::NamedComponent;
-use crate::fetch::net::auth::Login;
 use crate::fetch::net::fault::Fault;
 use crate::fetch::net::http::{Authorization, Get};
+use crate::fetch::net::login::Login;
 use crate::fetch::net::policy::{is_loopback, shown};
 use crate::fetch::source::oci::{self, Blob, ModelManifest};
 use crate::fetch::transfer::{Fetcher, Order};
@@ -36,10 +36,10 @@ pub(crate) struct Model {
 }
 
 /// The registry's address of `model`: HTTPS, or HTTP on this machine.
-pub(crate) fn manifest_url(named: &NamedComponent, model: &ModelName) -> Result<Url, SourceError> {
+pub(crate) fn manifest_url(about: &NamedComponent, model: &ModelName) -> Result<Url, SourceError> {
     address(model, &["manifests", &model.tag]).map_err(|problem| {
         let name = model.display_shortest();
-        named.not_found(name, problem, "correct source.model in the manifest".to_owned())
+        about.not_found(name, problem, "correct source.model in the manifest".to_owned())
     })
 }
 
@@ -61,32 +61,32 @@ fn address(model: &ModelName, rest: &[&str]) -> Result<Url, String> {
 /// The model's manifest: from the cache when the lock file pins it, else from the registry.
 pub(crate) fn resolve(
     fetcher: &Fetcher<'_>,
-    named: &NamedComponent,
+    about: &NamedComponent,
     model: &ModelName,
     pinned: Option<Digest>,
     access: &Access,
 ) -> Result<Model, SourceError> {
-    let url = manifest_url(named, model)?;
+    let url = manifest_url(about, model)?;
     if let Some(digest) = pinned
         && let Some((path, _)) = fetcher.cache.verified(digest, &|_| ())?
     {
         let bytes = std::fs::read(&path).map_err(SourceError::disk("read", path))?;
-        return finish(named, url, &bytes, None, None);
+        return finish(about, url, &bytes, None, None);
     }
     if fetcher.offline {
         let problem = "its manifest is not in the cache, and --offline forbids fetching it".to_owned();
-        return Err(named.refused(&url, problem, "run the same command once without --offline"));
+        return Err(about.refused(&url, problem, "run the same command once without --offline"));
     }
     let mut get = get(url.clone(), access).with("accept", oci::ACCEPT);
     let answer = fetcher
-        .ask(&named.component, &mut get, fetcher.retry)
-        .map_err(|fault| explain(named, model, access, &url, &fault))?;
-    let model = finish(named, url, &answer.bytes, answer.final_host, get.authorization)?;
+        .ask(&about.component, &mut get, fetcher.retry)
+        .map_err(|fault| explain(about, model, access, &url, &fault))?;
+    let model = finish(about, url, &answer.bytes, answer.final_host, get.authorization)?;
     if let Some(digest) = pinned.filter(|digest| *digest != model.digest) {
         let told = (model.digest, "the registry, under the same tag");
-        return Err(named.contradiction(shown(&model.url), (digest, crate::lock::LOCK_FILE_NAME), told));
+        return Err(about.contradiction(shown(&model.url), (digest, crate::lock::LOCK_FILE_NAME), told));
     }
-    let info = Info { name: format!("{} (manifest)", named.component), url: shown(&model.url) };
+    let info = Info { name: format!("{} (manifest)", about.component), url: shown(&model.url) };
     fetcher.cache.store(&answer.bytes, &info)?;
     Ok(model)
 }
@@ -98,14 +98,14 @@ fn get(url: Url, access: &Access) -> Get {
 }
 
 fn finish(
-    named: &NamedComponent,
+    about: &NamedComponent,
     url: Url,
     bytes: &[u8],
     final_host: Option<String>,
     authorization: Option<Authorization>,
 ) -> Result<Model, SourceError> {
     let manifest = oci::parse(bytes).map_err(|problem| SourceError::Network {
-        component: named.component.clone(),
+        component: about.component.clone(),
         location: shown(&url),
         problem,
         hint: "check with `ollama show` that this is a model that runs locally".to_owned(),
@@ -114,10 +114,10 @@ fn finish(
 }
 
 /// The registry's own refusals say more than a status code.
-fn explain(named: &NamedComponent, model: &ModelName, access: &Access, url: &Url, fault: &Fault) -> SourceError {
+fn explain(about: &NamedComponent, model: &ModelName, access: &Access, url: &Url, fault: &Fault) -> SourceError {
     match fault {
         Fault::Status { code: 412, excerpt, .. } => SourceError::Refused {
-            component: named.component.clone(),
+            component: about.component.clone(),
             location: shown(url),
             problem: format!(
                 "the registry says that this model needs a newer Ollama than {}: {excerpt}",
@@ -126,13 +126,13 @@ fn explain(named: &NamedComponent, model: &ModelName, access: &Access, url: &Url
             hint: "raise source.tag of the Ollama component to a newer release, or choose an older tag of the model"
                 .to_owned(),
         },
-        Fault::Status { code: 404, .. } => named.not_found(
+        Fault::Status { code: 404, .. } => about.not_found(
             shown(url),
             format!("the registry has no model {}", model.display_shortest()),
             "correct source.model (NAME:TAG, or HOST/NAMESPACE/NAME:TAG); the registry's web site lists names and tags"
                 .to_owned(),
         ),
-        _ => named.fault(url, fault),
+        _ => about.fault(url, fault),
     }
 }
 
@@ -140,29 +140,29 @@ impl Model {
     /// Config first, then the layers, as orders.
     pub(crate) fn orders(
         &self,
-        named: &NamedComponent,
+        about: &NamedComponent,
         name: &ModelName,
         access: &Access,
     ) -> Result<Vec<Order>, SourceError> {
-        self.manifest.blobs().map(|blob| self.order(named, name, access, blob)).collect()
+        self.manifest.blobs().map(|blob| self.order(about, name, access, blob)).collect()
     }
 
     fn order(
         &self,
-        named: &NamedComponent,
+        about: &NamedComponent,
         name: &ModelName,
         access: &Access,
         blob: &Blob,
     ) -> Result<Order, SourceError> {
         let digest = blob.digest.to_string();
         let url = address(name, &["blobs", &digest])
-            .map_err(|problem| named.not_found(digest.clone(), problem, String::new()))?;
+            .map_err(|problem| about.not_found(digest.clone(), problem, String::new()))?;
         let mut get = get(url, access);
         get.authorization.clone_from(&self.authorization);
         Ok(Order {
-            named: named.clone(),
+            about: about.clone(),
             name: blob.digest.blob_name(),
-            label: format!("{} ({})", named.component, blob.kind()),
+            label: format!("{} ({})", about.component, blob.kind()),
             get,
             expected: Some(blob.digest),
             size: Some(blob.size),

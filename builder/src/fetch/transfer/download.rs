@@ -122,7 +122,7 @@ impl<'a> Download<'a> {
     }
 
     fn wait_after(&mut self, fault: &Fault) -> Result<(), Failure> {
-        let give_up = || Failure::from(self.order.named.fault(self.order.url(), fault));
+        let give_up = || Failure::from(self.order.about.fault(self.order.url(), fault));
         if !fault.worth_retrying() {
             return Err(give_up());
         }
@@ -220,7 +220,7 @@ impl<'a> Download<'a> {
         let page = if self.web_page { " of a web page" } else { "" };
         Err(self
             .order
-            .named
+            .about
             .mismatch(
                 shown(self.order.url()),
                 format!("{expected} bytes{}", self.order.expected.map(|d| format!(", {d}")).unwrap_or_default()),
@@ -233,7 +233,7 @@ impl<'a> Download<'a> {
     fn promise(&mut self, needed: u64) -> Result<(), Broken> {
         let promise = self.fetcher.space.promise(needed);
         self.promise = Some(promise.map_err(|available| SourceError::NoSpace {
-            component: self.order.named.component.clone(),
+            component: self.order.about.component.clone(),
             path: self.fetcher.cache.dir().to_owned(),
             needed,
             available,
@@ -283,7 +283,7 @@ impl<'a> Download<'a> {
         }
         let length = self.partial.version().length.or(self.order.size).unwrap_or(0);
         SourceError::NoSpace {
-            component: self.order.named.component.clone(),
+            component: self.order.about.component.clone(),
             path: dir.to_owned(),
             needed: length.saturating_sub(self.partial.position()),
             available: 0,
@@ -318,7 +318,7 @@ impl<'a> Download<'a> {
         let page = if self.web_page { " (a web page, not the content)" } else { "" };
         let expected = self.order.expected.map(|digest| digest.to_string()).unwrap_or_default();
         let location = shown(self.order.url());
-        let error = self.order.named.mismatch(location, expected, format!("{found}{page}"), MISMATCH_HINT);
+        let error = self.order.about.mismatch(location, expected, format!("{found}{page}"), MISMATCH_HINT);
         let dir = self.fetcher.cache.dir();
         match self.partial.discard().map_err(SourceError::disk("remove the wrong download below", dir)) {
             Ok(()) => error,

@@ -68,7 +68,7 @@ fn check_space(fetcher: &Fetcher<'_>, orders: &[Order]) -> Result<(), SourceErro
     match fetcher.space.promise(needed.saturating_sub(here)) {
         Ok(_) => Ok(()),
         Err(available) => Err(SourceError::NoSpace {
-            component: first.named.component.clone(),
+            component: first.about.component.clone(),
             path: fetcher.cache.dir().to_owned(),
             needed,
             available,
