@@ -18,15 +18,13 @@ use std::path::PathBuf;
 use payload::Digest;
 
 pub use cache::Cache;
-pub use cache::housekeeping::{
-    CacheCommand, CacheEntry, CacheError, CacheReport, EntryKind, PruneArgs, cache_list, cache_prune,
-};
+pub use cache::housekeeping::{CacheEntry, CacheError, CacheReport, EntryKind, Prune, cache_list, cache_prune};
 pub use error::SourceError;
 pub use net::http::Timeouts;
 pub use net::policy::{Mirror, host_is_allowed};
 pub use net::proxy::ProxySettings;
 pub use net::retry::RetryPolicy;
-pub use options::{CacheDirArg, LockMode, SourceArgs, SourceEnvironment, SourceOptions};
+pub use options::{LockMode, SourceEnvironment, SourceOptions, SourceSettings};
 pub use transfer::space::{SpaceProbe, free_space};
 
 use crate::fetch::artifact::Artifact;

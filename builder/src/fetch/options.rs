@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::Args;
 use serde::Deserialize;
 
 use crate::fetch::error::SourceError;
@@ -16,33 +15,16 @@ use crate::fetch::net::proxy::ProxySettings;
 use crate::fetch::net::retry::RetryPolicy;
 use crate::fetch::transfer::space::{SpaceProbe, free_space};
 
-/// The options of every command that fetches.
-#[derive(Debug, Clone, Default, Args)]
-pub struct SourceArgs {
-    /// Refuse any difference from AirGapDeploy.lock
-    #[arg(long, conflicts_with = "update_lock")]
-    pub locked: bool,
-    /// Resolve everything again, show what changes, and write AirGapDeploy.lock
-    #[arg(long)]
-    pub update_lock: bool,
-    /// Use the cache and local files only; make no request
-    #[arg(long)]
+/// What the user says about fetching.
+#[derive(Debug, Clone, Default)]
+pub struct SourceSettings {
+    pub lock_mode: LockMode,
+    /// Use the cache and local files only; make no request.
     pub offline: bool,
-    /// Fetch URLs that begin with FROM from TO instead (repeatable)
-    #[arg(long = "mirror", value_name = "FROM=TO", value_parser = Mirror::parse)]
     pub mirrors: Vec<Mirror>,
-    /// How many files to fetch at once
-    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
-    pub jobs: u8,
-    #[command(flatten)]
-    pub cache: CacheDirArg,
-}
-
-/// `--cache-dir`
-#[derive(Debug, Clone, Default, Args)]
-pub struct CacheDirArg {
-    /// Keep downloads here instead of in the user's cache directory
-    #[arg(long, value_name = "DIR")]
+    /// How many files are fetched at once; 0 is the usual number.
+    pub jobs: usize,
+    /// Where downloads are kept, if not in the user's cache directory.
     pub cache_dir: Option<PathBuf>,
 }
 
@@ -118,10 +100,10 @@ impl SourceEnvironment {
         }
     }
 
-    /// The cache directory unless `--cache-dir` gives another.
-    pub fn cache_dir(&self, arg: &CacheDirArg) -> Result<PathBuf, SourceError> {
+    /// The cache directory, unless another is `given`.
+    pub fn cache_dir(&self, given: Option<&Path>) -> Result<PathBuf, SourceError> {
         let default = || self.cache_home.as_ref().map(|dir| dir.join("airgap-deploy"));
-        arg.cache_dir.clone().or_else(default).ok_or_else(|| SourceError::Settings {
+        given.map(Path::to_owned).or_else(default).ok_or_else(|| SourceError::Settings {
             path: PathBuf::from("~/.cache"),
             problem: "neither HOME nor XDG_CACHE_HOME is set".to_owned(),
             hint: "say where downloads are kept with --cache-dir DIR".to_owned(),
@@ -131,16 +113,14 @@ impl SourceEnvironment {
 
 impl SourceOptions {
     /// Options with the usual time limits; reads the user's configuration file.
-    pub fn new(args: &SourceArgs, environment: &SourceEnvironment) -> Result<Self, SourceError> {
-        let mut options = Self::in_cache(environment.cache_dir(&args.cache)?);
-        options.lock_mode = match (args.locked, args.update_lock) {
-            (true, _) => LockMode::Locked,
-            (false, true) => LockMode::Update,
-            (false, false) => LockMode::Follow,
-        };
-        options.offline = args.offline;
-        options.mirrors.clone_from(&args.mirrors);
-        options.jobs = usize::from(args.jobs);
+    pub fn new(settings: &SourceSettings, environment: &SourceEnvironment) -> Result<Self, SourceError> {
+        let mut options = Self::in_cache(environment.cache_dir(settings.cache_dir.as_deref())?);
+        options.lock_mode = settings.lock_mode;
+        options.offline = settings.offline;
+        options.mirrors.clone_from(&settings.mirrors);
+        if settings.jobs > 0 {
+            options.jobs = settings.jobs;
+        }
         options.github_token.clone_from(&environment.github_token);
         options.docker_config.clone_from(&environment.docker_config);
         options.proxies.clone_from(&environment.proxies);
@@ -207,7 +187,7 @@ mod tests {
             "GITHUB_TOKEN" => Some(" ".to_owned()),
             _ => None,
         });
-        assert_eq!(environment.cache_dir(&CacheDirArg::default()).unwrap(), Path::new("/var/c/airgap-deploy"));
+        assert_eq!(environment.cache_dir(None).unwrap(), Path::new("/var/c/airgap-deploy"));
         assert_eq!(environment.config_home.as_deref(), Some(Path::new("/home/u/.config")));
         assert_eq!(environment.proxies.https.as_deref(), Some("http://low:1"));
         assert_eq!(environment.github_token, None);
@@ -222,12 +202,12 @@ mod tests {
         let environment =
             SourceEnvironment { config_home: Some(dir.path().to_owned()), ..SourceEnvironment::default() };
         let mirror = Mirror::parse("https://a.example=https://n.example").unwrap();
-        let cache = CacheDirArg { cache_dir: Some(dir.path().join("c")) };
-        let args = SourceArgs { mirrors: vec![mirror.clone()], cache, ..SourceArgs::default() };
-        let options = SourceOptions::new(&args, &environment).unwrap();
+        let cache_dir = Some(dir.path().join("c"));
+        let settings = SourceSettings { mirrors: vec![mirror.clone()], cache_dir, ..SourceSettings::default() };
+        let options = SourceOptions::new(&settings, &environment).unwrap();
         assert_eq!(options.mirrors[0], mirror);
         assert_eq!(options.mirrors[1], Mirror::parse("https://a.example=https://m.example/a").unwrap());
         fs::write(config.join("config.toml"), "[mirror]\n").unwrap();
-        assert_eq!(SourceOptions::new(&args, &environment).unwrap_err().exit_code(), 40);
+        assert_eq!(SourceOptions::new(&settings, &environment).unwrap_err().exit_code(), 40);
     }
 }

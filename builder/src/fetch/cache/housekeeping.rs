@@ -5,7 +5,6 @@ use std::fs::{self, DirEntry, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use clap::{Args, Subcommand};
 use payload::Digest;
 
 use crate::fetch::cache::Info;
@@ -13,24 +12,12 @@ use crate::fetch::error::SourceError;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// `builder cache …`
-#[derive(Debug, Clone, Subcommand)]
-pub enum CacheCommand {
-    /// Show what the cache holds
-    List,
-    /// Remove what has not been used for a while
-    Prune(PruneArgs),
-}
-
-/// `builder cache prune …`
-#[derive(Debug, Clone, Args)]
-pub struct PruneArgs {
-    /// Remove everything
-    #[arg(long, conflicts_with = "unused_for")]
-    pub all: bool,
-    /// Remove what no build has used for so many days
-    #[arg(long, value_name = "DAYS", default_value_t = 30)]
-    pub unused_for: u32,
+/// What is removed from the cache.
+#[derive(Debug, Clone, Copy)]
+pub enum Prune {
+    Everything,
+    /// What no build has used for so many days.
+    UnusedFor(u32),
 }
 
 /// One thing in the cache.
@@ -126,8 +113,8 @@ fn files(dir: &Path) -> Result<Vec<DirEntry>, SourceError> {
     read.collect::<Result<_, _>>().map_err(SourceError::disk("list", dir))
 }
 
-/// Removes what was last used before `now` less the days that `args` gives. Refuses while a builder uses the cache.
-pub fn cache_prune(dir: &Path, args: &PruneArgs, now: SystemTime) -> Result<CacheReport, CacheError> {
+/// Removes from the cache, as of `now`. Refuses while a builder uses the cache.
+pub fn cache_prune(dir: &Path, what: Prune, now: SystemTime) -> Result<CacheReport, CacheError> {
     if !dir.is_dir() {
         return Ok(CacheReport::default());
     }
@@ -139,10 +126,15 @@ pub fn cache_prune(dir: &Path, args: &PruneArgs, now: SystemTime) -> Result<Cach
         Err(TryLockError::WouldBlock) => return Err(CacheError::InUse(dir.to_owned())),
         Err(TryLockError::Error(error)) => return Err(SourceError::disk("lock", path)(error).into()),
     }
-    let limit = now.checked_sub(DAY.saturating_mul(args.unused_for)).unwrap_or(SystemTime::UNIX_EPOCH);
+    let goes = |last_used| match what {
+        Prune::Everything => true,
+        Prune::UnusedFor(days) => {
+            last_used < now.checked_sub(DAY.saturating_mul(days)).unwrap_or(SystemTime::UNIX_EPOCH)
+        }
+    };
     let mut report = CacheReport::default();
     for entry in cache_list(dir)? {
-        if args.all || entry.last_used < limit {
+        if goes(entry.last_used) {
             remove(&entry.paths)?;
             report.removed += 1;
             report.freed += entry.size;
@@ -196,13 +188,13 @@ mod tests {
     fn prune_keeps_what_was_used_lately_and_waits_for_builders() {
         let dir = tempfile::tempdir().unwrap();
         let cache = filled(dir.path());
-        let month = PruneArgs { all: false, unused_for: 30 };
+        let month = Prune::UnusedFor(30);
         let now = SystemTime::now();
-        assert!(matches!(cache_prune(dir.path(), &month, now), Err(CacheError::InUse(_))));
+        assert!(matches!(cache_prune(dir.path(), month, now), Err(CacheError::InUse(_))));
         drop(cache);
-        let report = cache_prune(dir.path(), &month, now + DAY).unwrap();
+        let report = cache_prune(dir.path(), month, now + DAY).unwrap();
         assert_eq!(report, CacheReport { removed: 0, freed: 0, kept: 2 });
-        let report = cache_prune(dir.path(), &month, now + DAY * 31).unwrap();
+        let report = cache_prune(dir.path(), month, now + DAY * 31).unwrap();
         assert_eq!(report, CacheReport { removed: 2, freed: 10, kept: 0 });
         assert!(cache_list(dir.path()).unwrap().is_empty());
         assert!(!dir.path().join("partial/ab.json").exists());

@@ -1,10 +1,10 @@
 //! The builder's command line: what was typed, nothing more.
-//! What it leads to is in `command.rs`.
+//! What it leads to is in the files beside this one.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use builder::fetch::{CacheCommand, CacheDirArg, SourceArgs};
+use builder::fetch::{LockMode, Mirror, Prune, SourceSettings};
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Makes one self-extracting .run installer from a manifest, for machines without a network.
@@ -51,6 +51,80 @@ pub enum Command {
     Init(InitArgs),
     /// Look after the cache of downloads
     Cache(CacheArgs),
+}
+
+/// The options of every command that fetches.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SourceArgs {
+    /// Refuse any difference from AirGapDeploy.lock
+    #[arg(long, conflicts_with = "update_lock")]
+    pub locked: bool,
+    /// Resolve everything again, show what changes, and write AirGapDeploy.lock
+    #[arg(long)]
+    pub update_lock: bool,
+    /// Use the cache and local files only; make no request
+    #[arg(long)]
+    pub offline: bool,
+    /// Fetch URLs that begin with FROM from TO instead (repeatable)
+    #[arg(long = "mirror", value_name = "FROM=TO", value_parser = Mirror::parse)]
+    pub mirrors: Vec<Mirror>,
+    /// How many files to fetch at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub jobs: u8,
+    #[command(flatten)]
+    pub cache: CacheDirArg,
+}
+
+impl SourceArgs {
+    /// The same in the library's terms. A command that follows the lock file decides itself what it follows it for.
+    pub fn settings(&self, follow: LockMode) -> SourceSettings {
+        SourceSettings {
+            lock_mode: match (self.locked, self.update_lock) {
+                (true, _) => LockMode::Locked,
+                (false, true) => LockMode::Update,
+                (false, false) => follow,
+            },
+            offline: self.offline,
+            mirrors: self.mirrors.clone(),
+            jobs: usize::from(self.jobs),
+            cache_dir: self.cache.cache_dir.clone(),
+        }
+    }
+}
+
+/// `--cache-dir`
+#[derive(Debug, Clone, Default, Args)]
+pub struct CacheDirArg {
+    /// Keep downloads here instead of in the user's cache directory
+    #[arg(long, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// `builder cache …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum CacheCommand {
+    /// Show what the cache holds
+    List,
+    /// Remove what has not been used for a while
+    Prune(PruneArgs),
+}
+
+/// `builder cache prune …`
+#[derive(Debug, Clone, Args)]
+pub struct PruneArgs {
+    /// Remove everything
+    #[arg(long, conflicts_with = "unused_for")]
+    pub all: bool,
+    /// Remove what no build has used for so many days
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    pub unused_for: u32,
+}
+
+impl PruneArgs {
+    /// The same in the library's terms.
+    pub fn what(&self) -> Prune {
+        if self.all { Prune::Everything } else { Prune::UnusedFor(self.unused_for) }
+    }
 }
 
 /// How much is said.
