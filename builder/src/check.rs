@@ -1,5 +1,5 @@
 //! What can be said of a manifest without any network: everything that is wrong with it, at once.
-//! Reading the manifest itself is in `manifest/`; fetching is in `source.rs`.
+//! Reading the manifest itself is in `manifest/`; fetching is in `fetch.rs`.
 
 use std::fs::File;
 use std::path::Path;

@@ -1,5 +1,5 @@
 //! `AirGapDeploy.lock`: what every source of a manifest was resolved to, with URL, final host, size and SHA-256.
-//! When it is consulted and when it changes is decided in `source.rs`; its TOML is in `lock/wire.rs`.
+//! When it is consulted and when it changes is decided in `fetch.rs`; its TOML is in `lock/wire.rs`.
 
 mod wire;
 

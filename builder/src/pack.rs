@@ -1,5 +1,5 @@
 //! Packing: placements become blobs, an index and a `.run` file. Everything is read again and compared while it is packed.
-//! Where content comes from is in `source.rs` and `place.rs`; the format is in the crate `payload`.
+//! Where content comes from is in `fetch.rs` and `content/place.rs`; the format is in the crate `payload`.
 
 pub(crate) mod compress;
 pub(crate) mod stub;

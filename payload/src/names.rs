@@ -1,5 +1,5 @@
 //! Names that the installer keeps for itself on a target, each said once: the stub makes them, and no package may.
-//! Which paths follow from them is in the stub's `record/state.rs`.
+//! Which paths follow from them is in `stub/src/record/state.rs`.
 
 /// What stays known of all packages: one directory for each.
 pub const STATE_DIRECTORY: &str = "var/lib/airgap-deploy";

@@ -1,5 +1,5 @@
 //! Reads a `.run` file: opens it by its index, and hands out nothing whose bytes have not been compared with it.
-//! Where things lie is in `layout.rs`; what is done with them is the caller's business.
+//! Where things lie is in `format/layout.rs`; what is done with them is the caller's business.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -1,5 +1,5 @@
 //! What fetching yields: content on this machine's disk whose digest is known and was compared with what was expected.
-//! How it got here lives in `source/`; what becomes of it on the target lives in `place.rs`.
+//! How it got here lives in `source/`; what becomes of it on the target lives in `content/place.rs`.
 
 use std::path::PathBuf;
 

@@ -1,5 +1,5 @@
 //! The content-addressed cache: `sha256/<hex>` objects, locks, and room for unfinished downloads.
-//! Unfinished downloads themselves are `partial.rs`; `builder cache` is `housekeeping.rs`.
+//! Unfinished downloads themselves are `transfer/partial.rs`; `builder cache` is `housekeeping.rs`.
 
 pub(crate) mod housekeeping;
 

@@ -1,5 +1,5 @@
 //! What the user and the environment say about fetching, as values.
-//! Reading the environment and the terminal is `main.rs`'s business.
+//! Reading the environment and the terminal is the program's business (`command.rs`).
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! From a component's source to what must be fetched, with everything that is known of it beforehand.
-//! Fetching is `pool.rs`; what becomes of the result is `lock_update.rs`.
+//! Fetching is `transfer/pool.rs`; what becomes of the result is `lock_update.rs`.
 
 use std::path::Path;
 

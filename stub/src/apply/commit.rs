@@ -1,5 +1,5 @@
 //! Carries out a cleared plan: journal, stage, commit, receipt; on failure back to the state before.
-//! What a single step does is in `step.rs`; what happens after a crash is in `recover.rs`.
+//! What a single step does is in `plan/step.rs`; what happens after a crash is in `recover.rs`.
 
 use nix::errno::Errno;
 use payload::{Mode, Package, Progress, RelPath};

@@ -1,5 +1,5 @@
 //! The journal of an unfinished installation: every step is in it, on the disk, before it is taken.
-//! How a step is undone is in `step.rs`; the JSON form of a line is in `journal/v1.rs`.
+//! How a step is undone is in `plan/step.rs`; the JSON form of a line is in `journal/v1.rs`.
 
 mod v1;
 

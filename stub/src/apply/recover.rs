@@ -1,5 +1,5 @@
 //! After a crash, a failure or an interruption: back to the state before, or forward when all was in place.
-//! How one step is undone is in `step.rs`; it is the same for rollback, recovery and uninstallation.
+//! How one step is undone is in `plan/step.rs`; it is the same for rollback, recovery and uninstallation.
 
 use payload::index::PackageName;
 use payload::{Digest, RelPath};

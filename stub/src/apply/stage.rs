@@ -1,5 +1,5 @@
 //! Staging: every byte is verified while it goes into a directory that only root can use, on the file system where it
-//! will be needed. Nothing is visible at its final path before that; placing it is a step (`step.rs`).
+//! will be needed. Nothing is visible at its final path before that; placing it is a step (`plan/step.rs`).
 
 use std::fs::File;
 use std::io::Read;

@@ -1,5 +1,5 @@
 //! Accounts of the target: looked up with its own `getent`, or in its `/etc/passwd` and `/etc/group`.
-//! Making and removing accounts is a step (`step.rs`).
+//! Making and removing accounts is a step (`plan/step.rs`).
 
 use std::collections::HashMap;
 

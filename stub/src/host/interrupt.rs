@@ -1,5 +1,5 @@
 //! Signals that ask the program to stop: noticed between two chunks or steps, never in the middle of one.
-//! What happens then (rollback) is decided in `apply.rs`.
+//! What happens then (rollback) is decided in `apply/commit.rs`.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};

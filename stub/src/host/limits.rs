@@ -1,5 +1,5 @@
 //! Limits of this process: enough open files to do the work, and to undo it.
-//! What an installation takes of the machine is computed in `preflight.rs`.
+//! What an installation takes of the machine is computed in `plan/preflight.rs`.
 
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 

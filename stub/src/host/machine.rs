@@ -1,5 +1,5 @@
 //! The machine that steps act on: its root directory and the numbers of its accounts.
-//! System calls are made in `root.rs`; what a step does is in `step.rs`.
+//! System calls are made in `root.rs`; what a step does is in `plan/step.rs`.
 
 use payload::{Owner, RelPath};
 

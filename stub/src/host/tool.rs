@@ -1,5 +1,5 @@
 //! Programs of the host that this installer runs: found at fixed absolute paths, with a cleared environment.
-//! Which of them a step runs, and with which arguments, is decided in `step.rs`.
+//! Which of them a step runs, and with which arguments, is decided in `plan/step.rs`.
 
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};

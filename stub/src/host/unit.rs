@@ -1,5 +1,5 @@
 //! Units as systemd sees them: looked at with systemctl, and watched after a start until they stay up.
-//! Which unit is stopped or started, and when, is decided in `plan.rs` and `uninstall.rs`.
+//! Which unit is stopped or started, and when, is decided in `plan.rs` and `plan/removal.rs`.
 
 use std::time::Duration;
 

@@ -1,5 +1,5 @@
 //! What an earlier version of the package put on the machine: how it is recognised, and how it goes.
-//! What the new version puts there is planned in `plan.rs`.
+//! What the new version puts there is planned in `placing.rs`.
 
 use payload::{Digest, RelPath};
 

@@ -1,5 +1,5 @@
 //! The steps of an installation: one closed set, and for each what it says, does and undoes, side by side.
-//! Which steps a machine needs is decided in `plan.rs`; their order of writing to the journal in `apply.rs`.
+//! Which steps a machine needs is decided in `plan.rs`; their order of writing to the journal in `apply/commit.rs`.
 
 use payload::index::Role;
 use payload::{AccountName, Digest, Mode, Owner, RelPath};

@@ -1,5 +1,5 @@
 //! Where the installer keeps its own files on the target: one directory for each package, and staging directories.
-//! What stands in receipt and journal is in `receipt.rs` and `journal.rs`.
+//! What stands in receipt and journal is in `receipt.rs` and `apply/journal.rs`.
 
 use payload::index::PackageName;
 use payload::names::{BACKUP_SUFFIX, STAGING_PREFIX, STATE_DIRECTORY};

@@ -1,4 +1,4 @@
-//! What is installed, compared with the receipt: files, units, and where the service's sockets lead (`sockets.rs`).
+//! What is installed, compared with the receipt: files, units, and where the service's sockets lead (`host/sockets.rs`).
 //! Putting things right again is done by installing again.
 
 use payload::Digest;

@@ -1,5 +1,5 @@
 //! Proxy settings as `HTTP_PROXY`, `HTTPS_PROXY`, `ALL_PROXY` and `NO_PROXY` give them, and which requests bypass them.
-//! The variables themselves are read by `main.rs`.
+//! The variables themselves are read by the program (`command.rs`).
 
 use std::net::IpAddr;
 
