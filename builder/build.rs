@@ -1,5 +1,8 @@
 //! Builds the stub and hands it to the builder: musl where this machine has it, static glibc as the last resort.
 //! Installing a musl target is the Makefile's business (`make toolchain`).
+//!
+//! A release build of the builder carries the stub that ships (cargo profile `stub`). A debug build carries one that is
+//! compiled quickly (`stub-dev`), unless `AIRGAP_DEPLOY_STUB_PROFILE=stub` asks for the other.
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a build script has no other way to say that it cannot go on")]
 
@@ -10,6 +13,9 @@ use std::process::Command;
 
 const MUSL: &str = "x86_64-unknown-linux-musl";
 const GNU: &str = "x86_64-unknown-linux-gnu";
+/// The profiles in `Cargo.toml`: what ships, and what is compiled quickly.
+const SHIPPED: &str = "stub";
+const QUICK: &str = "stub-dev";
 
 /// How the stub is compiled on this machine.
 struct Toolchain {
@@ -25,16 +31,36 @@ fn main() {
     for path in ["stub", "payload", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
     }
-    for name in ["AIRGAP_DEPLOY_STUB", "AIRGAP_DEPLOY_MUSL_SYSROOT"] {
+    for name in ["AIRGAP_DEPLOY_STUB", "AIRGAP_DEPLOY_STUB_PROFILE", "AIRGAP_DEPLOY_MUSL_SYSROOT"] {
         println!("cargo::rerun-if-env-changed={name}");
     }
     let stubs = out.join("stubs");
     fs::create_dir_all(&stubs).expect("OUT_DIR is writable");
     let stub = match env::var_os("AIRGAP_DEPLOY_STUB") {
         Some(prebuilt) => PathBuf::from(prebuilt),
-        None => build(&toolchain(), &workspace, &out),
+        None => build(&toolchain(), profile(), &workspace, &target_directory(&out)),
     };
     fs::copy(&stub, stubs.join("x86_64")).unwrap_or_else(|error| panic!("cannot copy {}: {error}", stub.display()));
+}
+
+/// What the environment asks for, else what suits the profile that the builder is compiled with.
+fn profile() -> &'static str {
+    let debug = env::var("PROFILE").as_deref() == Ok("debug");
+    match env::var("AIRGAP_DEPLOY_STUB_PROFILE").as_deref() {
+        Ok(QUICK) if !debug => panic!("a release build of the builder carries the stub that ships, never {QUICK}"),
+        Ok(QUICK) => QUICK,
+        Ok(SHIPPED) => SHIPPED,
+        Ok(other) => panic!("AIRGAP_DEPLOY_STUB_PROFILE is {SHIPPED} or {QUICK}, not {other:?}"),
+        Err(_) if debug => QUICK,
+        Err(_) => SHIPPED,
+    }
+}
+
+/// One directory for all builds of this workspace, so that the stub that ships is compiled once: cargo marks the
+/// directory that it writes to, which is one of those above `OUT_DIR`.
+fn target_directory(out: &Path) -> PathBuf {
+    let target = out.ancestors().find(|directory| directory.join("CACHEDIR.TAG").is_file());
+    target.unwrap_or(out).join("stubs")
 }
 
 fn toolchain() -> Toolchain {
@@ -85,8 +111,7 @@ fn sysroot() -> Option<PathBuf> {
     Some(cache.join("airgap-deploy/musl-sysroot-x86_64"))
 }
 
-fn build(toolchain: &Toolchain, workspace: &Path, out: &Path) -> PathBuf {
-    let target_directory = out.join("stub-target");
+fn build(toolchain: &Toolchain, profile: &str, workspace: &Path, target_directory: &Path) -> PathBuf {
     let mut flags = toolchain.flags.clone();
     // The stub is the same wherever it is built: no path of this machine stays in it.
     for (path, name) in [(workspace.to_owned(), "/airgap-deploy"), (cargo_home(), "/cargo")] {
@@ -94,8 +119,8 @@ fn build(toolchain: &Toolchain, workspace: &Path, out: &Path) -> PathBuf {
     }
     let mut command = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"));
     command
-        .args(["build", "--package", "stub", "--profile", "stub", "--target", toolchain.target, "--target-dir"])
-        .arg(&target_directory)
+        .args(["build", "--package", "stub", "--profile", profile, "--target", toolchain.target, "--target-dir"])
+        .arg(target_directory)
         .current_dir(workspace)
         .env_remove("RUSTC_WRAPPER")
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
@@ -105,7 +130,7 @@ fn build(toolchain: &Toolchain, workspace: &Path, out: &Path) -> PathBuf {
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
     let status = command.status().expect("cargo can be started");
     assert!(status.success(), "building the stub failed");
-    target_directory.join(toolchain.target).join("stub/stub")
+    target_directory.join(toolchain.target).join(profile).join("stub")
 }
 
 fn cargo_home() -> PathBuf {

@@ -1,5 +1,5 @@
 //! What can be said of a manifest without any network: everything that is wrong with it, at once.
-//! Reading the manifest itself is in `manifest/`; fetching is in `source.rs`.
+//! Reading the manifest itself is in `manifest/`; fetching is in `fetch.rs`.
 
 use std::fs::File;
 use std::path::Path;
@@ -46,6 +46,6 @@ fn local(component: &str, path: &Path) -> Option<String> {
 fn host(manifest: &Manifest, component: &str, url: &url::Url) -> Option<String> {
     let host = url.host_str()?;
     let allowed = manifest.package.allowed_hosts.as_ref()?;
-    (!crate::source::host_is_allowed(allowed, host))
+    (!crate::fetch::host_is_allowed(allowed, host))
         .then(|| format!("component {component:?}: {host} is not in allowed_hosts ({})", allowed.join(", ")))
 }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 
 use payload::PayloadError;
 
-use crate::emit::EmitError;
+use crate::content::error::ContentError;
+use crate::fetch::SourceError;
 use crate::manifest::{ManifestErrors, SelectError};
+use crate::output::emit::EmitError;
 use crate::pack::PackError;
-use crate::place::PlaceError;
-use crate::source::SourceError;
 
 /// Why a build failed. In every case nothing was written to the output.
 #[derive(Debug, thiserror::Error)]
@@ -27,7 +27,7 @@ pub enum BuildError {
     #[error(transparent)]
     Source(#[from] SourceError),
     #[error(transparent)]
-    Place(#[from] Box<PlaceError>),
+    Place(#[from] Box<ContentError>),
     #[error(transparent)]
     Pack(#[from] PackError),
     #[error(transparent)]

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use payload::Digest;
 
-use crate::archive::{self, Exclude, Limits, Member, Unpacked};
-use crate::artifact::{Artifact, VerifiedFile};
+use crate::content::archive::{self, Exclude, Limits, Member, Unpacked};
+use crate::fetch::artifact::{Artifact, VerifiedFile};
 
 /// Reads the text of a lock file and prints it again; `None` when it cannot be read.
 pub fn lock(text: &str) -> Option<String> {
@@ -17,7 +17,7 @@ pub fn lock(text: &str) -> Option<String> {
 /// Reads the header of a GGUF file and says whether it may be shipped.
 pub fn gguf(bytes: &[u8]) -> bool {
     let size = bytes.len() as u64;
-    crate::gguf::read(Cursor::new(bytes), size).is_ok_and(|header| header.data_end <= size)
+    crate::content::gguf::read(Cursor::new(bytes), size).is_ok_and(|header| header.data_end <= size)
 }
 
 /// What the files of an archive may have together, in bytes.

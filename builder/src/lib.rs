@@ -2,27 +2,18 @@
 //! manifest → resolve → fetch → verify → place → pack → emit.
 //! The command line, the environment and the terminal belong to `main.rs`.
 
-mod archive;
-pub mod artifact;
 mod check;
-mod compress;
-mod emit;
+mod content;
 mod error;
+pub mod fetch;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod gguf;
-pub mod init;
-pub mod inspect;
 pub mod lock;
 pub mod manifest;
-mod model;
+pub mod output;
 mod pack;
-mod place;
 mod prep;
 pub mod progress;
-pub mod source;
-mod stub;
-mod unit;
 
 pub use check::check;
 pub use error::{BuildError, payload_exit_code};

@@ -1,5 +1,5 @@
 //! `AirGapDeploy.lock`: what every source of a manifest was resolved to, with URL, final host, size and SHA-256.
-//! When it is consulted and when it changes is decided in `source.rs`; its TOML is in `lock/wire.rs`.
+//! When it is consulted and when it changes is decided in `fetch.rs`; its TOML is in `lock/wire.rs`.
 
 mod wire;
 
@@ -160,7 +160,7 @@ impl LockedSource {
             SourceKind::GithubRelease { repo, tag, asset_pattern } => {
                 Self::GithubRelease { repo: repo.clone(), tag: tag.clone(), asset_pattern: asset_pattern.clone() }
             }
-            SourceKind::Url { url } => Self::Url { url: crate::source::without_credentials(url).to_string() },
+            SourceKind::Url { url } => Self::Url { url: crate::manifest::login::without_login(url).0.to_string() },
             SourceKind::File { path } => Self::File { path: as_given(path, manifest).display().to_string() },
             SourceKind::OllamaRegistry { model } => Self::OllamaRegistry { model: full_name(model) },
         }

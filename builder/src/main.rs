@@ -1,7 +1,6 @@
 //! The builder's command line: parse, call one function, print one error, map one exit code.
 //! What the stages do lives in the files named after them, in the library.
 
-mod cli;
 mod command;
 
 use std::io::Write;
@@ -9,7 +8,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let json = std::env::args_os().any(|argument| argument == "--json");
-    match command::run(cli::Cli::from_arguments(std::env::args_os())) {
+    match command::run(command::cli::Cli::from_arguments(std::env::args_os())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if json {

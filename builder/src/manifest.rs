@@ -1,10 +1,12 @@
 //! The manifest as the rest of the builder sees it: checked, typed, every path resolved against the prefix.
-//! Reading TOML and explaining what is wrong with it lives in `manifest/`; fetching lives in `source/`.
+//! Reading TOML and explaining what is wrong with it lives in `manifest/`; fetching lives in `fetch/`.
 
 mod checksums;
 mod component;
 mod diagnostic;
+pub mod init;
 mod install;
+pub(crate) mod login;
 mod model;
 mod model_name;
 mod parse;

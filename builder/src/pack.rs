@@ -1,5 +1,8 @@
 //! Packing: placements become blobs, an index and a `.run` file. Everything is read again and compared while it is packed.
-//! Where content comes from is in `source.rs` and `place.rs`; the format is in the crate `payload`.
+//! Where content comes from is in `fetch.rs` and `content/place.rs`; the format is in the crate `payload`.
+
+pub(crate) mod compress;
+pub(crate) mod stub;
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -13,9 +16,8 @@ use payload::index::{
 };
 use payload::{CHUNK_SIZE, Contents, Digest, Hasher, PayloadError, elf_facts, seal, write_package};
 
-use crate::compress;
+use crate::content::place::{Content, Entry, Placed};
 use crate::manifest::Manifest;
-use crate::place::{Content, Entry, Placed};
 
 /// What packing needs to know beside the placements.
 #[derive(Debug, Clone, Copy)]
@@ -153,8 +155,8 @@ impl Packed<'_> {
     }
 
     /// Writes the whole `.run` file.
-    pub fn write(&self, out: &mut dyn Write, progress: payload::Progress<'_>) -> Result<(), PackError> {
-        Ok(write_package(out, self.stub, &self.index, &self.json, self, progress)?)
+    pub fn write(&self, out: &mut dyn Write, watch: payload::Watch<'_>) -> Result<(), PackError> {
+        Ok(write_package(out, self.stub, &self.index, &self.json, self, watch)?)
     }
 }
 

@@ -6,15 +6,15 @@ use std::path::{Path, PathBuf};
 use payload::Digest;
 use payload::index::{Arch, Component as ComponentFact, ComponentKind as Kind, Index, SourceFact};
 
-use crate::artifact::Artifact;
-use crate::emit::emit;
+use crate::content::place::place;
 use crate::error::BuildError;
+use crate::fetch::artifact::Artifact;
+use crate::fetch::{SourceOptions, acquire};
 use crate::manifest::{self, Component, ComponentKind, Content, Manifest, Parsed, select};
+use crate::output::emit::emit;
+use crate::pack::stub::stub;
 use crate::pack::{PackError, PackOptions, pack};
-use crate::place::place;
 use crate::progress::{Event, ProgressSink};
-use crate::source::{SourceOptions, acquire};
-use crate::stub::stub;
 
 /// What is to be built.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ pub fn prep(
         Some(path) => path.clone(),
         None => PathBuf::from(format!("{}.run", manifest.package.name)),
     };
-    emit(&packed, &output, &|_| ())?;
+    emit(&packed, &output, payload::Watch::nobody())?;
     Ok(Built {
         output,
         digest: packed.digest(),
@@ -115,7 +115,7 @@ fn fact(component: &Component, artifact: Option<&Artifact>) -> ComponentFact {
 }
 
 fn sources(component: &Component, artifact: Option<&Artifact>) -> Vec<SourceFact> {
-    let file = |file: &crate::artifact::VerifiedFile| SourceFact {
+    let file = |file: &crate::fetch::artifact::VerifiedFile| SourceFact {
         location: file.location.clone(),
         size: file.size,
         digest: file.digest,

@@ -1,5 +1,5 @@
 //! What fetching and packing report while they work, and the sinks that show it: bars, lines, JSON, nothing.
-//! Which sink is used, and whether there is a terminal, is decided by `main.rs`.
+//! Which sink is used, and whether there is a terminal, is decided in `command/output.rs`.
 
 mod bars;
 mod json;

@@ -10,9 +10,9 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use builder::artifact::Artifact;
+use builder::fetch::LockMode;
+use builder::fetch::artifact::Artifact;
 use builder::manifest::SourceKind;
-use builder::source::LockMode;
 use payload::Digest;
 use support::registry::Model;
 use support::{Bench, model, model_name};

@@ -3,8 +3,8 @@
 
 mod support;
 
+use builder::fetch::LockMode;
 use builder::manifest::{Component, SourceKind};
-use builder::source::LockMode;
 use payload::Digest;
 use support::server::{Answer, Request, Server};
 use support::{Bench, binary, file, told};

@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 use std::time::Duration;
 
-use builder::source::LockMode;
+use builder::fetch::LockMode;
 use payload::Digest;
 use support::server::{Answer, Request, Server};
 use support::{Bench, content, model, told, url};

@@ -5,34 +5,13 @@
 
 mod support;
 
-use builder::artifact::{Artifact, RegistryModel};
+use builder::fetch::artifact::{Artifact, RegistryModel};
+use builder::fetch::{Acquisition, LockMode};
 use builder::manifest::{Component, SourceKind};
-use builder::source::{Acquisition, LockMode};
 use payload::Digest;
-use support::registry::{Model, storage};
-use support::server::{Answer, Request, Server};
+use support::registry::{Model, registry};
+use support::server::{Answer, Server};
 use support::{Bench, binary, model, model_name, told};
-
-/// A registry for `model`, and the storage its blobs are redirected to: another host, another port.
-fn registry(special: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> (Server, Server) {
-    let storage = storage(Model::small());
-    let port = storage.address.port();
-    let server = Server::start(move |request| {
-        if let Some(answer) = special(request) {
-            return answer;
-        }
-        let Some(path) = request.target.strip_prefix("/v2/library/llama2/") else { return Answer::new(404, "") };
-        match path.split_once('/') {
-            // As text/plain, which is what Ollama's registry says.
-            Some(("manifests", "7b")) => Answer::ok(Model::small().manifest).with("content-type", "text/plain"),
-            Some(("blobs", digest)) => {
-                Answer::redirect(307, &format!("http://localhost:{port}/{digest}?X-Amz-Signature=secretsig"))
-            }
-            _ => Answer::new(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#),
-        }
-    });
-    (server, storage)
-}
 
 fn llama(server: &Server, checksum: Option<Digest>) -> Component {
     let name = model_name(&server.address.to_string(), "library", "llama2", "7b");
@@ -137,7 +116,7 @@ fn a_model_for_a_newer_ollama_says_what_to_raise() {
     let bench = Bench::new();
     let manifest = bench.manifest(&[binary("ollama", kind, None), llama(&server, None)]);
     let wanted = &manifest.components[1..].iter().collect::<Vec<_>>();
-    let error = builder::source::acquire(&manifest, wanted, &bench.options, &bench.events).unwrap_err();
+    let error = builder::fetch::acquire(&manifest, wanted, &bench.options, &bench.events).unwrap_err();
     let text = told(&error);
     assert_eq!(server.requests()[0].header("user-agent"), Some("ollama/0.15.4 (amd64 linux)"));
     assert!(text.contains("newer Ollama than ollama/0.15.4") && text.contains("source.tag"), "{text}");

@@ -8,8 +8,8 @@ mod support;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use builder::fetch::{ProxySettings, SourceEnvironment, SourceOptions, SourceSettings};
 use builder::manifest::SourceKind;
-use builder::source::{CacheDirArg, ProxySettings, SourceArgs, SourceEnvironment, SourceOptions};
 use payload::Digest;
 use support::server::{Answer, Request, Server};
 use support::tls::{Proxy, TlsServer};
@@ -23,10 +23,10 @@ const HOSTS: [&str; 3] = ["api.github.com", "github.com", "release-assets.github
 fn child() {
     let Ok(cache) = std::env::var(CHILD) else { return };
     let environment = SourceEnvironment::from_vars(|name| std::env::var(name).ok());
-    let args = SourceArgs { cache: CacheDirArg { cache_dir: Some(cache.into()) }, ..SourceArgs::default() };
+    let settings = SourceSettings { cache_dir: Some(cache.into()), ..SourceSettings::default() };
     let mut bench = Bench::new();
     let retry = bench.options.retry;
-    bench.options = SourceOptions::new(&args, &environment).unwrap();
+    bench.options = SourceOptions::new(&settings, &environment).unwrap();
     bench.options.retry = retry;
     let kind =
         SourceKind::GithubRelease { repo: "o/r".to_owned(), tag: "v1".to_owned(), asset_pattern: "tool".to_owned() };

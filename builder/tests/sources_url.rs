@@ -5,9 +5,9 @@ mod support;
 
 use std::sync::Arc;
 
-use builder::artifact::Artifact;
+use builder::fetch::LockMode;
+use builder::fetch::artifact::Artifact;
 use builder::manifest::SourceKind;
-use builder::source::LockMode;
 use payload::Digest;
 use support::server::{Answer, Server};
 use support::{Bench, binary, content, file, model, told, url};

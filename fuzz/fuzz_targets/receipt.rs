@@ -2,7 +2,7 @@
 
 #![no_main]
 
-use stub::receipt::Receipt;
+use stub::record::receipt::Receipt;
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
     if let Ok(receipt) = Receipt::from_json(bytes) {

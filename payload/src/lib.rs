@@ -7,6 +7,7 @@ mod elf;
 mod error;
 mod format;
 mod in_order;
+pub mod names;
 mod read;
 mod value;
 mod verify;

@@ -1,5 +1,6 @@
 //! Reads a `.run` file: opens it by its index, and hands out nothing whose bytes have not been compared with it.
-//! Comparing all of it is in `verify.rs`, where things lie in `layout.rs`; what is done with them is the caller's business.
+//! Comparing all of it is in `verify.rs`, where things lie in `format/layout.rs`; what is done with them is the caller's
+//! business.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;

@@ -1,12 +1,18 @@
 //! The one error that reaches the administrator: what failed, what state the machine is in, what to type next.
-//! Errors of the single parts live with them.
+//! Errors of the single parts live with them, and with them what they become here.
 
 use payload::PayloadError;
 
 use crate::exit::Exit;
-use crate::preflight::Finding;
-use crate::root::FsError;
-use crate::state::StateError;
+
+/// Something that speaks against the installation.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    pub exit: Exit,
+    pub what: String,
+    /// What to do about it.
+    pub hint: String,
+}
 
 /// Why the program ends with another code than 0.
 #[derive(Debug)]
@@ -39,6 +45,11 @@ impl Error {
         self
     }
 
+    /// Somebody asked the program to stop, before it changed anything.
+    pub fn interrupted() -> Self {
+        Self::new(Exit::Interrupted, "interrupted".to_owned()).state(NOTHING_CHANGED).hint("run it again when it suits")
+    }
+
     /// The `.run` file cannot be used.
     pub fn payload(error: &PayloadError) -> Self {
         match error {
@@ -51,6 +62,7 @@ impl Error {
             PayloadError::Format(_) => Self::new(Exit::FormatNotReadable, error.to_string())
                 .state(NOTHING_CHANGED)
                 .hint("build the package again with the version of the builder that belongs to this program"),
+            PayloadError::Interrupted => Self::interrupted(),
             PayloadError::Read { .. } | PayloadError::Write { .. } => Self::new(Exit::Damaged, error.to_string())
                 .state(NOTHING_CHANGED)
                 .hint("check the medium and the permissions of the file"),
@@ -120,28 +132,3 @@ impl Error {
 }
 
 pub const NOTHING_CHANGED: &str = "nothing was changed";
-
-impl From<FsError> for Error {
-    fn from(error: FsError) -> Self {
-        let exit = match error.errno() {
-            Some(nix::errno::Errno::EACCES | nix::errno::Errno::EPERM) => Exit::PermissionDenied,
-            Some(nix::errno::Errno::EROFS) => Exit::IncompatibleHost,
-            Some(nix::errno::Errno::ENOSPC | nix::errno::Errno::EDQUOT) => Exit::OutOfDiskSpace,
-            _ => Exit::Conflict,
-        };
-        Self::new(exit, error.to_string())
-    }
-}
-
-impl From<StateError> for Error {
-    fn from(error: StateError) -> Self {
-        match error {
-            StateError::Fs(error) => error.into(),
-            StateError::Receipt(error) => Self::new(
-                Exit::FormatNotReadable,
-                format!("the receipt of the installed package cannot be used: {error}"),
-            )
-            .hint("use the installer that wrote it, in /var/lib/airgap-deploy/<package>/"),
-        }
-    }
-}

@@ -4,12 +4,12 @@
 use std::process::ExitCode;
 
 use clap::Parser;
-use stub::cli::Args;
+use stub::command::cli::Args;
 use stub::exit::Exit;
-use stub::screen::{Level, Screen};
+use stub::report::screen::{Level, Screen};
 
 fn main() -> ExitCode {
-    let offline = stub::offline::enforce();
+    let offline = stub::host::offline::enforce();
     // Whatever the caller's mask is: modes are set by number, and the tools that are run create what others can read.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let args = Args::parse();
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
             "note: this kernel cannot close the network to this program ({problem}); it opens no connection"
         ));
     }
-    match stub::run::run(&args, screen) {
+    match stub::command::run::run(&args, screen) {
         Ok(()) => Exit::Done.into(),
         Err(error) => {
             if args.json {

@@ -1,8 +1,8 @@
 //! Frozen fixtures of everything the stub ever wrote: they stay readable for ever, and what is newer is refused by name.
 //! How whole installations deal with them is tested in `tests/tests/crash_formats.rs`.
 
-use stub::journal::{self, JournalError};
-use stub::receipt::{Receipt, ReceiptError};
+use stub::apply::journal::{self, JournalError};
+use stub::record::receipt::{Receipt, ReceiptError};
 
 const JOURNAL_1: &[u8] = include_bytes!("fixtures/journal-v1");
 const JOURNAL_2: &[u8] = include_bytes!("fixtures/journal-v2");

@@ -49,7 +49,7 @@ fn neither_the_process_nor_what_it_starts_can_open_a_socket() {
             // A thread that is there before the filter is under it too.
             let (go, wait) = std::sync::mpsc::channel();
             let before = std::thread::spawn(move || wait.recv().map(|()| no_socket_leads_out()));
-            stub::offline::enforce().unwrap();
+            stub::host::offline::enforce().unwrap();
             no_socket_leads_out();
             go.send(()).unwrap();
             before.join().unwrap().unwrap();

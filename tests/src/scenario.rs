@@ -18,7 +18,6 @@ use std::process::{Command, Stdio};
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
-use self::binaries::builder;
 use self::outcome::{Outcome, run};
 
 /// Of the account `nobody` on every distribution.
@@ -28,6 +27,7 @@ pub const NOBODY: u32 = 65534;
 #[derive(Debug)]
 pub struct Scenario {
     dir: TempDir,
+    builder: fn() -> Result<&'static Path>,
 }
 
 impl Scenario {
@@ -46,7 +46,13 @@ impl Scenario {
     pub fn below(directory: &Path) -> Result<Self> {
         let dir = tempfile::Builder::new().prefix("airgap-deploy-e2e-").tempdir_in(directory)?;
         fs::set_permissions(dir.path(), fs::Permissions::from_mode(0o755))?;
-        Ok(Self { dir })
+        Ok(Self { dir, builder: binaries::quick })
+    }
+
+    /// The same, whose packages are made by the builder that ships and carry the stub that ships.
+    #[must_use]
+    pub fn shipped(self) -> Self {
+        Self { builder: binaries::shipped, ..self }
     }
 
     /// The path of `name` in the scenario.
@@ -94,7 +100,7 @@ impl Scenario {
     /// # Errors
     /// The builder cannot be built.
     pub fn builder(&self) -> Result<Command> {
-        let mut command = Command::new(builder()?);
+        let mut command = Command::new((self.builder)()?);
         command.env_clear().env("HOME", self.directory("home")?).current_dir(self.dir.path()).stdin(Stdio::null());
         Ok(command)
     }

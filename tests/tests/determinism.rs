@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
-use e2e::scenario::binaries::builder;
+use e2e::scenario::binaries::shipped;
 use e2e::scenario::outcome::run;
 use e2e::scenario::tree::digest;
 use e2e::scenario::{NOBODY, Scenario, is_root, sample};
@@ -49,7 +49,7 @@ fn build(scenario: &Scenario, place: &Surroundings) -> Result<payload::Digest> {
     age(&here, place)?;
     // A user without privileges may not be able to reach the directory that this was compiled in.
     let program = here.path("builder-under-test");
-    fs::copy(builder()?, &program)?;
+    fs::copy(shipped()?, &program)?;
     let mut command = Command::new(if place.one_processor { "taskset" } else { "sh" });
     if place.one_processor {
         command.args(["--cpu-list", "0", "sh"]);
@@ -105,7 +105,7 @@ fn two_builds_are_byte_identical_whatever_surrounds_them() -> Result<()> {
 
 #[test]
 fn building_again_over_the_older_file_gives_the_same_file() -> Result<()> {
-    let scenario = Scenario::new()?;
+    let scenario = Scenario::new()?.shipped();
     let first = digest(&sample::build(&scenario)?)?;
     // The lock file and the cache of the first build are there now.
     assert_eq!(digest(&scenario.build(sample::MANIFEST)?)?, first);

@@ -160,16 +160,7 @@ fn a_recovery_that_fails_can_be_repeated() -> Result<()> {
 
 #[test]
 fn the_stub_that_is_shipped_has_no_failpoints() -> Result<()> {
-    let target = std::env::current_exe()?;
-    let directory = target.ancestors().find(|path| path.join("build").is_dir());
-    let directory = directory.ok_or_else(|| anyhow::anyhow!("no build directory above {}", target.display()))?;
-    let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
-    let status = std::process::Command::new(cargo)
-        .args(["build", "--quiet", "--package", "builder"])
-        .current_dir(e2e::crash::workspace())
-        .status()?;
-    ensure!(status.success(), "building the builder failed");
-    let builder = std::fs::read(directory.join("builder"))?;
+    let builder = std::fs::read(e2e::scenario::binaries::shipped()?)?;
     let armed = std::fs::read(e2e::crash::program::stub())?;
     let holds = |bytes: &[u8], text: &[u8]| bytes.windows(text.len()).any(|window| window == text);
     ensure!(holds(&armed, b"AIRGAP_DEPLOY_KILL_AT"), "this test would not notice failpoints");

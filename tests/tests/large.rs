@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use e2e::scenario::binaries::builder;
+use e2e::scenario::binaries::shipped;
 use e2e::scenario::measure::{Used, measured};
 use e2e::scenario::{Scenario, gguf, sample};
 
@@ -43,7 +43,7 @@ impl Made {
     fn build(&self) -> Result<()> {
         let path = |name| self.scenario.path(name).display().to_string();
         let (manifest, output, cache) = (path("m.toml"), path("p.run"), path("cache"));
-        self.measured(builder()?, &["--manifest", &manifest, "--output", &output, "--cache-dir", &cache])?;
+        self.measured(shipped()?, &["--manifest", &manifest, "--output", &output, "--cache-dir", &cache])?;
         Ok(())
     }
 

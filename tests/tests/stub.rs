@@ -43,7 +43,7 @@ fn configured(scenario: &Scenario, more: &str, account: bool) -> Result<PathBuf>
 
 #[test]
 fn the_shipped_stub_is_static() -> Result<()> {
-    let scenario = Scenario::new()?;
+    let scenario = Scenario::new()?.shipped();
     let run = configured(&scenario, "", true)?;
     let stub = Package::open(File::open(run)?)?.stub()?;
     let segments = segments(&stub)?;
@@ -59,7 +59,7 @@ fn the_shipped_stub_is_static() -> Result<()> {
 
 #[test]
 fn the_directory_it_was_compiled_in_is_not_in_the_stub() -> Result<()> {
-    let scenario = Scenario::new()?;
+    let scenario = Scenario::new()?.shipped();
     let run = configured(&scenario, "", true)?;
     let stub = Package::open(File::open(run)?)?.stub()?;
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
@@ -71,7 +71,7 @@ fn the_directory_it_was_compiled_in_is_not_in_the_stub() -> Result<()> {
 
 #[test]
 fn an_owner_that_nobody_knows_is_refused_in_one_sentence() -> Result<()> {
-    let scenario = Scenario::new()?;
+    let scenario = Scenario::new()?.shipped();
     for account in [true, false] {
         for key in ["owner", "group"] {
             let run = configured(&scenario, &format!("{key} = \"nosuchuser\"\n"), account)?;
@@ -97,7 +97,7 @@ fn an_owner_that_nobody_knows_is_refused_in_one_sentence() -> Result<()> {
 
 #[test]
 fn it_works_in_a_system_with_nothing_but_a_root_directory() -> Result<()> {
-    let scenario = Scenario::new()?;
+    let scenario = Scenario::new()?.shipped();
     let run = configured(&scenario, "owner = \"nosuchuser\"\n", false)?;
     let root = scenario.directory("bare")?;
     fs::copy(&run, root.join("x.run"))?;
@@ -112,7 +112,7 @@ fn it_works_in_a_system_with_nothing_but_a_root_directory() -> Result<()> {
 
 #[test]
 fn a_package_that_may_not_be_executed_is_installed_by_another_stub() -> Result<()> {
-    let scenario = Scenario::new()?;
+    let scenario = Scenario::new()?.shipped();
     let run = sample::build(&scenario)?;
     let copy = scenario.path("copy.run");
     fs::copy(&run, &copy)?;
@@ -127,7 +127,7 @@ fn a_package_that_may_not_be_executed_is_installed_by_another_stub() -> Result<(
 
 #[test]
 fn media_mounted_read_only_and_noexec_serve_as_well() -> Result<()> {
-    let scenario = Scenario::new()?;
+    let scenario = Scenario::new()?.shipped();
     let run = sample::build(&scenario)?;
     let (stick, root) = (scenario.directory("stick")?, scenario.target("root")?);
     let mount = "mount -t tmpfs tmpfs \"$1\"; cp \"$2\" \"$1/x.run\"; mount -o remount,ro,nodev,nosuid";
@@ -145,7 +145,7 @@ fn media_mounted_read_only_and_noexec_serve_as_well() -> Result<()> {
 
 #[test]
 fn no_environment_variable_and_no_working_directory_changes_what_it_does() -> Result<()> {
-    let scenario = Scenario::new()?;
+    let scenario = Scenario::new()?.shipped();
     scenario.write("inputs/ollama", elf::program(elf::X86_64, "GLIBC_2.2", "x"))?;
     let run = configured(&scenario, "", true)?;
     let root = scenario.target("root")?;

@@ -4,17 +4,15 @@
 use std::ops::Range;
 
 use payload::RelPath;
+use payload::names::{DROP_IN, STATE_DIRECTORY};
 use toml::Spanned;
 
 use super::InstallPath;
 use super::diagnostic::{Diagnostic, Findings, Reported};
 use super::reader::{Read, Reader};
-use crate::unit::DROP_IN;
 
 /// File systems that the kernel makes, or that are empty after every boot.
 const NOT_ON_DISK: &[&str] = &["proc", "sys", "dev", "run"];
-/// What the installer keeps about itself.
-const STATE_DIRECTORY: &str = "var/lib/airgap-deploy";
 /// Below the prefix: what Ollama's store and the installer write there themselves.
 const STORE: &[&str] = &["models/blobs", "models/manifests", ".ollama"];
 

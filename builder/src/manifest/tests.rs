@@ -88,7 +88,7 @@ fn every_shipped_manifest_is_free_of_errors_and_warnings() {
 
 #[test]
 fn the_command_of_the_use_case_for_several_models_works_with_the_shipped_manifest() {
-    let manifest = clean(crate::init::init_text(crate::init::Kind::Full));
+    let manifest = clean(crate::manifest::init::init_text(crate::manifest::init::Kind::Full));
     let include = ["mistral-7b".to_owned(), "codellama-7b".to_owned()];
     let chosen = select(&manifest, &include).unwrap();
     let models = chosen.iter().filter(|one| matches!(one.kind, ComponentKind::ModelFile { .. }));

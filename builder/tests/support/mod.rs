@@ -11,13 +11,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use builder::artifact::{Artifact, VerifiedFile};
+use builder::fetch::artifact::{Artifact, VerifiedFile};
+use builder::fetch::{Acquisition, LockMode, Mirror, RetryPolicy, SourceError, SourceOptions, Timeouts, acquire};
 use builder::manifest::{
     Component, ComponentKind, Install, InstallPath, IpAllow, Manifest, ModelName, ModelSettings, Package, Source,
     SourceKind,
 };
 use builder::progress::{Event, ProgressSink};
-use builder::source::{Acquisition, LockMode, Mirror, RetryPolicy, SourceError, SourceOptions, Timeouts, acquire};
 use payload::Digest;
 use url::Url;
 

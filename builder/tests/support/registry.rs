@@ -3,7 +3,7 @@
 
 use payload::Digest;
 
-use super::server::{Answer, Server};
+use super::server::{Answer, Request, Server};
 
 /// A model: blobs by media type (config first), the manifest as served, and as a pull leaves it.
 #[derive(Clone)]
@@ -53,4 +53,25 @@ pub(crate) fn storage(model: Model) -> Server {
         let blob = model.blobs.iter().find(|(_, bytes)| path == format!("/{}", Digest::of(bytes)));
         blob.map_or_else(|| Answer::new(404, ""), |(_, bytes)| Answer::ranged(request, bytes, "\"blob\""))
     })
+}
+
+/// A registry for [`Model::small`], and the storage its blobs are redirected to: another host, another port.
+pub(crate) fn registry(special: impl Fn(&Request) -> Option<Answer> + Send + Sync + 'static) -> (Server, Server) {
+    let storage = storage(Model::small());
+    let port = storage.address.port();
+    let server = Server::start(move |request| {
+        if let Some(answer) = special(request) {
+            return answer;
+        }
+        let Some(path) = request.target.strip_prefix("/v2/library/llama2/") else { return Answer::new(404, "") };
+        match path.split_once('/') {
+            // As text/plain, which is what Ollama's registry says.
+            Some(("manifests", "7b")) => Answer::ok(Model::small().manifest).with("content-type", "text/plain"),
+            Some(("blobs", digest)) => {
+                Answer::redirect(307, &format!("http://localhost:{port}/{digest}?X-Amz-Signature=secretsig"))
+            }
+            _ => Answer::new(404, r#"{"errors":[{"code":"MANIFEST_UNKNOWN"}]}"#),
+        }
+    });
+    (server, storage)
 }

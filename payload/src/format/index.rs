@@ -276,6 +276,11 @@ impl Index {
         self.blobs.iter().find(|blob| blob.digest == digest)
     }
 
+    /// Bytes that the blobs take in the `.run` file.
+    pub fn stored_size(&self) -> u64 {
+        self.blobs.iter().map(|blob| blob.stored_size).sum()
+    }
+
     /// The account that owns what belongs to the service; `root:root` without one.
     pub fn service_owner(&self) -> Owner {
         self.install.account.clone().unwrap_or_else(Owner::root)

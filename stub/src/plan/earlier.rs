@@ -1,13 +1,13 @@
 //! What an earlier version of the package put on the machine: how it is recognised, and how it goes.
-//! What the new version puts there is planned in `plan.rs`.
+//! What the new version puts there is planned in `placing.rs`.
 
 use payload::{Digest, RelPath};
 
-use super::Planner;
-use crate::receipt::Origin;
-use crate::root::Found;
-use crate::state;
-use crate::step::Step;
+use super::planner::Planner;
+use crate::host::root::Found;
+use crate::plan::step::Step;
+use crate::record::receipt::Origin;
+use crate::record::state::{self, Staged};
 
 impl Planner<'_> {
     pub(super) fn is_our_link(&self, path: &RelPath, target: &str) -> bool {
@@ -98,6 +98,6 @@ impl Planner<'_> {
             self.plan.areas.push(area.clone());
         }
         let removed = self.plan.steps.iter().filter(|step| matches!(step, Step::RemoveFile { .. })).count();
-        area.join(&format!("r{removed}")).ok()
+        state::staged(&area, Staged::Removed(removed))
     }
 }

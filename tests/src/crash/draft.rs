@@ -7,8 +7,8 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use payload::index::{
-    Arch, Blob, Build, Component, ComponentKind, Directory, Encoding, File as Entry, Index, Install, Link, LinkKind,
-    PackageFacts, Role, Stub, Target, Unit,
+    Arch, Blob, Build, Component, ComponentKind, Directory, Document, Encoding, File as Entry, Index, Install, Link,
+    LinkKind, PackageFacts, Role, Stub, Target, Unit,
 };
 use payload::{CHUNK_SIZE, Contents, Digest, Mode, Owner, RelPath};
 
@@ -53,7 +53,11 @@ impl Draft {
             units: Vec::new(),
             models: Vec::new(),
             blobs: Vec::new(),
-            documents: Vec::new(),
+            documents: vec![Document {
+                name: "manifest.toml".parse()?,
+                size: version.len() as u64,
+                digest: Digest::of(version.as_bytes()),
+            }],
             total_length: 0,
         };
         let owner = if account { service } else { Owner::root() };
@@ -168,14 +172,14 @@ impl Draft {
     pub fn write(&self, path: &Path) -> Result<()> {
         let (index, json) = payload::seal(self.index.clone())?;
         let mut out = BufWriter::new(File::create(path)?);
-        payload::write_package(&mut out, &program(), &index, &json, self, &|_| {})?;
+        payload::write_package(&mut out, &program(), &index, &json, self, payload::Watch::nobody())?;
         Ok(())
     }
 }
 
 impl Contents for Draft {
     fn document(&self, _position: usize) -> std::io::Result<Vec<u8>> {
-        Err(std::io::ErrorKind::NotFound.into())
+        Ok(self.index.package.version.clone().into_bytes())
     }
 
     fn blob(&self, position: usize) -> std::io::Result<Box<dyn Read + '_>> {

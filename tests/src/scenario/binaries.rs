@@ -1,33 +1,47 @@
-//! The builder that belongs to the sources as they stand: cargo is asked for it, so that it is never an old one.
-//! What is done with it is in `scenario.rs`.
+//! The builders that belong to the sources as they stand: cargo is asked for them, so that they are never old ones.
+//! What is done with them is in `scenario.rs`.
 
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
 use anyhow::{Result, anyhow};
+use escargot::CargoBuild;
 
-static BUILDER: OnceLock<std::result::Result<PathBuf, String>> = OnceLock::new();
+type Built = OnceLock<std::result::Result<PathBuf, String>>;
 
-/// The path of the builder.
+static QUICK: Built = OnceLock::new();
+static SHIPPED: Built = OnceLock::new();
+
+/// The path of a builder that carries a stub compiled quickly: for tests of what builder and stub do.
 ///
 /// # Errors
 /// Cargo cannot build it.
-pub fn builder() -> Result<&'static Path> {
-    let built = BUILDER.get_or_init(|| build().map_err(|error| format!("{error:#}")));
+pub fn quick() -> Result<&'static Path> {
+    // With the features that a build of everything has: after one, nothing is left to compile here.
+    once(&QUICK, |debug| debug.arg("--workspace"))
+}
+
+/// The path of the builder that ships, with the stub that ships: for tests of what these two are.
+///
+/// # Errors
+/// Cargo cannot build it.
+pub fn shipped() -> Result<&'static Path> {
+    // As `make build` does: after that, nothing is left to compile here.
+    once(&SHIPPED, CargoBuild::release)
+}
+
+fn once(built: &'static Built, choose: fn(CargoBuild) -> CargoBuild) -> Result<&'static Path> {
+    let built = built.get_or_init(|| build(choose).map_err(|error| format!("{error:#}")));
     built.as_deref().map_err(|error| anyhow!("the builder cannot be built: {error}"))
 }
 
-/// Builds it where this test was built: everything it needs is compiled there already.
-fn build() -> Result<PathBuf> {
+/// Builds it in the target directory that this test was built in.
+fn build(choose: fn(CargoBuild) -> CargoBuild) -> Result<PathBuf> {
     let test = std::env::current_exe()?;
     let target = test.ancestors().nth(3).ok_or_else(|| anyhow!("{} is in no target directory", test.display()))?;
-    let run = escargot::CargoBuild::new()
+    let command = CargoBuild::new()
         .manifest_path(Path::new(env!("CARGO_MANIFEST_DIR")).join("../builder/Cargo.toml"))
         .bin("builder")
-        // With the features that a build of everything has: after one, nothing is left to compile here.
-        .arg("--workspace")
-        .target_dir(target)
-        .current_release()
-        .run()?;
-    Ok(run.path().to_owned())
+        .target_dir(target);
+    Ok(choose(command).run()?.path().to_owned())
 }

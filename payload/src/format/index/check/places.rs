@@ -3,6 +3,7 @@
 
 use super::refuse;
 use crate::format::index::Index;
+use crate::names::{BACKUP_SUFFIX, STAGING_PREFIX, STATE_DIRECTORY};
 use crate::{Mode, PayloadError, RelPath};
 
 /// The kernel's own, what is empty after a boot, what the machine boots from, and other people's.
@@ -10,10 +11,7 @@ const NEVER: &[&str] = &["boot", "dev", "lost+found", "proc", "root", "run", "sy
 
 /// What the installer keeps for itself, and the keys that it trusts.
 const INSTALLERS: &[&str] =
-    &["etc/airgap-deploy", "usr/local/sbin/airgap-deploy", "var/lib/airgap-deploy", "var/log/airgap-deploy"];
-/// Names that the installer makes beside what it places.
-const STAGING: &str = ".airgap-deploy.";
-const BACKUP: &str = ".airgap-deploy-backup";
+    &["etc/airgap-deploy", "usr/local/sbin/airgap-deploy", STATE_DIRECTORY, "var/log/airgap-deploy"];
 
 /// Who may log in, become root, or run something before systemd does.
 const ACCOUNTS_AND_BOOT: &[&str] = &[
@@ -184,7 +182,7 @@ fn place(path: &RelPath, directory: bool) -> Result<(), PayloadError> {
     if is_below(path, NEVER) {
         return refuse(format!("{path} is no place for a package"));
     }
-    let own_name = |name: &str| name.starts_with(STAGING) || name.contains(BACKUP);
+    let own_name = |name: &str| name.starts_with(STAGING_PREFIX) || name.contains(BACKUP_SUFFIX);
     if is_below(path, INSTALLERS) || path.components().any(own_name) {
         return refuse(format!("{path} is a name that the installer keeps for itself"));
     }

@@ -1,5 +1,5 @@
 //! From the wire types of version 1 to an index whose values are checked.
-//! Whether the values fit each other is checked in `index/check.rs`.
+//! Whether the values fit each other is checked in `format/index/check.rs`.
 
 use super::{WireBlob, WireComponent, WireComponentKind, WireEncoding, WireFile, WireIndex, WireLink, WireRole};
 use crate::format::index::{

@@ -1,5 +1,5 @@
 //! From an index to the wire types of version 1.
-//! Their JSON text is made in `index/v1.rs`.
+//! Their JSON text is made in `format/index/v1.rs`.
 
 use super::{
     WireBlob, WireBuild, WireComponent, WireComponentKind, WireDirectory, WireDocument, WireElf, WireEncoding,

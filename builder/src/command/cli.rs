@@ -1,0 +1,231 @@
+//! The builder's command line: what was typed, nothing more.
+//! What it leads to is in the files beside this one.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use builder::fetch::{LockMode, Mirror, Prune, SourceSettings};
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Makes one self-extracting .run installer from a manifest, for machines without a network.
+#[derive(Debug, Parser)]
+#[command(
+    name = "builder",
+    version,
+    override_usage = "builder [prep] --manifest FILE [OPTIONS]\n       builder <COMMAND>",
+    after_help = "Exit codes: 0 done, 1 bug, 2 usage, 10 payload damaged, 12 format not readable, 22 out of disk space, \
+40 manifest invalid, 41 not found, 42 checksum mismatch, 43 network, 44 output"
+)]
+pub struct Cli {
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+impl Cli {
+    /// Parses what was typed. `prep` may be left out: options at the beginning are its options.
+    pub fn from_arguments(arguments: impl Iterator<Item = OsString>) -> Self {
+        let mut arguments: Vec<OsString> = arguments.collect();
+        let first = arguments.get(1).and_then(|argument| argument.to_str()).unwrap_or_default();
+        let own = ["-h", "--help", "-V", "--version"];
+        if first.starts_with('-') && !own.contains(&first) {
+            arguments.insert(1, "prep".into());
+        }
+        Self::parse_from(arguments)
+    }
+}
+
+/// What the builder does.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Build a package; the word may be left out
+    Prep(PrepArgs),
+    /// Say everything that is wrong with a manifest; makes no request
+    Check(CheckArgs),
+    /// Write AirGapDeploy.lock: resolve and fetch everything, and pin it
+    Lock(LockArgs),
+    /// Show what a package states about itself
+    Inspect(FileArgs),
+    /// Compare every byte of a package with its index
+    Verify(FileArgs),
+    /// Write a manifest to start from
+    Init(InitArgs),
+    /// Look after the cache of downloads
+    Cache(CacheArgs),
+}
+
+/// The options of every command that fetches.
+#[derive(Debug, Clone, Default, Args)]
+pub struct SourceArgs {
+    /// Refuse any difference from AirGapDeploy.lock
+    #[arg(long, conflicts_with = "update_lock")]
+    pub locked: bool,
+    /// Resolve everything again, show what changes, and write AirGapDeploy.lock
+    #[arg(long)]
+    pub update_lock: bool,
+    /// Use the cache and local files only; make no request
+    #[arg(long)]
+    pub offline: bool,
+    /// Fetch URLs that begin with FROM from TO instead (repeatable)
+    #[arg(long = "mirror", value_name = "FROM=TO", value_parser = Mirror::parse)]
+    pub mirrors: Vec<Mirror>,
+    /// How many files to fetch at once
+    #[arg(long, value_name = "N", default_value_t = 4, value_parser = clap::value_parser!(u8).range(1..=32))]
+    pub jobs: u8,
+    #[command(flatten)]
+    pub cache: CacheDirArg,
+}
+
+impl SourceArgs {
+    /// The same in the library's terms. A command that follows the lock file decides itself what it follows it for.
+    pub fn settings(&self, follow: LockMode) -> SourceSettings {
+        SourceSettings {
+            lock_mode: match (self.locked, self.update_lock) {
+                (true, _) => LockMode::Locked,
+                (false, true) => LockMode::Update,
+                (false, false) => follow,
+            },
+            offline: self.offline,
+            mirrors: self.mirrors.clone(),
+            jobs: usize::from(self.jobs),
+            cache_dir: self.cache.cache_dir.clone(),
+        }
+    }
+}
+
+/// `--cache-dir`
+#[derive(Debug, Clone, Default, Args)]
+pub struct CacheDirArg {
+    /// Keep downloads here instead of in the user's cache directory
+    #[arg(long, value_name = "DIR")]
+    pub cache_dir: Option<PathBuf>,
+}
+
+/// `builder cache …`
+#[derive(Debug, Clone, Subcommand)]
+pub enum CacheCommand {
+    /// Show what the cache holds
+    List,
+    /// Remove what has not been used for a while
+    Prune(PruneArgs),
+}
+
+/// `builder cache prune …`
+#[derive(Debug, Clone, Args)]
+pub struct PruneArgs {
+    /// Remove everything
+    #[arg(long, conflicts_with = "unused_for")]
+    pub all: bool,
+    /// Remove what no build has used for so many days
+    #[arg(long, value_name = "DAYS", default_value_t = 30)]
+    pub unused_for: u32,
+}
+
+impl PruneArgs {
+    /// The same in the library's terms.
+    pub fn what(&self) -> Prune {
+        if self.all { Prune::Everything } else { Prune::UnusedFor(self.unused_for) }
+    }
+}
+
+/// How much is said.
+#[derive(Debug, Clone, Copy, Default, Args)]
+pub struct OutputArgs {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Say only what went wrong
+    #[arg(short, long, conflicts_with = "verbose")]
+    pub quiet: bool,
+    /// Say more
+    #[arg(short, long)]
+    pub verbose: bool,
+}
+
+/// `builder --manifest FILE`
+#[derive(Debug, Args)]
+pub struct PrepArgs {
+    /// The manifest
+    #[arg(long, value_name = "FILE")]
+    pub manifest: PathBuf,
+    /// Put an optional component in (repeatable)
+    #[arg(long, value_name = "NAME")]
+    pub include: Vec<String>,
+    /// Where the package is written [default: <package.name>.run]
+    #[arg(long, short, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+    /// The architecture of the target
+    #[arg(long, value_enum, default_value_t = TargetArg::X86_64)]
+    pub target: TargetArg,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub out: OutputArgs,
+}
+
+/// `builder check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// The manifest
+    #[arg(value_name = "FILE", required_unless_present = "manifest", conflicts_with = "manifest")]
+    pub file: Option<PathBuf>,
+    /// The same, written as for a build
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+    #[command(flatten)]
+    pub out: OutputArgs,
+}
+
+/// `builder lock`
+#[derive(Debug, Args)]
+pub struct LockArgs {
+    /// The manifest
+    #[arg(long, value_name = "FILE")]
+    pub manifest: PathBuf,
+    #[command(flatten)]
+    pub source: SourceArgs,
+    #[command(flatten)]
+    pub out: OutputArgs,
+}
+
+/// A finished package.
+#[derive(Debug, Args)]
+pub struct FileArgs {
+    /// The package
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    #[command(flatten)]
+    pub out: OutputArgs,
+}
+
+/// `builder init`
+#[derive(Debug, Args)]
+pub struct InitArgs {
+    /// What kind of manifest: full (Ollama and a model) or update (one more model)
+    #[arg(value_name = "KIND", default_value = "full")]
+    pub kind: builder::manifest::init::Kind,
+    /// Where it is written; an existing file is never overwritten
+    #[arg(long, short, value_name = "PATH")]
+    pub output: Option<PathBuf>,
+    #[command(flatten)]
+    pub out: OutputArgs,
+}
+
+/// `builder cache`
+#[derive(Debug, Args)]
+pub struct CacheArgs {
+    #[command(subcommand)]
+    pub command: CacheCommand,
+    #[command(flatten)]
+    pub directory: CacheDirArg,
+    #[command(flatten)]
+    pub out: OutputArgs,
+}
+
+/// Architectures of targets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum TargetArg {
+    #[value(name = "x86_64")]
+    X86_64,
+    #[value(name = "aarch64")]
+    Aarch64,
+}

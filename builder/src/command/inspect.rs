@@ -1,0 +1,46 @@
+//! `builder inspect` and `builder verify`: what a finished package states, and whether every byte is right.
+//! The reader is that of the stub, in the crate `payload`.
+
+use std::path::Path;
+
+use builder::output::inspect;
+use builder::payload_exit_code;
+use serde_json::json;
+
+use super::cli::FileArgs;
+use super::output::{print_json, say};
+use super::{Failure, threads};
+
+fn open(path: &Path) -> Result<payload::Package, Failure> {
+    inspect::open(path).map_err(|error| damaged(path, &error))
+}
+
+fn damaged(path: &Path, error: &payload::PayloadError) -> Failure {
+    let hint = "build it again, or copy it again from where it was built";
+    Failure::new(payload_exit_code(error), format!("{}: {error}", path.display()), hint)
+}
+
+pub fn inspect_package(args: &FileArgs) -> Result<(), Failure> {
+    let package = open(&args.file)?;
+    if args.out.json {
+        let index = serde_json::from_slice(package.index_json()).unwrap_or(serde_json::Value::Null);
+        print_json(&index);
+    } else {
+        for line in inspect::describe(&package) {
+            say(args.out, &line);
+        }
+    }
+    Ok(())
+}
+
+pub fn verify(args: &FileArgs) -> Result<(), Failure> {
+    let package = open(&args.file)?;
+    package.verify(threads() as usize, payload::Watch::nobody()).map_err(|error| damaged(&args.file, &error))?;
+    if args.out.json {
+        let length = package.index().total_length;
+        print_json(&json!({"verify": 1, "index": package.digest().to_string(), "length": length, "signed": false}));
+    }
+    say(args.out, &format!("{}: every byte is as it was packed", args.file.display()));
+    say(args.out, &format!("index {}", package.digest()));
+    Ok(())
+}

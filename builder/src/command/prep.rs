@@ -1,0 +1,61 @@
+//! `builder --manifest FILE`: builds a package, and says what was built.
+//! Building itself is the library's `prep`.
+
+use std::path::Path;
+
+use builder::fetch::LockMode;
+use builder::{Request, prep};
+use payload::index::Arch;
+use serde_json::json;
+
+use super::cli::{OutputArgs, PrepArgs, TargetArg};
+use super::output::{manifest_with_warnings, print_json, say, sink, warn};
+use super::{Failure, source_options, threads};
+
+pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
+    let parsed = manifest_with_warnings(&args.manifest, args.out)?;
+    let options = source_options(&args.source, LockMode::Follow)?;
+    let request = Request {
+        manifest: &args.manifest,
+        include: &args.include,
+        output: args.output.clone(),
+        arch: match args.target {
+            TargetArg::X86_64 => Arch::X86_64,
+            TargetArg::Aarch64 => Arch::Aarch64,
+        },
+        threads: threads(),
+    };
+    let sink = sink(args.out);
+    let built = prep(&request, &parsed.manifest, &options, sink.as_ref())?;
+    drop(sink);
+    if !args.out.quiet {
+        for warning in &built.warnings {
+            warn(&format!("warning: {}", payload::printable(warning)));
+        }
+    }
+    lock_changes(&built.lock_changes, &built.lock_path, args.out);
+    if args.out.json {
+        print_json(&json!({
+            "built": 1,
+            "output": built.output.display().to_string(),
+            "length": built.index.total_length,
+            "index": built.digest.to_string(),
+            "warnings": built.warnings,
+        }));
+    }
+    say(args.out, &format!("wrote {} ({} bytes)", built.output.display(), built.index.total_length));
+    say(args.out, &format!("index {}", built.digest));
+    let name = built.output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    say(args.out, &format!("next: copy it to the target, then ./{name} --dry-run and sudo ./{name} --install"));
+    Ok(())
+}
+
+pub(super) fn lock_changes(changes: &[String], path: &Path, out: OutputArgs) {
+    if changes.is_empty() {
+        return;
+    }
+    say(out, &format!("{} changed:", path.display()));
+    for change in changes {
+        say(out, &format!("  {}", payload::printable(change)));
+    }
+}

@@ -1,0 +1,122 @@
+//! What Ollama's store holds beside the weights of a GGUF model: configuration, optional texts and the manifest, byte
+//! for byte as `ollama create` writes them. Where they go is decided in `place/model.rs`; reading GGUF is in `gguf.rs`.
+
+mod config;
+mod json;
+mod overlay;
+mod params;
+mod templates;
+
+use payload::Digest;
+
+pub(crate) use overlay::{Original, overlay};
+
+use crate::content::gguf::Gguf;
+use crate::manifest::ModelSettings;
+
+/// `mediaType` of the weights.
+pub(crate) const MODEL: &str = "application/vnd.ollama.image.model";
+const TEMPLATE: &str = "application/vnd.ollama.image.template";
+const SYSTEM: &str = "application/vnd.ollama.image.system";
+const LICENSE: &str = "application/vnd.ollama.image.license";
+/// `mediaType` of the parameters.
+pub(crate) const PARAMS: &str = "application/vnd.ollama.image.params";
+const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
+
+/// One entry of a manifest: what a blob is, which one, and its length in bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Layer {
+    pub(crate) media_type: String,
+    pub(crate) digest: Digest,
+    pub(crate) size: u64,
+}
+
+/// The documents that turn weights into a model.
+#[derive(Debug)]
+pub(crate) struct StoreEntries {
+    /// Every blob but the weights: texts first, the configuration last.
+    pub(crate) blobs: Vec<Vec<u8>>,
+    /// Without a newline at its end, so that the ID that `ollama list` shows is the digest of the file.
+    pub(crate) manifest: Vec<u8>,
+    /// Completes a sentence that starts with the model's name.
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Layer {
+    fn of(media_type: &str, bytes: &[u8]) -> Self {
+        Self { media_type: media_type.to_owned(), digest: Digest::of(bytes), size: bytes.len() as u64 }
+    }
+
+    fn json(&self) -> String {
+        json::object(&[
+            ("mediaType", json::text(&self.media_type)),
+            ("digest", json::text(&self.digest.to_string())),
+            ("size", self.size.to_string()),
+        ])
+    }
+}
+
+/// The store entries of the GGUF file with this `digest` and `size` in bytes.
+pub(crate) fn entries(gguf: &Gguf, digest: Digest, size: u64, settings: &ModelSettings) -> StoreEntries {
+    let mut warnings = Vec::new();
+    let texts = texts(gguf, settings, &mut warnings);
+    let mut layers = vec![Layer { media_type: MODEL.to_owned(), digest, size }];
+    layers.extend(texts.iter().map(|(media_type, bytes)| Layer::of(media_type, bytes)));
+    let config = config::of_gguf(gguf, &layers);
+    let manifest = manifest(&Layer::of(CONFIG, &config), &layers);
+    let mut blobs: Vec<Vec<u8>> = texts.into_iter().map(|(_, bytes)| bytes).collect();
+    blobs.push(config);
+    StoreEntries { blobs, manifest, warnings }
+}
+
+/// The optional layers in the order in which `ollama create` has them.
+fn texts(gguf: &Gguf, settings: &ModelSettings, warnings: &mut Vec<String>) -> Vec<(&'static str, Vec<u8>)> {
+    let family = if settings.template.is_none() { recognise(gguf, warnings) } else { None };
+    let template =
+        settings.template.as_deref().or(family.map(|family| family.template)).filter(|text| !text.is_empty());
+    let stop = family.map(|family| family.stop).unwrap_or_default();
+    let (params, unknown) = params::merged(stop, settings.params.as_ref());
+    warnings.extend(unknown);
+    let mut texts = Vec::new();
+    texts.extend(template.map(|text| (TEMPLATE, text.as_bytes().to_vec())));
+    texts.extend(system(settings).map(|text| (SYSTEM, text.as_bytes().to_vec())));
+    texts.extend(settings.license.iter().map(|text| (LICENSE, text.as_bytes().to_vec())));
+    texts.extend(params.map(|bytes| (PARAMS, bytes)));
+    texts
+}
+
+fn system(settings: &ModelSettings) -> Option<&str> {
+    settings.system.as_deref().filter(|text| !text.is_empty())
+}
+
+fn recognise(gguf: &Gguf, warnings: &mut Vec<String>) -> Option<&'static templates::Family> {
+    if gguf.pooling {
+        return None;
+    }
+    let found = gguf.chat_template.as_deref().map(templates::recognise);
+    let cause = match found {
+        Some(Some(family)) => return Some(family),
+        Some(None) => format!("has a chat template of none of the families known here ({})", templates::names()),
+        None => "has no chat template in its file".to_owned(),
+    };
+    warnings.push(format!(
+        "{cause}: Ollama will hand it prompts as they are, and a chat model then answers nonsense. Give the component \
+         template = \"\"\"…\"\"\" in Ollama's template language (template = \"{{{{ .Prompt }}}}\" if prompts as they \
+         are is what you want)"
+    ));
+    None
+}
+
+/// The document that names a model's blobs.
+fn manifest(config: &Layer, layers: &[Layer]) -> Vec<u8> {
+    json::object(&[
+        ("schemaVersion", "2".to_owned()),
+        ("mediaType", json::text("application/vnd.docker.distribution.manifest.v2+json")),
+        ("config", config.json()),
+        ("layers", json::array(layers.iter().map(Layer::json))),
+    ])
+    .into_bytes()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,238 @@
+//! Placements: which content goes where on the target, before it is turned into an index.
+//! Compression, digests of what is stored and the file format live in `pack.rs` and in the crate `payload`.
+
+mod binary;
+mod config;
+mod links;
+mod model;
+#[cfg(test)]
+mod tests;
+mod tree;
+
+use std::path::{Path, PathBuf};
+
+use payload::index::{self, Arch, Role};
+use payload::{AccountName, Digest, Mode, Owner, RelPath};
+
+use crate::content::error::ContentError;
+use crate::fetch::artifact::Artifact;
+use crate::manifest::{Component, ComponentKind, InstallPath, Manifest};
+
+use tree::Tree;
+
+/// One entry of the target's file system.
+#[derive(Debug, Clone)]
+pub(crate) struct Placement {
+    pub(crate) path: RelPath,
+    pub(crate) owner: Owner,
+    pub(crate) entry: Entry,
+}
+
+/// What the entry is.
+#[derive(Debug, Clone)]
+pub(crate) enum Entry {
+    Directory {
+        mode: Mode,
+    },
+    File {
+        content: Content,
+        mode: Mode,
+        role: Role,
+    },
+    /// A second name of another placement's file.
+    HardLink {
+        to: RelPath,
+    },
+    /// A relative link that stays inside the prefix.
+    SymbolicLink {
+        target: String,
+    },
+}
+
+/// Where the bytes of a file are.
+#[derive(Debug, Clone)]
+pub(crate) enum Content {
+    Bytes(Vec<u8>),
+    /// Verified content on this machine's disk; read again, and compared again, while packing.
+    Disk {
+        path: PathBuf,
+        size: u64,
+        digest: Digest,
+    },
+}
+
+/// Everything that goes onto the target.
+#[derive(Debug)]
+pub(crate) struct Placed {
+    /// Each with the position of its component. Directories come first, parents before children; then files and links
+    /// in the order of the components.
+    pub(crate) placements: Vec<(usize, Placement)>,
+    pub(crate) units: Vec<index::Unit>,
+    pub(crate) models: Vec<index::Model>,
+    /// Sentences for the person who builds.
+    pub(crate) warnings: Vec<String>,
+}
+
+/// Decides where the content of `components`, each with what was fetched for it, goes on a machine of architecture
+/// `arch`. `workdir` is an empty private directory; archives are unpacked into it, and placements point there.
+///
+/// # Errors
+/// See [`ContentError`]; nothing but `workdir` is written.
+pub(crate) fn place(
+    manifest: &Manifest,
+    arch: Arch,
+    components: &[(&Component, Option<Artifact>)],
+    workdir: &Path,
+) -> Result<Placed, ContentError> {
+    let mut site = Target::new(manifest, arch, components, workdir);
+    for (position, (component, artifact)) in components.iter().enumerate() {
+        let job = Job { position, component };
+        match (&component.kind, artifact) {
+            (ComponentKind::ExternalBinary { install_path, exclude, .. }, Some(artifact)) => {
+                site.place_binary(job, artifact, install_path, exclude)?;
+            }
+            (ComponentKind::ModelFile { install_path, model, settings, .. }, Some(artifact)) => {
+                site.place_model(job, artifact, install_path.as_ref(), model, settings)?;
+            }
+            (ComponentKind::ConfigFile { content, install_path }, artifact) => {
+                site.place_config(job, content, artifact.as_ref(), install_path)?;
+            }
+            (_, None) => {
+                let remedy = "this is a bug: nothing was fetched for this component".to_owned();
+                return Err(job.unsuitable("its source", "has no content".to_owned(), remedy));
+            }
+        }
+    }
+    site.finish()
+}
+
+/// The component at work.
+#[derive(Clone, Copy)]
+struct Job<'a> {
+    position: usize,
+    component: &'a Component,
+}
+
+impl Job<'_> {
+    fn unsuitable(&self, location: &str, problem: String, remedy: String) -> ContentError {
+        let component = self.component.name.clone();
+        ContentError::Unsuitable { component, location: location.to_owned(), problem, remedy }
+    }
+
+    /// The owner of this component's own file: `owner` and `group` of the manifest before `default`.
+    fn owner(&self, default: &Owner) -> Owner {
+        let or = |given: &Option<AccountName>, default: &AccountName| given.clone().unwrap_or_else(|| default.clone());
+        Owner { user: or(&self.component.owner, &default.user), group: or(&self.component.group, &default.group) }
+    }
+
+    fn mode(&self, default: Mode) -> Mode {
+        self.component.mode.unwrap_or(default)
+    }
+}
+
+/// The target as it grows.
+struct Target<'a> {
+    manifest: &'a Manifest,
+    arch: Arch,
+    workdir: &'a Path,
+    /// Where the Ollama program or the first model stands in the components; `None` when there is neither.
+    ollama: Option<usize>,
+    /// Who owns what belongs to the service.
+    service: Owner,
+    tree: Tree,
+    units: Vec<index::Unit>,
+    models: Vec<index::Model>,
+    warnings: Vec<String>,
+}
+
+impl<'a> Target<'a> {
+    fn new(
+        manifest: &'a Manifest,
+        arch: Arch,
+        components: &[(&Component, Option<Artifact>)],
+        workdir: &'a Path,
+    ) -> Self {
+        Self {
+            manifest,
+            arch,
+            workdir,
+            ollama: components.iter().position(|(component, _)| is_ollama(component)),
+            service: manifest.install.account.clone().unwrap_or_else(Owner::root),
+            tree: Tree::new(components.iter().map(|(component, _)| component.name.clone()).collect()),
+            units: Vec::new(),
+            models: Vec::new(),
+            warnings: Vec::new(),
+        }
+    }
+
+    fn prefix(&self) -> &RelPath {
+        &self.manifest.install.prefix
+    }
+
+    fn warn(&mut self, job: Job<'_>, text: &str) {
+        self.warnings.push(format!("component {:?} {text}", job.component.name));
+    }
+
+    /// Where Ollama's programs are put.
+    fn programs(&self) -> Vec<RelPath> {
+        let components = self.manifest.components.iter().filter(|component| is_ollama(component));
+        let paths = components.filter_map(|component| match &component.kind {
+            ComponentKind::ExternalBinary { install_path, .. } => Some(install_path.path.clone()),
+            _ => None,
+        });
+        paths.collect()
+    }
+
+    fn finish(mut self) -> Result<Placed, ContentError> {
+        if let Some(position) = self.ollama {
+            self.ollama_directories(position)?;
+            self.warn_open_services();
+        }
+        links::check(&self.tree, self.prefix())?;
+        let rules = tree::Rules {
+            prefix: self.manifest.install.prefix.clone(),
+            service: self.ollama.and(self.manifest.install.account.clone()),
+        };
+        let placements = self.tree.finish(&rules)?;
+        Ok(Placed { placements, units: self.units, models: self.models, warnings: self.warnings })
+    }
+
+    /// Services that start Ollama in a way that is not recognised would run without the drop-in.
+    fn warn_open_services(&mut self) {
+        let services: Vec<&str> =
+            self.units.iter().map(|unit| unit.name.as_str()).filter(|name| name.ends_with(".service")).collect();
+        if !services.is_empty() && self.units.iter().all(|unit| unit.drop_in.is_none()) {
+            let warning = format!(
+                "no ExecStart= of {} names the program ollama: none of them gets the drop-in that sets OLLAMA_MODELS and \
+                 closes the network",
+                services.join(", ")
+            );
+            self.warnings.push(warning);
+        }
+    }
+
+    /// The directories that a running Ollama expects, whether or not anything is placed in them.
+    fn ollama_directories(&mut self, position: usize) -> Result<(), ContentError> {
+        self.tree.need_directory(position, self.prefix().join("models")?);
+        if self.manifest.install.account.is_some() {
+            self.tree.need_directory(position, self.prefix().join(".ollama")?);
+        }
+        Ok(())
+    }
+}
+
+/// Whether this component makes the package an Ollama deployment.
+fn is_ollama(component: &Component) -> bool {
+    match &component.kind {
+        ComponentKind::ModelFile { .. } => true,
+        ComponentKind::ExternalBinary { install_path, .. } => {
+            component.name == "ollama" || install_path.path.name() == "ollama"
+        }
+        ComponentKind::ConfigFile { .. } => false,
+    }
+}
+
+/// The path as an archive would have it: relative.
+fn relative(path: &InstallPath) -> &str {
+    path.given.trim_start_matches("./").trim_matches('/')
+}

@@ -1,0 +1,214 @@
+//! Models in Ollama's store on the target: blobs by digest, the manifest under the model's name, and the GGUF file where
+//! the manifest of the package wants it. What the documents say is decided in `model.rs`.
+
+use std::fs::{self, File};
+
+use payload::index::{Model, Role};
+use payload::{Digest, Mode, RelPath};
+
+use crate::content::gguf::{self, Gguf, GgufError};
+use crate::content::model::{self, Original, StoreEntries};
+use crate::fetch::artifact::{Artifact, RegistryModel, VerifiedFile};
+use crate::manifest::{InstallPath, ModelName, ModelSettings};
+
+use super::{Content, Entry, Job, Placement, Target};
+use crate::content::error::ContentError;
+
+/// Documents of a registry are read into memory up to this length, in bytes; they have some hundred.
+const MAX_DOCUMENT: u64 = 4 << 20;
+
+impl Target<'_> {
+    pub(super) fn place_model(
+        &mut self,
+        job: Job<'_>,
+        artifact: &Artifact,
+        install_path: Option<&InstallPath>,
+        name: &ModelName,
+        settings: &ModelSettings,
+    ) -> Result<(), ContentError> {
+        if let Some(path) = install_path {
+            self.check_install_path(job, &path.path)?;
+        }
+        let manifest = match artifact {
+            Artifact::File(file) => self.place_gguf(job, file, install_path, settings)?,
+            Artifact::Model(model) => self.place_registry_model(job, model, install_path, settings)?,
+            Artifact::Directory { path } => {
+                let remedy = "name the GGUF file itself".to_owned();
+                return Err(job.unsuitable(&path.display().to_string(), "is a directory".to_owned(), remedy));
+            }
+        };
+        let ModelName { host, namespace, model, tag } = name;
+        let path = self.store()?.join(&format!("manifests/{host}/{namespace}/{model}/{tag}"))?;
+        let entry = Entry::File { content: Content::Bytes(manifest), mode: Mode::READABLE, role: Role::ModelManifest };
+        self.tree.add(job.position, Placement { path: path.clone(), owner: self.service.clone(), entry })?;
+        self.models.push(Model { name: name.display_shortest(), manifest: path });
+        Ok(())
+    }
+
+    fn store(&self) -> Result<RelPath, ContentError> {
+        Ok(self.prefix().join("models")?)
+    }
+
+    fn blob_path(&self, digest: Digest) -> Result<RelPath, ContentError> {
+        Ok(self.store()?.join("blobs")?.join(&digest.blob_name())?)
+    }
+
+    /// Ollama takes every file in `manifests` for a manifest, and deletes what it does not know in `blobs`.
+    fn check_install_path(&self, job: Job<'_>, path: &RelPath) -> Result<(), ContentError> {
+        for own in ["blobs", "manifests"] {
+            let own = self.store()?.join(own)?;
+            if path.starts_with(&own) {
+                let problem = format!("{path} lies in {own}, which Ollama keeps for itself");
+                return Err(job.unsuitable("install_path", problem, "choose a path beside it".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Places a GGUF file and the texts derived for it; returns the model's manifest.
+    fn place_gguf(
+        &mut self,
+        job: Job<'_>,
+        file: &VerifiedFile,
+        install_path: Option<&InstallPath>,
+        settings: &ModelSettings,
+    ) -> Result<Vec<u8>, ContentError> {
+        let gguf = read_gguf(job, file)?;
+        let chat = [&settings.template, &settings.system].iter().any(|text| text.is_some());
+        if let Some((problem, remedy)) = gguf::refusal(&gguf, chat) {
+            return Err(job.unsuitable(&file.location, problem, remedy));
+        }
+        if gguf.tensors == 0 {
+            self.warn(job, "is a GGUF file without any tensor: Ollama will list it, but cannot run it");
+        }
+        self.place_weights(job, file, install_path)?;
+        let entries = model::entries(&gguf, file.digest, file.size, settings);
+        self.place_entries(job, entries)
+    }
+
+    /// Places what was derived for a model; returns its manifest.
+    fn place_entries(&mut self, job: Job<'_>, entries: StoreEntries) -> Result<Vec<u8>, ContentError> {
+        for warning in entries.warnings {
+            self.warn(job, &warning);
+        }
+        for bytes in entries.blobs {
+            self.place_blob(job, Digest::of(&bytes), Content::Bytes(bytes))?;
+        }
+        Ok(entries.manifest)
+    }
+
+    fn place_blob(&mut self, job: Job<'_>, digest: Digest, content: Content) -> Result<(), ContentError> {
+        let path = self.blob_path(digest)?;
+        let entry = Entry::File { content, mode: Mode::READABLE, role: Role::ModelBlob };
+        self.tree.add_once(job.position, Placement { path, owner: self.service.clone(), entry })
+    }
+
+    /// Places weights as a blob of the store and, under the same inode, at the install path.
+    fn place_weights(
+        &mut self,
+        job: Job<'_>,
+        file: &VerifiedFile,
+        install_path: Option<&InstallPath>,
+    ) -> Result<(), ContentError> {
+        let blob = self.blob_path(file.digest)?;
+        let Some(install_path) = install_path.map(|install| &install.path) else {
+            return self.place_blob(job, file.digest, content(file));
+        };
+        let owner = job.owner(&self.service);
+        let whole = Entry::File { content: content(file), mode: job.mode(Mode::READABLE), role: Role::ModelBlob };
+        let add = |site: &mut Self, path: &RelPath, entry: Entry| {
+            site.tree.add(job.position, Placement { path: path.clone(), owner: owner.clone(), entry })
+        };
+        if !install_path.starts_with(self.prefix()) {
+            let text = format!(
+                "is placed twice, at {install_path} and in Ollama's store below {}: a file outside the prefix may be on \
+                 another disk, where a hard link cannot lead",
+                self.prefix()
+            );
+            self.warn(job, &text);
+            self.place_blob(job, file.digest, content(file))?;
+            return add(self, install_path, whole);
+        }
+        match self.tree.get(&blob).map(|placement| &placement.entry) {
+            None => {
+                add(self, install_path, whole)?;
+                add(self, &blob, Entry::HardLink { to: install_path.clone() })
+            }
+            // Another model brought the same weights.
+            Some(Entry::HardLink { to }) => {
+                let to = to.clone();
+                add(self, install_path, Entry::HardLink { to })
+            }
+            Some(_) => add(self, install_path, Entry::HardLink { to: blob }),
+        }
+    }
+
+    /// Places a model as the registry has it; returns its manifest.
+    fn place_registry_model(
+        &mut self,
+        job: Job<'_>,
+        model: &RegistryModel,
+        install_path: Option<&InstallPath>,
+        settings: &ModelSettings,
+    ) -> Result<Vec<u8>, ContentError> {
+        let name = model.name.display_shortest();
+        let weights = model.layers.iter().rev().find(|layer| layer.media_type == model::MODEL);
+        match (weights, install_path) {
+            (Some(weights), install_path) => self.place_weights(job, &weights.file, install_path)?,
+            (None, Some(_)) => {
+                let remedy = "leave install_path out, or name another model".to_owned();
+                return Err(job.unsuitable(&name, "has no layer of weights to install".to_owned(), remedy));
+            }
+            (None, None) => {}
+        }
+        for layer in &model.layers {
+            self.place_blob(job, layer.file.digest, content(&layer.file))?;
+        }
+        if *settings == ModelSettings::default() {
+            self.place_blob(job, model.config.digest, content(&model.config))?;
+            return Ok(model.manifest.clone());
+        }
+        self.place_overlay(job, model, settings)
+    }
+
+    fn place_overlay(
+        &mut self,
+        job: Job<'_>,
+        model: &RegistryModel,
+        settings: &ModelSettings,
+    ) -> Result<Vec<u8>, ContentError> {
+        let config = document(job, &model.config)?;
+        let params = model.layers.iter().find(|layer| layer.media_type == model::PARAMS);
+        let params = params.map(|layer| document(job, &layer.file)).transpose()?;
+        let original = Original { manifest: &model.manifest, config: &config, params: params.as_deref() };
+        let name = model.name.display_shortest();
+        let remedy = || "remove template, system, params and license to take the model as it is".to_owned();
+        let entries =
+            model::overlay(&original, settings).map_err(|problem| job.unsuitable(&name, problem, remedy()))?;
+        self.place_entries(job, entries)
+    }
+}
+
+fn content(file: &VerifiedFile) -> Content {
+    Content::Disk { path: file.path.clone(), size: file.size, digest: file.digest }
+}
+
+fn document(job: Job<'_>, file: &VerifiedFile) -> Result<Vec<u8>, ContentError> {
+    if file.size > MAX_DOCUMENT {
+        let problem = format!("is {} bytes long; such a document has some hundred", file.size);
+        return Err(job.unsuitable(&file.location, problem, "name another model".to_owned()));
+    }
+    fs::read(&file.path).map_err(ContentError::io("read", &file.path))
+}
+
+fn read_gguf(job: Job<'_>, file: &VerifiedFile) -> Result<Gguf, ContentError> {
+    let opened = File::open(&file.path).map_err(ContentError::io("open", &file.path))?;
+    gguf::read(opened, file.size).map_err(|error| match error {
+        GgufError::Read(source) => ContentError::io("read", &file.path)(source),
+        GgufError::NotLoadable { problem, remedy } => job.unsuitable(&file.location, problem, remedy),
+        error @ GgufError::Truncated(_) => {
+            let remedy = "fetch it again, and compare its size and checksum with what its publisher states".to_owned();
+            job.unsuitable(&file.location, error.to_string(), remedy)
+        }
+    })
+}

@@ -1,0 +1,5 @@
+//! Finished packages: written under their name at once, and looked into.
+//! What is in one is decided in `pack.rs`.
+
+pub(crate) mod emit;
+pub mod inspect;

@@ -1,0 +1,13 @@
+//! Names that the installer keeps for itself on a target, each said once: the stub makes them, and no package may.
+//! Which paths follow from them is in `stub/src/record/state.rs`.
+
+/// What stays known of all packages: one directory for each.
+pub const STATE_DIRECTORY: &str = "var/lib/airgap-deploy";
+/// Keys that the host trusts.
+pub const TRUSTED_KEYS: &str = "etc/airgap-deploy/trusted-keys";
+/// A staging directory is called this and the name of its package.
+pub const STAGING_PREFIX: &str = ".airgap-deploy.";
+/// What a file is called, behind its own name, while another has taken its place.
+pub const BACKUP_SUFFIX: &str = ".airgap-deploy-backup";
+/// The drop-in that the builder makes beside a unit that runs Ollama.
+pub const DROP_IN: &str = "10-airgap-deploy.conf";

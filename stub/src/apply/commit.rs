@@ -1,0 +1,231 @@
+//! Carries out a cleared plan: journal, stage, commit, receipt; on failure back to the state before.
+//! What a single step does is in `plan/step.rs`; what happens after a crash is in `recover.rs`.
+
+use nix::errno::Errno;
+use payload::{Mode, Package, PayloadError, RelPath, Watch};
+
+use crate::apply::journal::{Header, Journal};
+use crate::apply::recover;
+use crate::apply::stage::{self, StageError};
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::host::change;
+use crate::host::interrupt;
+use crate::host::machine::Machine;
+use crate::host::machine::StepError;
+use crate::host::root::{Found, FsError};
+use crate::plan::Plan;
+use crate::plan::preflight::ClearedPlan;
+use crate::plan::step::{PlaceFile, Step};
+use crate::record::receipt::Receipt;
+use crate::record::state;
+
+/// What is told while a plan is carried out.
+pub trait Events: Sync {
+    /// More stored bytes have been verified and staged.
+    fn staged(&self, bytes: u64);
+    /// A step is about to be taken.
+    fn step(&self, step: &Step);
+    /// Something worth a line.
+    fn note(&self, text: &str);
+}
+
+/// Why an installation stopped.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Stage(#[from] StageError),
+    #[error(transparent)]
+    Step(#[from] StepError),
+    #[error(transparent)]
+    Fs(#[from] FsError),
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// Carries out a plan. When this returns an error that is not [`Exit::RollbackIncomplete`] or [`Exit::ServiceFailed`],
+/// the machine is as it was before.
+pub fn apply(
+    cleared: &ClearedPlan,
+    package: &Package,
+    machine: &Machine,
+    receipt: &Receipt,
+    workers: usize,
+    events: &dyn Events,
+) -> Result<(), Error> {
+    let name = &package.index().package.name;
+    let plan = cleared.plan();
+    // What an interrupted attempt left belongs to this one now: its directories, and what it had staged.
+    let earlier = recover::unfinished(&machine.root, name)?.map(|unfinished| unfinished.header);
+    let (made, areas) = earlier.map_or_else(Default::default, |header| (header.made, header.areas));
+    let abandoned: Vec<RelPath> = areas.into_iter().filter(|area| !plan.areas.contains(area)).collect();
+    let missing = state::missing_directories(&machine.root, name)?;
+    let header = Header {
+        index: package.digest(),
+        generation: receipt.generation,
+        areas: plan.areas.iter().cloned().chain(abandoned).collect(),
+        made: made.into_iter().chain(missing).collect(),
+        reload: plan.steps.contains(&Step::ReloadSystemd),
+    };
+    let made = receipt.made.iter().chain(&header.made).cloned().collect();
+    let receipt = Receipt { made, ..receipt.clone() };
+    let outcome = run(plan, package, machine, &receipt, &header, workers, events);
+    if let Err(failure) = outcome
+        && !recover::is_complete(&machine.root, name, &header).unwrap_or(false)
+    {
+        events.note("undoing what was done");
+        return Err(after_rollback(&failure, recover::roll_back(machine, name, false)));
+    }
+    // The journal goes last: until then a recovery starts what is to run.
+    let started = start(plan, machine, events);
+    if let Err(error) = recover::finish(&machine.root, name, &header.areas) {
+        events.note(&leftovers(&error));
+    }
+    started
+}
+
+fn run(
+    plan: &Plan,
+    package: &Package,
+    machine: &Machine,
+    receipt: &Receipt,
+    header: &Header,
+    workers: usize,
+    events: &dyn Events,
+) -> Result<(), Failure> {
+    let name = &package.index().package.name;
+    let root = &machine.root;
+    let mut journal = Journal::start(root, name, header)?;
+    for area in &plan.areas {
+        if root.look(area)? == Found::Absent {
+            root.make_directory(area)?;
+        }
+        require_private(machine, area)?;
+    }
+    for place in plan.placed() {
+        let watch = Watch { progress: &|bytes| events.staged(bytes), stop: &interrupt::requested };
+        stage_file(place, package, machine, workers, watch)?;
+    }
+    // Undoing a step recognises what was placed by its staged name: that must be on the disk before.
+    for area in &plan.areas {
+        if let Some(place) = plan.placed().find(|place| place.staged.starts_with(area)) {
+            root.sync_directory_of(&place.staged)?;
+        }
+    }
+    for step in &plan.steps {
+        if interrupt::requested() {
+            return Err(Failure::Interrupted);
+        }
+        events.step(step);
+        journal.begin(step)?;
+        step.apply(machine)?;
+    }
+    // Written down before the installation counts as complete: a recovery then starts it.
+    for step in &plan.afterwards {
+        journal.begin(step)?;
+    }
+    let stub = package.stub().map_err(StageError::from)?;
+    root.write_atomically(&state::fresh_stub(name), &stub, Mode::EXECUTABLE)?;
+    // From here on the installation is complete: what is left is finished forwards, also after a crash.
+    root.write_atomically(&state::receipt(name), &receipt.to_json(), Mode::READABLE)?;
+    Ok(())
+}
+
+/// A staging directory that anybody else could change would void every verification.
+fn require_private(machine: &Machine, area: &RelPath) -> Result<(), Failure> {
+    let euid = nix::unistd::geteuid().as_raw();
+    match machine.root.look(area)? {
+        Found::Directory(facts) if facts.uid == euid && facts.mode & 0o077 == 0 => Ok(()),
+        _ => Err(StepError::State(format!("{area} is not a private directory of this user: remove it")).into()),
+    }
+}
+
+fn stage_file(
+    place: &PlaceFile,
+    package: &Package,
+    machine: &Machine,
+    workers: usize,
+    watch: Watch<'_>,
+) -> Result<(), Failure> {
+    let index = package.index();
+    let missing = || StepError::State(format!("{} has no content in the payload", place.path));
+    let position = index.blobs.iter().position(|blob| blob.digest == place.digest).ok_or_else(missing)?;
+    let file = machine.root.open_staged(&place.staged)?;
+    let staged = stage::stage(package, position, &file, &place.staged, workers, watch);
+    staged.map_err(|error| name_destination(error, place))?;
+    Ok(change::sync_file(&place.staged, &file)?)
+}
+
+/// The administrator knows where a file should go, not where it is staged.
+fn name_destination(error: StageError, place: &PlaceFile) -> StageError {
+    match error {
+        StageError::Fs(error) => StageError::Fs(FsError { path: place.path.to_string(), ..error }),
+        other @ StageError::Payload(_) => other,
+    }
+}
+
+fn start(plan: &Plan, machine: &Machine, events: &dyn Events) -> Result<(), Error> {
+    for step in &plan.afterwards {
+        events.step(step);
+        step.apply(machine).map_err(|error| {
+            let unit = match step {
+                Step::StartUnit { unit } => unit.clone(),
+                other => other.describe(),
+            };
+            Error::new(Exit::ServiceFailed, format!("Service failed to start: {error}"))
+                .state("the package is installed; the service does not run")
+                .hint(format!("systemctl status {unit}; journalctl -u {unit}; check the platform (x86_64 or ARM)"))
+        })?;
+    }
+    Ok(())
+}
+
+/// The installation is complete and stays: what is left is removed by the next run.
+fn leftovers(error: &StepError) -> String {
+    format!("the package is installed, but cleaning up failed: {error}\nnext:  run it again with --recover")
+}
+
+fn after_rollback(failure: &Failure, rollback: Result<(), Error>) -> Error {
+    if let Err(error) = rollback {
+        return Error::new(Exit::RollbackIncomplete, format!("{failure}; and undoing it failed: {}", error.what()))
+            .state("the machine is between two states; the journal is kept")
+            .hint("see what is in the way, then run it again with --recover");
+    }
+    let (exit, what, hint) = match failure {
+        Failure::Interrupted | Failure::Stage(StageError::Payload(PayloadError::Interrupted)) => {
+            (Exit::Interrupted, "interrupted".to_owned(), "run it again when it suits")
+        }
+        Failure::Stage(StageError::Payload(error)) => return Error::payload(error).state(UNCHANGED),
+        failure if failure.is_out_of_space() => {
+            let what = format!("Out of disk space: {failure}");
+            (Exit::OutOfDiskSpace, what, "free disk space there, or deploy smaller models")
+        }
+        failure if failure.is_permission_denied() => {
+            let what = format!("Permission denied: {failure}");
+            (Exit::PermissionDenied, what, "run it with sudo, or choose a --root that you may write to")
+        }
+        failure => (Exit::RolledBack, failure.to_string(), "remove the cause, then run it again"),
+    };
+    Error::new(exit, what).state(UNCHANGED).hint(hint)
+}
+
+const UNCHANGED: &str = "the machine is as it was before";
+
+impl Failure {
+    /// Below a root of their own, users may lack a permission that only trying reveals.
+    fn is_permission_denied(&self) -> bool {
+        let error = match self {
+            Self::Fs(error) | Self::Stage(StageError::Fs(error)) | Self::Step(StepError::Fs(error)) => error,
+            Self::Stage(_) | Self::Step(_) | Self::Interrupted => return false,
+        };
+        matches!(error.errno(), Some(Errno::EACCES | Errno::EPERM))
+    }
+
+    fn is_out_of_space(&self) -> bool {
+        match self {
+            Self::Stage(StageError::Fs(error)) | Self::Fs(error) => StepError::from(error.clone()).is_out_of_space(),
+            Self::Step(error) => error.is_out_of_space(),
+            Self::Stage(_) | Self::Interrupted => false,
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Uninstallation carried out: forwards only. Interrupted, it is continued by running it again.
+//! What goes and what stays is decided in `plan/removal.rs`.
+
+use std::collections::BTreeSet;
+
+use nix::errno::Errno;
+use payload::RelPath;
+
+use crate::error::Error;
+use crate::exit::Exit;
+use crate::host::account;
+use crate::host::interrupt;
+use crate::host::machine::{Machine, StepError};
+use crate::host::tool::Tool;
+use crate::host::unit;
+use crate::plan::removal::{Removal, UninstallPlan};
+use crate::record::receipt::Receipt;
+use crate::record::state;
+
+/// Carries an uninstallation out.
+///
+/// # Errors
+/// Exit code 32 when something was left; the receipt stays only if something of the package could not be removed.
+pub fn apply(plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, tell: &dyn Fn(&Removal)) -> Result<(), Error> {
+    let mut left: Vec<String> = plan.kept.iter().map(|kept| kept.why.clone()).collect();
+    let mut occupied = BTreeSet::new();
+    let mut failed = false;
+    for removal in &plan.removals {
+        if interrupt::requested() {
+            return Err(Error::new(Exit::Interrupted, "interrupted".to_owned())
+                .state("a part of the package is removed")
+                .hint("run --uninstall again: it goes on where it stopped"));
+        }
+        if failed && *removal == Removal::State {
+            continue;
+        }
+        tell(removal);
+        let outcome = match removal {
+            Removal::Directory { path } => remove_directory(path, machine, &mut occupied),
+            other => carry_out(other, receipt, machine, &left),
+        };
+        if let Err(error) = outcome {
+            if let Removal::StopUnit { unit } = removal {
+                return Err(still_runs(unit, &error));
+            }
+            failed |= !matches!(error, StepError::State(_));
+            left.push(error.to_string());
+        }
+    }
+    if left.is_empty() {
+        return Ok(());
+    }
+    if failed {
+        let what = format!("not everything could be removed:\n  {}", left.join("\n  "));
+        return Err(Error::new(Exit::UninstallIncomplete, what)
+            .state("a part of the package is removed; the receipt is kept")
+            .hint("see what is in the way, then run --uninstall again: it goes on where it stopped"));
+    }
+    Err(Error::new(Exit::UninstallIncomplete, format!("uninstalled, but something was left:\n  {}", left.join("\n  ")))
+        .state("everything else of the package is removed")
+        .hint("remove what is left by hand, if nobody needs it"))
+}
+
+/// Files are not taken away under a service that runs.
+fn still_runs(unit: &str, error: &StepError) -> Error {
+    Error::new(Exit::UninstallIncomplete, error.to_string())
+        .state("nothing was removed")
+        .hint(format!("see systemctl status {unit}, stop it, then run --uninstall again"))
+}
+
+/// Removes a directory. What keeps it is said once, not again for every directory above it.
+fn remove_directory(path: &RelPath, machine: &Machine, occupied: &mut BTreeSet<RelPath>) -> Result<(), StepError> {
+    match machine.root.remove_directory(path) {
+        Err(error) if error.errno() == Some(Errno::ENOTEMPTY) => {}
+        other => return Ok(other?),
+    }
+    occupied.insert(path.clone());
+    let names = machine.root.names(path)?;
+    let named_already = |name: &String| path.join(name).is_ok_and(|below| occupied.contains(&below));
+    let unknown: Vec<String> =
+        names.iter().filter(|name| !named_already(name)).map(|name| payload::printable(name)).collect();
+    if unknown.is_empty() {
+        return Ok(());
+    }
+    Err(StepError::State(format!("{path}/ is not empty: {}", unknown.join(", "))))
+}
+
+fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[String]) -> Result<(), StepError> {
+    let root = &machine.root;
+    match removal {
+        Removal::StopUnit { unit } => Ok(Tool::Systemctl.run(&["stop", "--", unit]).map(drop)?),
+        Removal::DisableUnit { unit } => Ok(Tool::Systemctl.run(&["disable", "--", unit]).map(drop)?),
+        Removal::File { path } => Ok(root.remove(path)?),
+        Removal::Restore { path, backup } => Ok(root.rename(backup, path)?),
+        Removal::Directory { path } => Ok(root.remove_directory(path)?),
+        Removal::UnusualNames { directory } => Ok(root.remove_unusual(directory)?),
+        Removal::ReloadSystemd => reload(receipt),
+        // Files that stay must not end up with a number that the next account gets.
+        Removal::User { name } if !left.is_empty() => {
+            Err(StepError::State(format!("the user {name} stays, because files are left")))
+        }
+        Removal::Group { .. } if !left.is_empty() => Ok(()),
+        Removal::User { name } => match account::user(root, name)? {
+            Some(_) => machine.run(Tool::Userdel, &[name.as_str()]),
+            None => Ok(()),
+        },
+        Removal::Group { name } => match account::group(root, name)? {
+            Some(_) => machine.run(Tool::Groupdel, &[name.as_str()]),
+            None => Ok(()),
+        },
+        Removal::State => Ok(state::remove_directory(root, &receipt.package, &receipt.made)?),
+    }
+}
+
+/// systemd remembers the failure of a unit that is gone, and then calls the whole machine degraded.
+fn reload(receipt: &Receipt) -> Result<(), StepError> {
+    Tool::Systemctl.run(&["daemon-reload"])?;
+    for unit in &receipt.units {
+        if unit::look(unit)?.has_failed() {
+            Tool::Systemctl.run(&["reset-failed", "--", unit])?;
+        }
+    }
+    Ok(())
+}

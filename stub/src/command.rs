@@ -1,0 +1,17 @@
+//! From what was typed to what is done: one file for each action.
+//! The stages that they go through have rooms of their own.
+
+pub mod cli;
+mod dry_run;
+#[expect(clippy::disallowed_methods, reason = "it writes below a directory of the caller's, not to the target")]
+mod extract;
+mod install;
+mod introduce;
+mod list;
+mod open;
+mod recover;
+pub mod run;
+mod status;
+mod target;
+mod uninstall;
+mod verify;

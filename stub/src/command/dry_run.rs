@@ -1,0 +1,40 @@
+//! `--dry-run`: the plan that `--install` would carry out, and what speaks against it. Anybody may ask.
+//! How it is shown is in `report/text.rs` and `report/json.rs`.
+
+use payload::Package;
+
+use super::cli::Args;
+use super::target::{UNFINISHED, open_root, options, require_no_trusted_keys};
+use crate::apply::recover;
+use crate::error::{Error, Finding};
+use crate::exit::Exit;
+use crate::plan::facts::Host;
+use crate::plan::{plan, preflight};
+use crate::report::screen::Screen;
+use crate::report::{json, text};
+
+/// Shows the plan.
+///
+/// # Errors
+/// The exit code that `--install` would end with, run as root.
+pub fn dry_run(package: &Package, args: &Args, screen: Screen) -> Result<(), Error> {
+    let root = open_root(args)?;
+    require_no_trusted_keys(&root)?;
+    let index = package.index();
+    let host = Host::probe(index, &root)?;
+    let plan = plan(index, &host, options(args));
+    let findings = preflight::findings(&plan, index, &host);
+    if screen.json {
+        screen.json(&json::plan(&plan, index, &host, &findings));
+    } else {
+        screen.say_all(&text::plan(&plan, index, &host, &findings));
+        if recover::unfinished(&root, &index.package.name)?.is_some() {
+            screen.say(&format!("Note: {UNFINISHED}"));
+        }
+        screen.say("The package is not signed. Nothing was changed.");
+    }
+    // Missing privileges are part of the plan, not a reason to fail: anybody may look.
+    let obstacles: Vec<Finding> =
+        findings.into_iter().filter(|finding| finding.exit != Exit::PermissionDenied).collect();
+    if obstacles.is_empty() { Ok(()) } else { Err(Error::refused(obstacles)) }
+}

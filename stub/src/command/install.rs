@@ -1,0 +1,132 @@
+//! `--install`: verify, recover, plan, preflight, apply. Every byte is compared before anything that it is needed for.
+//! Each of these stages has a file of its own name; what is said at the end is said here.
+
+use std::collections::HashSet;
+
+use indicatif::ProgressBar;
+use nix::unistd::geteuid;
+use payload::index::Index;
+use payload::{Digest, Package, PayloadError, Watch};
+
+use super::cli::Args;
+use super::recover::tell_recovered;
+use super::target::{lock, machine, open_root, options, require_no_trusted_keys};
+use crate::apply::commit::{self, Events};
+use crate::apply::recover;
+use crate::error::Error;
+use crate::host::interrupt;
+use crate::plan::facts::Host;
+use crate::plan::step::Step;
+use crate::plan::{Plan, plan, preflight};
+use crate::report::screen::Screen;
+
+/// Installs the package.
+///
+/// # Errors
+/// Every exit code but 32: what speaks against it, what failed, and what state the machine is in.
+pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -> Result<(), Error> {
+    let root = open_root(args)?;
+    require_no_trusted_keys(&root)?;
+    let index = package.index();
+    if root.is_live() && !geteuid().is_root() {
+        let host = Host::probe(index, &root)?;
+        let plan = plan(index, &host, options(args));
+        return Err(Error::refused(preflight::findings(&plan, index, &host)));
+    }
+    let _lock = lock(&root)?;
+    // Before anything changes, a recovery included. Blobs follow: those that are placed while they are staged.
+    package.verify_blobs(|_| false, workers, Watch::nobody()).map_err(|error| Error::payload(&error))?;
+    interrupt::watch();
+    let machine = machine(root)?;
+    let recovered = recover::recover(&machine, &index.package.name, Some(package.digest()))?;
+    tell_recovered(recovered, screen);
+    let host = Host::probe(index, &machine.root)?;
+    let plan = plan(index, &host, options(args));
+    let give_up = |error: Error| match recover::roll_back(&machine, &index.package.name, false) {
+        Ok(()) => error,
+        Err(rollback) => rollback,
+    };
+    verify_what_stays(package, &plan, workers, screen).map_err(|error| give_up(Error::payload(&error)))?;
+    if plan.is_empty() && preflight::findings(&plan, index, &host).is_empty() {
+        recover::roll_back(&machine, &index.package.name, false)?;
+        already_installed(index, screen);
+        return Ok(());
+    }
+    let receipt = plan.made.receipt(index, package.digest(), host.receipt.as_ref());
+    let cleared = preflight::clear(plan, index, &host).map_err(|findings| give_up(Error::refused(findings)))?;
+    screen.say("the package is not signed: nobody vouches for who made it");
+    let bar = screen.progress(cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());
+    let console = Console { screen, bar };
+    let outcome = commit::apply(&cleared, package, &machine, &receipt, workers, &console);
+    console.bar.finish_and_clear();
+    outcome?;
+    done(cleared.plan(), index, screen);
+    Ok(())
+}
+
+/// Compares the blobs whose files are in place already: a damaged package is never called installed.
+fn verify_what_stays(package: &Package, plan: &Plan, workers: usize, screen: Screen) -> Result<(), PayloadError> {
+    let placed: HashSet<Digest> = plan.placed().map(|place| place.digest).collect();
+    let stay = |digest| !placed.contains(&digest);
+    let blobs = package.index().blobs.iter().filter(|blob| stay(blob.digest));
+    let bar = screen.progress(blobs.map(|blob| blob.stored_size).sum());
+    let watch = Watch { progress: &|bytes| bar.inc(bytes), stop: &interrupt::requested };
+    let outcome = package.verify_blobs(stay, workers, watch);
+    bar.finish_and_clear();
+    outcome
+}
+
+fn stored_size(index: &Index, digest: Digest) -> u64 {
+    index.blob(digest).map_or(0, |blob| blob.stored_size)
+}
+
+fn already_installed(index: &Index, screen: Screen) {
+    if screen.json {
+        screen.json(&serde_json::json!({"install": 1, "package": index.package.name.as_str(), "changed": false}));
+    }
+    screen.say(&format!("{} is installed already: nothing was changed", index.package.name));
+}
+
+fn done(plan: &Plan, index: &Index, screen: Screen) {
+    if screen.json {
+        screen.json(&serde_json::json!({
+            "install": 1,
+            "package": index.package.name.as_str(),
+            "version": index.package.version,
+            "changed": true,
+            "steps": plan.steps.iter().map(Step::describe).collect::<Vec<_>>(),
+        }));
+    }
+    for note in &plan.notes {
+        screen.say(&format!("note: {}", payload::printable(note)));
+    }
+    screen.say(&format!("{} {} is installed", index.package.name, payload::printable(&index.package.version)));
+    if let Some(unit) = index.units.first()
+        && plan.afterwards.is_empty()
+        && !plan.steps.iter().any(|step| matches!(step, Step::EnableUnit { .. }))
+    {
+        let unit = unit.name.trim_end_matches(".service");
+        screen.say(&format!("next: systemctl start {unit}; systemctl enable {unit}"));
+    }
+}
+
+/// Tells the administrator what goes on.
+struct Console {
+    screen: Screen,
+    bar: ProgressBar,
+}
+
+impl Events for Console {
+    fn staged(&self, bytes: u64) {
+        self.bar.inc(bytes);
+    }
+
+    fn step(&self, step: &Step) {
+        let line = payload::printable(&step.describe());
+        self.bar.suspend(|| self.screen.say(&line));
+    }
+
+    fn note(&self, text: &str) {
+        self.bar.suspend(|| self.screen.warn(text));
+    }
+}

@@ -1,0 +1,40 @@
+//! `--status`: what is installed, against the receipt.
+//! What is compared, and how it is shown, is in `report/status.rs`.
+
+use super::cli::Args;
+use super::target::{UNFINISHED, machine, open_root, package_name, runs_systemd};
+use crate::apply::recover;
+use crate::error::{Error, NOTHING_CHANGED};
+use crate::exit::Exit;
+use crate::record::state;
+use crate::report::screen::Screen;
+use crate::report::status;
+
+/// Shows the state of the installation.
+///
+/// # Errors
+/// Exit code 23 when something is not as it was installed, or is unfinished.
+pub fn status(args: &Args, screen: Screen) -> Result<(), Error> {
+    let name = package_name(args)?;
+    let root = open_root(args)?;
+    let systemd = runs_systemd(&root);
+    let machine = machine(root)?;
+    let unfinished = recover::unfinished(&machine.root, &name)?.is_some();
+    let Some(receipt) = state::read_receipt(&machine.root, &name)? else {
+        screen.say(&format!("{name} is not installed"));
+        return if unfinished { Err(Error::new(Exit::Conflict, UNFINISHED.to_owned())) } else { Ok(()) };
+    };
+    let mut status = status::status(&receipt, &machine, systemd)?;
+    status.problems.extend(unfinished.then(|| UNFINISHED.to_owned()));
+    if screen.json {
+        screen.json(&status.to_json(&receipt));
+    } else {
+        screen.say_all(&status.lines(&receipt));
+    }
+    if status.problems.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Exit::Conflict, format!("{} entries are not as they were installed", status.problems.len()))
+        .state(NOTHING_CHANGED)
+        .hint("install again with --replace to put them right"))
+}

@@ -1,0 +1,95 @@
+//! What an action works on: the root, the package that is meant, the privileges and the lock that it takes.
+//! Which action that is, is decided in `run.rs`.
+
+use std::path::{Path, PathBuf};
+
+use nix::unistd::geteuid;
+use payload::RelPath;
+use payload::index::PackageName;
+use payload::names::TRUSTED_KEYS;
+
+use super::cli::Args;
+use super::open::open;
+use crate::error::{Error, NOTHING_CHANGED};
+use crate::exit::Exit;
+use crate::host::machine::Machine;
+use crate::host::root::{Lock, Root};
+use crate::plan::Options;
+
+pub const UNFINISHED: &str =
+    "an installation runs, or was interrupted: then --install goes on, and --recover goes back";
+
+pub fn open_root(args: &Args) -> Result<Root, Error> {
+    let path = match &args.root {
+        Some(path) => path.canonicalize().map_err(|error| {
+            Error::new(Exit::Usage, format!("--root {}: {error}", path.display()))
+                .state(NOTHING_CHANGED)
+                .hint("name an existing directory")
+        })?,
+        None => PathBuf::from("/"),
+    };
+    Ok(Root::open(&path)?)
+}
+
+pub fn options(args: &Args) -> Options {
+    Options { enable: args.enable, start: args.start, replace: args.replace }
+}
+
+/// A host that trusts keys takes signed packages only, and this version reads no signatures.
+pub fn require_no_trusted_keys(root: &Root) -> Result<(), Error> {
+    let Ok(directory) = TRUSTED_KEYS.parse::<RelPath>() else { return Ok(()) };
+    if root.names(&directory)?.iter().any(|name| Path::new(name).extension().is_some_and(|kind| kind == "pub")) {
+        return Err(Error::new(
+            Exit::NotTrusted,
+            format!("this host trusts the keys in {directory}, and the package is not signed"),
+        )
+        .state(NOTHING_CHANGED)
+        .hint("get a signed package"));
+    }
+    Ok(())
+}
+
+pub fn lock(root: &Root) -> Result<Lock, Error> {
+    root.lock()?.ok_or_else(|| {
+        Error::new(Exit::Conflict, "another installer is running".to_owned())
+            .state(NOTHING_CHANGED)
+            .hint("wait until it is done")
+    })
+}
+
+pub fn require_root(root: &Root) -> Result<(), Error> {
+    if root.is_live() && !geteuid().is_root() {
+        return Err(Error::new(Exit::PermissionDenied, "Permission denied: this needs root".to_owned())
+            .state(NOTHING_CHANGED)
+            .hint("run it with sudo"));
+    }
+    Ok(())
+}
+
+pub fn machine(root: Root) -> Result<Machine, Error> {
+    let passwd = root.is_live() || root.read(&passwd_path()?, 64 << 20)?.is_some();
+    Ok(Machine { privileged: geteuid().is_root() && passwd, root })
+}
+
+fn passwd_path() -> Result<RelPath, Error> {
+    "etc/passwd".parse().map_err(|error: payload::PathError| Error::new(Exit::Bug, error.to_string()))
+}
+
+/// Which package an action on an installed one is about: the one appended here, or the one whose directory this is in.
+pub fn package_name(args: &Args) -> Result<PackageName, Error> {
+    if let Ok(package) = open(args.payload.as_deref()) {
+        return Ok(package.index().package.name.clone());
+    }
+    let own = std::env::current_exe().ok();
+    let directory = own.as_deref().and_then(Path::parent).and_then(Path::file_name).and_then(|name| name.to_str());
+    directory.and_then(|name| name.parse().ok()).ok_or_else(|| {
+        Error::new(Exit::Usage, "it is not known which package this is about".to_owned())
+            .state(NOTHING_CHANGED)
+            .hint("use the copy in /var/lib/airgap-deploy/<package>/, or --payload FILE")
+    })
+}
+
+/// Whether units can be managed: the root is the running system, and systemd runs it.
+pub fn runs_systemd(root: &Root) -> bool {
+    root.is_live() && Path::new("/run/systemd/system").is_dir()
+}

@@ -1,0 +1,38 @@
+//! `--verify`: every byte of the file against its index.
+//! Comparing is done by the crate `payload`.
+
+use payload::{Package, Watch};
+
+use crate::error::Error;
+use crate::report::screen::Screen;
+
+/// Verifies the package.
+///
+/// # Errors
+/// Exit code 10 when it is damaged.
+pub fn verify(package: &Package, workers: usize, screen: Screen) -> Result<(), Error> {
+    let bar = screen.progress(package.index().stored_size());
+    let outcome = package.verify(workers, Watch { progress: &|bytes| bar.inc(bytes), ..Watch::nobody() });
+    bar.finish_and_clear();
+    outcome.map_err(|error| Error::payload(&error))?;
+    let index = package.index();
+    if screen.json {
+        screen.json(&serde_json::json!({
+            "verify": 1,
+            "package": index.package.name.as_str(),
+            "version": index.package.version,
+            "index": package.digest().to_string(),
+            "length": index.total_length,
+            "signed": false,
+        }));
+    } else {
+        screen.say(&format!(
+            "{} {}: every byte is as it was packed",
+            index.package.name,
+            payload::printable(&index.package.version)
+        ));
+        screen.say(&format!("index {}", package.digest()));
+        screen.say("the package is not signed: this says that it is undamaged, not who made it");
+    }
+    Ok(())
+}

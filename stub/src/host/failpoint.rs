@@ -1,0 +1,32 @@
+//! Places where tests make the program die, stop or fail, in builds with the feature `failpoints` only.
+//! A released stub has none of it: there these are empty functions.
+
+#[cfg(feature = "failpoints")]
+#[expect(clippy::disallowed_methods, reason = "it leaves half a write behind, and notes what it saw")]
+mod armed;
+
+#[cfg(feature = "failpoints")]
+pub use armed::{before, done, tool};
+
+#[cfg(not(feature = "failpoints"))]
+pub use disarmed::{before, done, tool};
+
+#[cfg(not(feature = "failpoints"))]
+mod disarmed {
+    use crate::host::change::Change;
+
+    /// Called before every system call that changes the machine.
+    #[expect(clippy::unnecessary_wraps, reason = "the other build can fail here")]
+    pub fn before(_change: &Change<'_>) -> nix::Result<()> {
+        Ok(())
+    }
+
+    /// Called when such a call has succeeded.
+    pub fn done(_change: &Change<'_>) {}
+
+    /// Called before a program of the host is run that changes the machine.
+    #[expect(clippy::unnecessary_wraps, reason = "the other build can fail here")]
+    pub fn tool(_command: &str) -> nix::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,109 @@
+//! The armed failpoints: every change is counted, from 1. What happens at which number comes from the environment.
+//! `AIRGAP_DEPLOY_KILL_AT=N`, `AIRGAP_DEPLOY_STOP_AT=N` (SIGSTOP), `AIRGAP_DEPLOY_FAIL_AT=N:ERRNO[,M:ERRNO]` (numbers as
+//! in errno(3)), `AIRGAP_DEPLOY_SHORT_WRITES=1` (a write that dies or fails has done its first half),
+//! `AIRGAP_DEPLOY_LOG=FILE` (one JSON line for every change that was made).
+
+use std::env;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock, PoisonError};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, raise};
+use serde_json::{Value, json};
+
+use crate::host::change::Change;
+
+static COUNT: AtomicU64 = AtomicU64::new(0);
+static SETTINGS: OnceLock<Settings> = OnceLock::new();
+
+struct Settings {
+    kill_at: Option<u64>,
+    stop_at: Option<u64>,
+    fail_at: Vec<(u64, i32)>,
+    short_writes: bool,
+    log: Option<Mutex<File>>,
+}
+
+fn settings() -> &'static Settings {
+    SETTINGS.get_or_init(|| {
+        let number = |name: &str| env::var(name).ok().and_then(|text| text.parse().ok());
+        let pair = |text: &str| {
+            let (at, errno) = text.split_once(':')?;
+            Some((at.parse().ok()?, errno.parse().ok()?))
+        };
+        let open = |path| OpenOptions::new().create(true).append(true).open(path).ok();
+        Settings {
+            kill_at: number("AIRGAP_DEPLOY_KILL_AT"),
+            stop_at: number("AIRGAP_DEPLOY_STOP_AT"),
+            fail_at: env::var("AIRGAP_DEPLOY_FAIL_AT").unwrap_or_default().split(',').filter_map(pair).collect(),
+            short_writes: env::var_os("AIRGAP_DEPLOY_SHORT_WRITES").is_some(),
+            log: env::var_os("AIRGAP_DEPLOY_LOG").and_then(open).map(Mutex::new),
+        }
+    })
+}
+
+/// Called before every system call that changes the machine.
+pub fn before(change: &Change<'_>) -> nix::Result<()> {
+    interfere(|| {
+        if let Change::Write { file, offset, bytes, .. } = change {
+            let _ = file.write_all_at(&bytes[..bytes.len() / 2], *offset);
+        }
+    })
+}
+
+/// Called before a program of the host is run that changes the machine.
+pub fn tool(_command: &str) -> nix::Result<()> {
+    interfere(|| {})
+}
+
+fn interfere(half: impl FnOnce()) -> nix::Result<()> {
+    let settings = settings();
+    let number = COUNT.fetch_add(1, Ordering::SeqCst) + 1;
+    if settings.stop_at == Some(number) {
+        let _ = raise(Signal::SIGSTOP);
+    }
+    let errno = settings.fail_at.iter().find(|(at, _)| *at == number).map(|(_, errno)| Errno::from_raw(*errno));
+    let dies = settings.kill_at == Some(number);
+    if settings.short_writes && (dies || errno.is_some()) {
+        half();
+    }
+    if dies {
+        let _ = raise(Signal::SIGKILL);
+    }
+    errno.map_or(Ok(()), Err)
+}
+
+/// Called when such a call has succeeded.
+pub fn done(change: &Change<'_>) {
+    if let Some(log) = &settings().log {
+        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = writeln!(log, "{}", line(change));
+    }
+}
+
+fn line(change: &Change<'_>) -> Value {
+    let path = change.path().as_str();
+    match change {
+        Change::MakeDirectory(_) => json!({"op": "mkdir", "path": path}),
+        Change::SetAttributes { mode, owner, .. } => {
+            json!({"op": "attributes", "path": path, "mode": mode.bits(), "owner": owner})
+        }
+        Change::Create(_) => json!({"op": "create", "path": path}),
+        Change::Write { offset, bytes, .. } => {
+            // Large pieces are only counted.
+            let content = if bytes.len() < 1 << 20 { json!(bytes) } else { Value::Null };
+            json!({"op": "write", "path": path, "offset": offset, "length": bytes.len(), "bytes": content})
+        }
+        Change::Truncate { length, .. } => json!({"op": "truncate", "path": path, "length": length}),
+        Change::SyncFile(_) => json!({"op": "fsync", "path": path}),
+        Change::SyncDirectoryOf(_) => json!({"op": "fsync-parent", "path": path}),
+        Change::Link { from, .. } => json!({"op": "link", "path": path, "from": from.as_str()}),
+        Change::MakeSymbolicLink { target, .. } => json!({"op": "symlink", "path": path, "target": target}),
+        Change::Rename { from, .. } => json!({"op": "rename", "path": path, "from": from.as_str()}),
+        Change::Remove(_) => json!({"op": "unlink", "path": path}),
+        Change::RemoveDirectory(_) => json!({"op": "rmdir", "path": path}),
+    }
+}

@@ -1,0 +1,147 @@
+//! Looking at what stands below the root, and reading it.
+//! Nothing is changed here.
+
+use std::ffi::CString;
+use std::fs::File;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::FileExt;
+
+use nix::dir::Dir;
+use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
+use nix::sys::stat::{Mode as Bits, SFlag, fstat, fstatat};
+use nix::sys::statvfs::{FsFlags, fstatvfs};
+use payload::{Digest, Hasher, RelPath};
+
+use super::found::{self, attributes};
+use super::{Cause, FileSystem, Found, FsError, Result, Root, failed, io, shown};
+
+impl Root {
+    /// What stands at `path`, without following it when it is a link.
+    pub fn look(&self, path: &RelPath) -> Result<Found> {
+        let parent = match self.parent(path) {
+            Ok(parent) => parent,
+            Err(error) => {
+                return match error.errno() {
+                    Some(Errno::ENOENT | Errno::ENOTDIR) => Ok(Found::Absent),
+                    Some(Errno::EACCES) => Ok(Found::Hidden),
+                    _ => Err(error),
+                };
+            }
+        };
+        let stat = match fstatat(&parent, path.name(), AtFlags::AT_SYMLINK_NOFOLLOW) {
+            Ok(stat) => stat,
+            Err(Errno::ENOENT) => return Ok(Found::Absent),
+            Err(Errno::EACCES) => return Ok(Found::Hidden),
+            Err(errno) => return Err(failed("look at", path)(errno)),
+        };
+        Ok(match SFlag::from_bits_truncate(stat.st_mode & SFlag::S_IFMT.bits()) {
+            SFlag::S_IFDIR => Found::Directory(attributes(&stat)),
+            SFlag::S_IFREG => Found::File(attributes(&stat)),
+            SFlag::S_IFLNK => {
+                let target = readlinkat(&parent, path.name()).map_err(failed("read the link", path))?;
+                Found::Link { target: target.to_string_lossy().into_owned() }
+            }
+            _ => Found::Special,
+        })
+    }
+
+    /// What stands at `path` when it may be a trusted link to a directory.
+    pub fn look_directory(&self, path: &RelPath) -> Result<Found> {
+        match self.look(path)? {
+            Found::Link { .. } => {
+                let handle = self.directory(Some(path))?;
+                Ok(Found::Directory(attributes(&fstat(&handle).map_err(failed("look at", path))?)))
+            }
+            other => Ok(other),
+        }
+    }
+
+    /// The file system that holds the directory at `path`.
+    pub fn file_system(&self, path: Option<&RelPath>) -> Result<FileSystem> {
+        let handle = self.directory(path)?;
+        let stat = fstat(&handle).map_err(failed("look at", &shown(path)))?;
+        let facts = fstatvfs(&handle).map_err(failed("ask for the free space of", &shown(path)))?;
+        let block = facts.fragment_size();
+        let flags = facts.flags();
+        Ok(FileSystem {
+            device: stat.st_dev,
+            mount: found::mount(&handle),
+            available: facts.blocks_available().saturating_mul(block),
+            block: block.max(1),
+            free_inodes: (facts.files() > 0).then(|| facts.files_available()),
+            read_only: flags.contains(FsFlags::ST_RDONLY),
+            no_exec: flags.contains(FsFlags::ST_NOEXEC),
+        })
+    }
+
+    /// Opens the regular file at `path` for reading; never follows a link, never waits for a FIFO.
+    pub fn open_file(&self, path: &RelPath) -> Result<File> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let handle = openat(self.parent(path)?, path.name(), flags, Bits::empty()).map_err(failed("open", path))?;
+        let file = File::from(handle);
+        match file.metadata() {
+            Ok(facts) if facts.is_file() => Ok(file),
+            Ok(_) => Err(FsError { action: "open", path: path.to_string(), cause: Cause::Foreign }),
+            Err(error) => Err(io("look at", path)(error)),
+        }
+    }
+
+    /// The digest of the regular file at `path`.
+    pub fn digest(&self, path: &RelPath) -> Result<Digest> {
+        let file = self.open_file(path)?;
+        let mut hasher = Hasher::default();
+        let mut buffer = vec![0; 1 << 20];
+        let mut offset = 0;
+        loop {
+            let count = file.read_at(&mut buffer, offset).map_err(io("read", path))?;
+            if count == 0 {
+                return Ok(hasher.finish());
+            }
+            hasher.update(&buffer[..count]);
+            offset += count as u64;
+        }
+    }
+
+    /// The content of a small file; `None` when it does not exist.
+    pub fn read(&self, path: &RelPath, limit: u64) -> Result<Option<Vec<u8>>> {
+        use std::io::Read as _;
+        let file = match self.open_file(path) {
+            Ok(file) => file,
+            Err(error) if matches!(error.errno(), Some(Errno::ENOENT | Errno::ENOTDIR)) => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let mut bytes = Vec::new();
+        file.take(limit + 1).read_to_end(&mut bytes).map_err(io("read", path))?;
+        if bytes.len() as u64 > limit {
+            return Err(failed("read", path)(Errno::EFBIG));
+        }
+        Ok(Some(bytes))
+    }
+
+    /// The names in a directory, sorted; empty when it does not exist.
+    pub fn names(&self, path: &RelPath) -> Result<Vec<String>> {
+        let handle = match self.directory(Some(path)) {
+            Ok(handle) => handle,
+            Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let names = raw_names(&handle, path)?;
+        Ok(names.iter().map(|name| name.to_string_lossy().into_owned()).collect())
+    }
+}
+
+/// The names in an open directory, sorted.
+pub(super) fn raw_names(directory: &OwnedFd, shown: &RelPath) -> Result<Vec<CString>> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let mut dir = Dir::openat(directory, ".", flags, Bits::empty()).map_err(failed("list", shown))?;
+    let mut names = Vec::new();
+    for entry in dir.iter() {
+        let name = entry.map_err(failed("list", shown))?.file_name().to_owned();
+        if name.as_c_str() != c"." && name.as_c_str() != c".." {
+            names.push(name);
+        }
+    }
+    names.sort();
+    Ok(names)
+}

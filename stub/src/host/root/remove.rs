@@ -1,0 +1,84 @@
+//! Removing what stands below the root. What is not there is removed already.
+//! What may be removed is decided by those who ask.
+
+use std::ffi::CStr;
+use std::os::fd::OwnedFd;
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat};
+use nix::sys::stat::Mode as Bits;
+use nix::unistd::{UnlinkatFlags, unlinkat};
+use payload::RelPath;
+
+use super::read::raw_names;
+use super::write::sync;
+use super::{Cause, Found, FsError, Result, Root, failed};
+use crate::host::change::Change;
+
+impl Root {
+    /// Removes a file or link; nothing there is fine.
+    pub fn remove(&self, path: &RelPath) -> Result<()> {
+        self.unlink(path, UnlinkatFlags::NoRemoveDir, Change::Remove(path))
+    }
+
+    /// Removes an empty directory; nothing there is fine.
+    pub fn remove_directory(&self, path: &RelPath) -> Result<()> {
+        self.unlink(path, UnlinkatFlags::RemoveDir, Change::RemoveDirectory(path))
+    }
+
+    /// Removes a directory that only this program uses, with everything in it; nothing there is fine.
+    pub fn remove_tree(&self, path: &RelPath) -> Result<()> {
+        for name in self.names(path)? {
+            let unusual = |_| FsError { action: "remove", path: format!("{path}/{name:?}"), cause: Cause::Foreign };
+            let below = path.join(&name).map_err(unusual)?;
+            match self.look(&below)? {
+                Found::Directory(_) => self.remove_tree(&below)?,
+                _ => self.remove(&below)?,
+            }
+        }
+        self.remove_directory(path)
+    }
+
+    /// Removes what has a name in this directory that is no component of a path, with everything in it.
+    pub fn remove_unusual(&self, path: &RelPath) -> Result<()> {
+        let directory = self.directory(Some(path))?;
+        for name in raw_names(&directory, path)? {
+            if name.to_str().is_ok_and(|name| path.join(name).is_ok()) {
+                continue;
+            }
+            remove_raw(&directory, &name, path)?;
+        }
+        sync(&directory, path)
+    }
+
+    fn unlink(&self, path: &RelPath, flag: UnlinkatFlags, change: Change<'_>) -> Result<()> {
+        let parent = match self.parent(path) {
+            Ok(parent) => parent,
+            Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        match change.make(|| unlinkat(&parent, path.name(), flag)) {
+            Ok(()) => sync(&parent, path),
+            Err(error) if error.errno() == Some(Errno::ENOENT) => Ok(()),
+            // On a read-only file system this is said first, also of what does not exist.
+            Err(error) if error.errno() == Some(Errno::EROFS) && self.look(path)? == Found::Absent => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Removes one name and, if it is a directory, everything in it; follows no link.
+fn remove_raw(directory: &OwnedFd, name: &CStr, shown: &RelPath) -> Result<()> {
+    let unlink = |flag| Change::Remove(shown).make(|| unlinkat(directory, name, flag));
+    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
+    match openat(directory, name, flags, Bits::empty()) {
+        Ok(below) => {
+            for name in raw_names(&below, shown)? {
+                remove_raw(&below, &name, shown)?;
+            }
+            unlink(UnlinkatFlags::RemoveDir)
+        }
+        Err(Errno::ENOTDIR | Errno::ELOOP) => unlink(UnlinkatFlags::NoRemoveDir),
+        Err(errno) => Err(failed("remove", shown)(errno)),
+    }
+}

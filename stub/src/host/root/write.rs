@@ -1,0 +1,115 @@
+//! Making and changing what stands below the root. Every change is brought to the disk before the call returns.
+//! Removing is in `remove.rs`; the bytes of files are written in `host/change.rs`.
+
+use std::fs::File;
+use std::os::fd::{AsFd, OwnedFd};
+
+use nix::errno::Errno;
+use nix::fcntl::{OFlag, openat, renameat};
+use nix::sys::stat::{Mode as Bits, SFlag, fchmod, fstat, mkdirat};
+use nix::unistd::{Gid, LinkatFlags, Uid, fchown, fsync, linkat, symlinkat};
+use payload::{Mode, RelPath};
+
+use super::{Cause, FsError, Result, Root, failed};
+use crate::host::change::{self, Change};
+
+impl Root {
+    /// Makes a directory that only its maker can use until [`Self::set_attributes`] opens it.
+    pub fn make_directory(&self, path: &RelPath) -> Result<()> {
+        let parent = self.parent(path)?;
+        Change::MakeDirectory(path).make(|| mkdirat(&parent, path.name(), Bits::S_IRWXU))?;
+        sync(&parent, path)
+    }
+
+    /// Sets mode and, when given, owner of a directory or regular file that this program made.
+    pub fn set_attributes(&self, path: &RelPath, mode: Mode, owner: Option<(u32, u32)>) -> Result<()> {
+        self.set_attributes_of(path, mode, owner, owner.map(|(uid, _)| uid))
+    }
+
+    /// Takes a directory back from the user `from`, to whom this program gave it.
+    pub fn take_back(&self, path: &RelPath, mode: Mode, owner: Option<(u32, u32)>, from: Option<u32>) -> Result<()> {
+        self.set_attributes_of(path, mode, owner, from)
+    }
+
+    fn set_attributes_of(
+        &self,
+        path: &RelPath,
+        mode: Mode,
+        owner: Option<(u32, u32)>,
+        expected: Option<u32>,
+    ) -> Result<()> {
+        let flags = OFlag::O_RDONLY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let handle = openat(self.parent(path)?, path.name(), flags, Bits::empty()).map_err(failed("open", path))?;
+        let stat = fstat(&handle).map_err(failed("look at", path))?;
+        let directory = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFDIR.bits();
+        let ours = self.trusts_user(stat.st_uid) || expected == Some(stat.st_uid);
+        if !ours || (!directory && stat.st_nlink > 1) {
+            return Err(FsError { action: "set mode and owner of", path: path.to_string(), cause: Cause::Foreign });
+        }
+        set_attributes(&handle, mode, owner, path)?;
+        Change::SyncFile(path).make(|| fsync(&handle))
+    }
+
+    /// Creates, or opens again, a file in a directory that only this program can use.
+    pub fn open_staged(&self, path: &RelPath) -> Result<File> {
+        let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let mode = Bits::S_IRUSR | Bits::S_IWUSR;
+        let parent = self.parent(path)?;
+        Change::Create(path).make(|| openat(&parent, path.name(), flags, mode)).map(File::from)
+    }
+
+    /// Gives the file at `from` the second name `to`, where nothing may stand yet.
+    pub fn link(&self, from: &RelPath, to: &RelPath) -> Result<()> {
+        let (source, target) = (self.parent(from)?, self.parent(to)?);
+        let call = || linkat(&source, from.name(), &target, to.name(), LinkatFlags::empty());
+        Change::Link { from, to }.make(call)?;
+        sync(&target, to)
+    }
+
+    /// Makes a symbolic link where nothing may stand yet.
+    pub fn make_link(&self, target: &str, path: &RelPath) -> Result<()> {
+        let parent = self.parent(path)?;
+        Change::MakeSymbolicLink { path, target }.make(|| symlinkat(target, &parent, path.name()))?;
+        sync(&parent, path)
+    }
+
+    /// Renames, replacing what stands at `to`.
+    pub fn rename(&self, from: &RelPath, to: &RelPath) -> Result<()> {
+        let (source, target) = (self.parent(from)?, self.parent(to)?);
+        Change::Rename { from, to }.make(|| renameat(&source, from.name(), &target, to.name()))?;
+        sync(&target, to)
+    }
+
+    /// Brings the names in the directory that holds `path` to the disk.
+    pub fn sync_directory_of(&self, path: &RelPath) -> Result<()> {
+        sync(&self.parent(path)?, path)
+    }
+
+    /// Writes a small file so that either the old or the new content is there at any moment.
+    pub fn write_atomically(&self, path: &RelPath, bytes: &[u8], mode: Mode) -> Result<()> {
+        let fresh: RelPath =
+            format!("{}.new", path.as_str()).parse().map_err(|_| failed("write", path)(Errno::ENAMETOOLONG))?;
+        self.remove(&fresh)?;
+        let file = self.open_staged(&fresh)?;
+        change::write(&fresh, &file, 0, bytes)?;
+        set_attributes(&file, mode, None, &fresh)?;
+        change::sync_file(&fresh, &file)?;
+        self.rename(&fresh, path)
+    }
+}
+
+fn set_attributes(handle: &impl AsFd, mode: Mode, owner: Option<(u32, u32)>, path: &RelPath) -> Result<()> {
+    Change::SetAttributes { path, mode, owner }.make(|| {
+        if let Some((uid, gid)) = owner {
+            fchown(handle, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;
+        }
+        fchmod(handle, Bits::from_bits_truncate(mode.bits()))
+    })
+}
+
+/// Brings a changed directory to the disk.
+pub(super) fn sync(directory: &OwnedFd, path: &RelPath) -> Result<()> {
+    let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
+    let readable = openat(directory, ".", flags, Bits::empty()).map_err(failed("write the directory of", path))?;
+    Change::SyncDirectoryOf(path).make(|| fsync(&readable))
+}

@@ -1,0 +1,99 @@
+//! Programs of the host that this installer runs: found at fixed absolute paths, with a cleared environment.
+//! Which of them a step runs, and with which arguments, is decided in `plan/step.rs`.
+
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use crate::host::failpoint;
+
+/// A program of the host that the installer may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Tool {
+    Getent,
+    Groupadd,
+    Groupdel,
+    Restorecon,
+    Systemctl,
+    Useradd,
+    Userdel,
+}
+
+/// Where programs are looked for. `PATH` is never read.
+const DIRECTORIES: [&str; 4] = ["/usr/sbin", "/usr/bin", "/sbin", "/bin"];
+
+/// A program of the host failed.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("{command} failed{}: {detail}", .code.map_or(String::new(), |code| format!(" with exit code {code}")))]
+pub struct ToolError {
+    pub command: String,
+    pub code: Option<i32>,
+    pub detail: String,
+}
+
+impl Tool {
+    /// The name of the program.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Getent => "getent",
+            Self::Groupadd => "groupadd",
+            Self::Groupdel => "groupdel",
+            Self::Restorecon => "restorecon",
+            Self::Systemctl => "systemctl",
+            Self::Useradd => "useradd",
+            Self::Userdel => "userdel",
+        }
+    }
+
+    /// Where it is on this machine; `None` when it is in none of the usual directories.
+    pub fn find(self) -> Option<PathBuf> {
+        DIRECTORIES.iter().map(|directory| Path::new(directory).join(self.name())).find(|path| path.is_file())
+    }
+
+    /// Whether a run with these arguments changes the machine.
+    fn changes(self, arguments: &[&str]) -> bool {
+        match self {
+            Self::Getent => false,
+            Self::Groupadd | Self::Groupdel | Self::Restorecon | Self::Useradd | Self::Userdel => true,
+            Self::Systemctl => {
+                matches!(
+                    arguments.first(),
+                    Some(&("daemon-reload" | "disable" | "enable" | "reset-failed" | "start" | "stop"))
+                )
+            }
+        }
+    }
+
+    /// Runs it and gives what it printed.
+    ///
+    /// # Errors
+    /// [`ToolError`] when it is missing, cannot be started or ends with another code than 0.
+    pub fn run(self, arguments: &[&str]) -> Result<String, ToolError> {
+        let shown = format!("{} {}", self.name(), arguments.join(" "));
+        let failed = |code, detail: String| ToolError { command: shown.clone(), code, detail };
+        let Some(program) = self.find() else {
+            return Err(failed(None, "this machine does not have the program".to_owned()));
+        };
+        if self.changes(arguments) {
+            failpoint::tool(&shown).map_err(|errno| failed(None, errno.desc().to_owned()))?;
+        }
+        let output = Command::new(&program)
+            .args(arguments)
+            .env_clear()
+            .env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin")
+            .env("LC_ALL", "C")
+            .current_dir("/")
+            .stdin(Stdio::null())
+            // A Ctrl-C is for this program, which then undoes what it did: a tool is not stopped half-way.
+            .process_group(0)
+            .output()
+            .map_err(|error| failed(None, format!("{}: {error}", program.display())))?;
+        if output.status.success() {
+            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+        }
+        let printed = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+        let lines: Vec<String> = printed.lines().map(payload::printable).collect();
+        let detail = if lines.is_empty() { output.status.to_string() } else { lines.join("; ") };
+        Err(failed(output.status.code(), detail))
+    }
+}

@@ -1,0 +1,152 @@
+//! Units as systemd sees them: looked at with systemctl, and watched after a start until they stay up.
+//! Which unit is stopped or started, and when, is decided in `plan.rs` and `plan/removal.rs`.
+
+use std::time::Duration;
+
+use crate::host::machine::StepError;
+use crate::host::tool::{Tool, ToolError};
+
+/// What `systemctl show` says of a unit, in systemd's own words.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UnitState {
+    /// `active`, `inactive`, `failed`, `activating`…
+    pub active: String,
+    /// `running`, `dead`, `auto-restart`…
+    pub sub: String,
+    /// `enabled`, `disabled`, `static`…; empty when there is no unit file.
+    pub enabled: String,
+    /// Why it is down: `success`, `exit-code`, `signal`…
+    pub result: String,
+    /// How often systemd started it again by itself.
+    pub restarts: u32,
+    /// 0 when it does not run.
+    pub main_pid: i32,
+    /// Empty when it has none.
+    pub control_group: String,
+    /// Whether it is meant to end by itself.
+    pub oneshot: bool,
+}
+
+const PROPERTIES: &str = "--property=Type,ActiveState,SubState,UnitFileState,Result,NRestarts,MainPID,ControlGroup";
+
+/// How long a service has to stay up after its start, and how often it is looked at in that time.
+const WATCH: Duration = Duration::from_secs(2);
+const INTERVAL: Duration = Duration::from_millis(100);
+
+/// Asks systemd. A unit that it does not know is `inactive`.
+///
+/// # Errors
+/// systemctl fails: this user may not ask, or systemd does not answer.
+pub fn look(unit: &str) -> Result<UnitState, ToolError> {
+    Ok(parse(&Tool::Systemctl.run(&["show", PROPERTIES, "--", unit])?))
+}
+
+fn parse(answer: &str) -> UnitState {
+    let mut state = UnitState::default();
+    for (name, value) in answer.lines().filter_map(|line| line.split_once('=')) {
+        let text = value.trim().to_owned();
+        match name {
+            "ActiveState" => state.active = text,
+            "SubState" => state.sub = text,
+            "UnitFileState" => state.enabled = text,
+            "Result" => state.result = text,
+            "NRestarts" => state.restarts = text.parse().unwrap_or(0),
+            "MainPID" => state.main_pid = text.parse().unwrap_or(0),
+            "ControlGroup" => state.control_group = text,
+            "Type" => state.oneshot = text == "oneshot",
+            _ => {}
+        }
+    }
+    state
+}
+
+impl UnitState {
+    /// Whether it runs, or will run without anybody's doing: also while systemd waits before it starts it again.
+    pub fn is_up(&self) -> bool {
+        matches!(self.active.as_str(), "active" | "activating" | "reloading" | "refreshing")
+    }
+
+    pub fn has_failed(&self) -> bool {
+        self.active == "failed"
+    }
+
+    /// Whether its process ended and systemd starts it over and over.
+    pub fn keeps_restarting(&self) -> bool {
+        self.sub.starts_with("auto-restart")
+    }
+
+    /// Whether it starts on boot, now or as soon as somebody enables it again.
+    pub fn is_enabled(&self) -> bool {
+        matches!(self.enabled.as_str(), "enabled" | "enabled-runtime" | "linked" | "linked-runtime")
+    }
+
+    /// Whether enabling it would make a difference.
+    pub fn can_be_enabled(&self) -> bool {
+        matches!(self.enabled.as_str(), "" | "disabled" | "enabled-runtime" | "linked-runtime")
+    }
+}
+
+/// Starts a unit, however often it was started and ended lately.
+///
+/// # Errors
+/// systemd could not start it.
+pub fn start(unit: &str) -> Result<(), ToolError> {
+    // systemd refuses to start what failed several times in a row. It knows nothing to forget of most units.
+    let _ = Tool::Systemctl.run(&["reset-failed", "--", unit]);
+    Tool::Systemctl.run(&["start", "--", unit]).map(drop)
+}
+
+/// Stops a unit that runs.
+///
+/// # Errors
+/// systemd does not answer, or could not stop it.
+pub fn stop_if_up(unit: &str) -> Result<(), ToolError> {
+    if look(unit)?.is_up() {
+        Tool::Systemctl.run(&["stop", "--", unit])?;
+    }
+    Ok(())
+}
+
+/// Starts a unit and watches it: systemd calls a simple service started before its program has done anything.
+///
+/// # Errors
+/// Why it did not start, or did not stay up.
+pub fn start_and_watch(unit: &str) -> Result<(), StepError> {
+    start(unit)?;
+    let restarts = look(unit)?.restarts;
+    let mut watched = Duration::ZERO;
+    while watched < WATCH {
+        let state = look(unit)?;
+        let down = !state.is_up() && !state.oneshot;
+        if down || state.has_failed() || state.keeps_restarting() || state.restarts > restarts {
+            return Err(StepError::State(format!("{unit} was started and ended again ({})", state.result)));
+        }
+        std::thread::sleep(INTERVAL);
+        watched += INTERVAL;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_of_systemctl_is_read() {
+        let state = parse(
+            "MainPID=71\nResult=success\nNRestarts=3\nControlGroup=/system.slice/a.service\nActiveState=active\n\
+             SubState=running\nUnitFileState=enabled\n",
+        );
+        assert!(state.is_up() && state.is_enabled() && !state.can_be_enabled() && !state.has_failed());
+        assert_eq!((state.main_pid, state.restarts), (71, 3));
+        assert_eq!(state.control_group, "/system.slice/a.service");
+    }
+
+    #[test]
+    fn a_service_that_systemd_starts_over_and_over_counts_as_up() {
+        let state = parse("ActiveState=activating\nSubState=auto-restart\nResult=exit-code\n");
+        assert!(state.is_up() && state.keeps_restarting());
+        let unknown = parse("ActiveState=inactive\nSubState=dead\nUnitFileState=\n");
+        assert!(!unknown.is_up() && unknown.can_be_enabled() && !unknown.is_enabled());
+    }
+}

@@ -1,0 +1,329 @@
+//! A snapshot of the machine, taken before planning. Nothing else reads the machine for a plan.
+//! What follows from the snapshot is decided in `plan.rs` and `preflight.rs`.
+
+use std::collections::{HashMap, HashSet};
+
+use nix::unistd::geteuid;
+use payload::index::{GlibcVersion, Index, LinkKind};
+use payload::{AccountName, Digest, RelPath, glibc_provided};
+
+use crate::host::account::Accounts;
+use crate::host::root::{FileSystem, Found, FsError, Root};
+use crate::host::tool::Tool;
+use crate::host::unit::{self, UnitState};
+use crate::record::receipt::Receipt;
+use crate::record::state::{self, StateError};
+
+/// Everything about the machine that a plan depends on.
+#[derive(Debug, Clone)]
+pub struct Host {
+    /// Whether this process is root.
+    pub privileged: bool,
+    /// Whether the target is the running system, not a directory given by `--root`.
+    pub live: bool,
+    pub root: std::path::PathBuf,
+    /// Whether the target has accounts at all (`/etc/passwd`).
+    pub has_accounts: bool,
+    /// As `uname -m` says.
+    pub machine: String,
+    /// `None` when the target has no glibc.
+    pub glibc: Option<GlibcVersion>,
+    pub systemd: Systemd,
+    pub accounts: Accounts,
+    pub entries: HashMap<RelPath, Existing>,
+    /// For the directory of every entry: where its staging directory can be.
+    pub anchors: HashMap<Option<RelPath>, Anchor>,
+    /// What an interrupted installation staged, with the bytes that it takes on the disk.
+    pub staged: HashMap<RelPath, u64>,
+    pub receipt: Option<Receipt>,
+    /// Of the units that the package ships, and of those that an earlier version did. Empty where systemd does not run.
+    pub units: HashMap<String, UnitState>,
+    /// Why systemd did not say how a unit is.
+    pub systemd_silent: Option<String>,
+    pub tools: HashSet<Tool>,
+}
+
+/// Whether units can be managed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Systemd {
+    Running,
+    /// Not the init system of this machine, or not running.
+    Absent,
+    /// The target is not the running system.
+    OtherRoot,
+}
+
+/// What stands at a path of the package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Existing {
+    pub found: Found,
+    /// Of a regular file, when it could be one the plan knows.
+    pub digest: Option<Digest>,
+    /// Of a regular file: a free name for keeping it when it is replaced.
+    pub backup: Option<RelPath>,
+}
+
+/// The nearest existing directory above an entry.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Anchor {
+    /// `None` is the root directory.
+    pub directory: Option<RelPath>,
+    pub file_system: FileSystem,
+}
+
+impl Existing {
+    fn plain(found: Found) -> Self {
+        Self { found, digest: None, backup: None }
+    }
+}
+
+impl Host {
+    /// Looks at everything a plan for this package needs to know.
+    pub fn probe(index: &Index, root: &Root) -> Result<Self, StateError> {
+        let live = root.is_live();
+        let receipt = state::read_receipt(root, &index.package.name)?;
+        let systemd = systemd(root);
+        let (users, groups) = account_names(index);
+        let anchors = anchors(index, root, receipt.as_ref())?;
+        let (units, systemd_silent) = units(systemd, index, receipt.as_ref());
+        Ok(Self {
+            privileged: geteuid().is_root(),
+            live,
+            root: root.path().to_owned(),
+            has_accounts: live || exists(root, "etc/passwd")?,
+            machine: machine(),
+            glibc: glibc(root)?,
+            systemd,
+            accounts: Accounts::look_up(root, &users, &groups)?,
+            entries: entries(index, root, receipt.as_ref())?,
+            units,
+            systemd_silent,
+            staged: staged(&anchors, index, root)?,
+            anchors,
+            receipt,
+            tools: [Tool::Groupadd, Tool::Restorecon, Tool::Systemctl, Tool::Useradd]
+                .into_iter()
+                .filter(|tool| tool.find().is_some())
+                .collect(),
+        })
+    }
+
+    /// What stands at `path`.
+    pub fn existing(&self, path: &RelPath) -> &Found {
+        self.entries.get(path).map_or(&Found::Absent, |existing| &existing.found)
+    }
+}
+
+fn account_names(index: &Index) -> (Vec<AccountName>, Vec<AccountName>) {
+    let owners = index
+        .directories
+        .iter()
+        .map(|entry| &entry.owner)
+        .chain(index.files.iter().map(|entry| &entry.owner))
+        .chain(index.links.iter().map(|entry| &entry.owner))
+        .chain(index.install.account.as_ref());
+    let (mut users, mut groups) = (Vec::new(), Vec::new());
+    for owner in owners {
+        if !users.contains(&owner.user) {
+            users.push(owner.user.clone());
+        }
+        if !groups.contains(&owner.group) {
+            groups.push(owner.group.clone());
+        }
+    }
+    (users, groups)
+}
+
+fn exists(root: &Root, path: &str) -> Result<bool, FsError> {
+    match path.parse() {
+        Ok(path) => Ok(root.look(&path)? != Found::Absent),
+        Err(_) => Ok(false),
+    }
+}
+
+fn machine() -> String {
+    nix::sys::utsname::uname().map_or_else(|_| String::new(), |name| name.machine().to_string_lossy().into_owned())
+}
+
+/// Where distributions keep the C library.
+const LIBC: [&str; 7] = [
+    "usr/lib/x86_64-linux-gnu/libc.so.6",
+    "lib/x86_64-linux-gnu/libc.so.6",
+    "usr/lib/aarch64-linux-gnu/libc.so.6",
+    "lib/aarch64-linux-gnu/libc.so.6",
+    "usr/lib64/libc.so.6",
+    "lib64/libc.so.6",
+    "usr/lib/libc.so.6",
+];
+
+fn glibc(root: &Root) -> Result<Option<GlibcVersion>, FsError> {
+    for path in LIBC.iter().filter_map(|path| path.parse::<RelPath>().ok()) {
+        let path = match root.look(&path)? {
+            Found::File(_) => path,
+            // Older releases of glibc are reached through a link beside them.
+            Found::Link { target } => match path.resolve_link(&target) {
+                Some(path) => path,
+                None => continue,
+            },
+            _ => continue,
+        };
+        if let Ok(file) = root.open_file(&path)
+            && let Ok(Some(version)) = glibc_provided(file)
+        {
+            return Ok(Some(version));
+        }
+    }
+    Ok(None)
+}
+
+fn systemd(root: &Root) -> Systemd {
+    if !root.is_live() {
+        Systemd::OtherRoot
+    } else if std::path::Path::new("/run/systemd/system").is_dir() && Tool::Systemctl.find().is_some() {
+        Systemd::Running
+    } else {
+        Systemd::Absent
+    }
+}
+
+fn units(systemd: Systemd, index: &Index, receipt: Option<&Receipt>) -> (HashMap<String, UnitState>, Option<String>) {
+    let (mut units, mut silent) = (HashMap::new(), None);
+    if systemd != Systemd::Running {
+        return (units, silent);
+    }
+    let shipped = index.units.iter().map(|unit| &unit.name);
+    for name in shipped.chain(receipt.iter().flat_map(|receipt| &receipt.units)) {
+        match unit::look(name) {
+            Ok(state) => drop(units.insert(name.clone(), state)),
+            Err(error) => silent = Some(error.to_string()),
+        }
+    }
+    (units, silent)
+}
+
+fn entries(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<HashMap<RelPath, Existing>, FsError> {
+    let mut entries = HashMap::new();
+    for directory in &index.directories {
+        entries.insert(directory.path.clone(), Existing::plain(root.look_directory(&directory.path)?));
+    }
+    for file in &index.files {
+        let size = index.blob(file.blob).map(|blob| blob.size);
+        entries.insert(file.path.clone(), existing_file(root, &file.path, size, receipt)?);
+    }
+    for link in &index.links {
+        let size = match &link.kind {
+            LinkKind::Hard { to } => index
+                .files
+                .iter()
+                .find(|file| file.path == *to)
+                .and_then(|file| index.blob(file.blob))
+                .map(|blob| blob.size),
+            LinkKind::Symbolic { .. } => None,
+        };
+        entries.insert(link.path.clone(), existing_file(root, &link.path, size, receipt)?);
+    }
+    let recorded = receipt.iter().flat_map(|receipt| {
+        let links = receipt.links.iter().map(|link| &link.path);
+        receipt.files.iter().map(|file| &file.path).chain(links)
+    });
+    for path in recorded {
+        if !entries.contains_key(path) {
+            entries.insert(path.clone(), existing_file(root, path, None, receipt)?);
+        }
+    }
+    Ok(entries)
+}
+
+/// Reads the content only where its length allows it to be what the package or the receipt has.
+fn existing_file(
+    root: &Root,
+    path: &RelPath,
+    size: Option<u64>,
+    receipt: Option<&Receipt>,
+) -> Result<Existing, FsError> {
+    let found = root.look(path)?;
+    let Found::File(facts) = found else { return Ok(Existing::plain(found)) };
+    let recorded = receipt.and_then(|receipt| receipt.content(path)).map(|file| file.size);
+    let known = Some(facts.size) == size || Some(facts.size) == recorded;
+    let digest = if known { readable_digest(root, path)? } else { None };
+    Ok(Existing { found, digest, backup: free_backup(root, path)? })
+}
+
+/// The first name for a backup that is free.
+fn free_backup(root: &Root, path: &RelPath) -> Result<Option<RelPath>, FsError> {
+    for backup in state::backups(path) {
+        if root.look(&backup)? == Found::Absent {
+            return Ok(Some(backup));
+        }
+    }
+    Ok(None)
+}
+
+fn readable_digest(root: &Root, path: &RelPath) -> Result<Option<Digest>, FsError> {
+    match root.digest(path) {
+        Ok(digest) => Ok(Some(digest)),
+        Err(error) if error.errno() == Some(nix::errno::Errno::EACCES) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn anchors(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<HashMap<Option<RelPath>, Anchor>, FsError> {
+    let files = index.files.iter().map(|entry| &entry.path);
+    let paths = files
+        .chain(index.links.iter().map(|entry| &entry.path))
+        .chain(index.directories.iter().map(|entry| &entry.path))
+        .chain(receipt.iter().flat_map(|receipt| receipt.files.iter().map(|entry| &entry.path)))
+        .chain(receipt.iter().flat_map(|receipt| receipt.links.iter().map(|entry| &entry.path)));
+    let state = state::directory(&index.package.name);
+    let mut anchors = HashMap::new();
+    for parent in paths.map(RelPath::parent).chain([Some(state)]) {
+        if !anchors.contains_key(&parent) {
+            anchors.insert(parent.clone(), anchor(root, parent)?);
+        }
+    }
+    Ok(anchors)
+}
+
+fn staged(
+    anchors: &HashMap<Option<RelPath>, Anchor>,
+    index: &Index,
+    root: &Root,
+) -> Result<HashMap<RelPath, u64>, FsError> {
+    let areas = anchors.values().filter_map(|anchor| state::area(anchor.directory.as_ref(), &index.package.name));
+    let mut staged = HashMap::new();
+    for area in areas.collect::<HashSet<RelPath>>() {
+        if !matches!(root.look(&area)?, Found::Directory(_)) {
+            continue;
+        }
+        for path in root.names(&area)?.iter().filter_map(|name| area.join(name).ok()) {
+            if let Found::File(facts) = root.look(&path)? {
+                staged.insert(path, facts.allocated);
+            }
+        }
+    }
+    Ok(staged)
+}
+
+/// The nearest existing directory, and from there upwards, on the same file system, to one that only root can change.
+fn anchor(root: &Root, directory: Option<RelPath>) -> Result<Anchor, FsError> {
+    let mut nearest = directory;
+    while let Some(path) = &nearest {
+        if matches!(root.look_directory(path)?, Found::Directory(_)) {
+            break;
+        }
+        nearest = path.parent();
+    }
+    let file_system = root.file_system(nearest.as_ref())?;
+    let mut trusted = nearest.clone();
+    loop {
+        if root.only_root_can_write(trusted.as_ref())? {
+            return Ok(Anchor { directory: trusted, file_system });
+        }
+        let Some(path) = trusted else { break };
+        trusted = path.parent();
+        if !root.file_system(trusted.as_ref())?.is_same_mount(&file_system) {
+            break;
+        }
+    }
+    Ok(Anchor { directory: nearest, file_system })
+}

@@ -1,0 +1,209 @@
+//! Files and links of the package: how each stands on the machine, and the steps that put it in place.
+//! What an earlier version left behind goes in `earlier.rs`.
+
+use payload::index::{File, Link, LinkKind, Role};
+use payload::{Owner, RelPath};
+
+use super::planner::Planner;
+use super::step::{PlaceFile, Replaces, Step};
+use crate::host::root::{Attributes, Found};
+use crate::plan::facts::Existing;
+use crate::record::receipt::Origin;
+use crate::record::state::{self, Staged};
+
+/// How an existing file relates to the one of the package.
+enum Standing {
+    Absent,
+    Same,
+    OursUnchanged,
+    /// A symbolic link that an earlier version of the package made, with this target.
+    OurLink(String),
+    InTheWay(String, bool),
+}
+
+impl Planner<'_> {
+    pub(super) fn files(&mut self, wanted: impl Fn(Role) -> bool) {
+        for (position, file) in self.index.files.iter().enumerate().filter(|(_, file)| wanted(file.role)) {
+            let path = &file.path;
+            match self.standing(path, &file.owner, file) {
+                Standing::Same => {
+                    self.plan.unchanged.push(path.clone());
+                    self.keep_origin(path);
+                }
+                Standing::Absent => self.place(position, file, Replaces::Nothing, Origin::Created),
+                Standing::OursUnchanged => {
+                    let backup = self.backup(position, file);
+                    let origin = self.recorded_origin(path);
+                    self.place(position, file, Replaces::Ours { backup }, origin);
+                }
+                Standing::OurLink(target) => {
+                    self.plan.steps.push(Step::RemoveSymbolicLink { path: path.clone(), target });
+                    self.place(position, file, Replaces::Nothing, Origin::Created);
+                }
+                Standing::InTheWay(problem, true) if self.options.replace => {
+                    match self.host.entries.get(path).and_then(|existing| existing.backup.clone()) {
+                        Some(backup) => self.replace(position, file, backup),
+                        None => self.conflict(path, problem, false),
+                    }
+                }
+                Standing::InTheWay(problem, replaceable) => self.conflict(path, problem, replaceable),
+            }
+        }
+    }
+
+    /// Takes the place of a file that somebody else made or changed. What stood there before the package ever came is
+    /// what uninstallation puts back.
+    fn replace(&mut self, position: usize, file: &File, backup: RelPath) {
+        let origin = match self.recorded_origin(&file.path) {
+            Origin::Replaced { backup: first } => {
+                self.plan.notes.push(format!("{} is kept as {backup}; --uninstall puts {first} back", file.path));
+                Origin::Replaced { backup: first }
+            }
+            Origin::Created | Origin::AlreadyPresent => Origin::Replaced { backup: backup.clone() },
+        };
+        self.place(position, file, Replaces::Foreign { backup }, origin);
+    }
+
+    fn standing(&self, path: &RelPath, owner: &Owner, file: &File) -> Standing {
+        let Some(Existing { found, digest, .. }) = self.host.entries.get(path) else { return Standing::Absent };
+        let facts = match found {
+            Found::Absent | Found::Hidden => return Standing::Absent,
+            Found::File(facts) => facts,
+            Found::Directory(_) => return Standing::InTheWay("is a directory".to_owned(), false),
+            Found::Link { target } if self.is_our_link(path, target) => return Standing::OurLink(target.clone()),
+            Found::Link { .. } => return Standing::InTheWay("is a symbolic link".to_owned(), false),
+            Found::Special => return Standing::InTheWay("is a device, socket or FIFO".to_owned(), false),
+        };
+        // What was there before the package is not the package's, even if it is the same.
+        let receipt = self.host.receipt.as_ref().filter(|receipt| receipt.origin(path) != Origin::AlreadyPresent);
+        let recorded = receipt.and_then(|receipt| receipt.content(path));
+        let attributes_fit = facts.mode == file.mode.bits() && self.belongs_to(*facts, owner);
+        if *digest == Some(file.blob) && attributes_fit {
+            return Standing::Same;
+        }
+        match recorded {
+            Some(recorded) if *digest == Some(recorded.digest) && facts.mode == recorded.mode.bits() => {
+                Standing::OursUnchanged
+            }
+            Some(_) => Standing::InTheWay("was changed since it was installed".to_owned(), true),
+            None if *digest == Some(file.blob) => {
+                Standing::InTheWay("has the same content but another mode or owner".to_owned(), true)
+            }
+            None => Standing::InTheWay("exists and does not belong to this package".to_owned(), true),
+        }
+    }
+
+    pub(super) fn belongs_to(&self, facts: Attributes, owner: &Owner) -> bool {
+        if !self.sets_owners() {
+            return true;
+        }
+        let accounts = &self.host.accounts;
+        accounts.users.get(&owner.user).is_some_and(|user| user.uid == facts.uid)
+            && accounts.groups.get(&owner.group) == Some(&facts.gid)
+    }
+
+    fn place(&mut self, position: usize, file: &File, replaces: Replaces, origin: Origin) {
+        let size = self.index.blob(file.blob).map_or(0, |blob| blob.size);
+        let Some(staged) = self.staged(&file.path, Staged::Fresh(position)) else {
+            return self.conflict(&file.path, "has a path that is too long to stage".to_owned(), false);
+        };
+        let already = self.host.staged.get(&staged).copied().unwrap_or(0);
+        self.need(&file.path, size.saturating_sub(already));
+        self.plan.made.origins.insert(file.path.clone(), origin);
+        self.plan.steps.push(Step::PlaceFile(PlaceFile {
+            path: file.path.clone(),
+            staged,
+            file: position,
+            digest: file.blob,
+            size,
+            mode: file.mode,
+            owner: file.owner.clone(),
+            role: file.role,
+            replaces,
+        }));
+    }
+
+    /// Where the old version of a file is kept until the installation is complete.
+    fn backup(&mut self, position: usize, file: &File) -> RelPath {
+        self.staged(&file.path, Staged::Old(position)).unwrap_or_else(|| file.path.clone())
+    }
+
+    /// A name in the staging directory on the file system of `path`.
+    fn staged(&mut self, path: &RelPath, what: Staged) -> Option<RelPath> {
+        let anchor = self.host.anchors.get(&path.parent())?;
+        let area = state::area(anchor.directory.as_ref(), &self.index.package.name)?;
+        if !self.plan.areas.contains(&area) {
+            self.plan.areas.push(area.clone());
+        }
+        state::staged(&area, what)
+    }
+
+    pub(super) fn symbolic_links(&mut self) {
+        for link in &self.index.links {
+            let LinkKind::Symbolic { target } = &link.kind else { continue };
+            match self.host.existing(&link.path) {
+                Found::Absent | Found::Hidden => {
+                    self.need(&link.path, 0);
+                    self.plan.made.origins.insert(link.path.clone(), Origin::Created);
+                    self.plan.steps.push(Step::MakeSymbolicLink { path: link.path.clone(), target: target.clone() });
+                }
+                Found::Link { target: found } if found == target => {
+                    self.plan.unchanged.push(link.path.clone());
+                    self.keep_origin(&link.path);
+                }
+                Found::Link { target: old } if self.is_our_link(&link.path, old) => {
+                    let path = link.path.clone();
+                    self.plan.steps.push(Step::RemoveSymbolicLink { path: path.clone(), target: old.clone() });
+                    self.plan.made.origins.insert(path.clone(), Origin::Created);
+                    self.plan.steps.push(Step::MakeSymbolicLink { path, target: target.clone() });
+                }
+                Found::File(_) if self.our_file(&link.path).is_some() => {
+                    let path = link.path.clone();
+                    if let Some(digest) = self.our_file(&path) {
+                        self.remove_ours(&path, digest);
+                    }
+                    self.plan.made.origins.insert(path.clone(), Origin::Created);
+                    self.plan.steps.push(Step::MakeSymbolicLink { path, target: target.clone() });
+                }
+                _ => self.conflict(&link.path, "is in the way of a symbolic link".to_owned(), false),
+            }
+        }
+    }
+
+    pub(super) fn hard_links(&mut self) {
+        for link in &self.index.links {
+            if let LinkKind::Hard { to } = &link.kind {
+                self.hard_link(link, to);
+            }
+        }
+    }
+
+    fn hard_link(&mut self, link: &Link, to: &RelPath) {
+        let Some(file) = self.index.files.iter().find(|file| file.path == *to) else { return };
+        let path = &link.path;
+        match self.standing(path, &file.owner, file) {
+            Standing::Same => {
+                self.plan.unchanged.push(path.clone());
+                self.keep_origin(path);
+            }
+            Standing::Absent => self.make_hard_link(path, to, file),
+            Standing::OurLink(target) => {
+                self.plan.steps.push(Step::RemoveSymbolicLink { path: path.clone(), target });
+                self.make_hard_link(path, to, file);
+            }
+            Standing::OursUnchanged | Standing::InTheWay(..) => match self.our_file(path) {
+                Some(digest) => {
+                    self.remove_ours(path, digest);
+                    self.make_hard_link(path, to, file);
+                }
+                None => self.conflict(path, "exists and is not the file of this package".to_owned(), false),
+            },
+        }
+    }
+
+    fn make_hard_link(&mut self, path: &RelPath, to: &RelPath, file: &File) {
+        let size = self.index.blob(file.blob).map_or(0, |blob| blob.size);
+        self.plan.made.origins.insert(path.clone(), Origin::Created);
+        self.plan.steps.push(Step::MakeHardLink { path: path.clone(), to: to.clone(), size });
+    }
+}

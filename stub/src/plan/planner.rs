@@ -1,0 +1,201 @@
+//! Planning: which steps bring this machine to what the index says. Pure: it looks at nothing but its arguments.
+//! Files are planned in `placing.rs`, services in `services.rs`; whether the plan may be carried out, in `preflight.rs`.
+
+use payload::index::{Index, Role};
+use payload::{Owner, RelPath};
+
+use super::facts::{Host, Systemd};
+use super::step::Step;
+use super::{Conflict, Options, Plan, Space};
+use crate::host::root::{Attributes, Found};
+use crate::host::tool::Tool;
+use crate::record::receipt::Origin;
+use crate::record::state;
+
+/// What brings the machine `host` to what `index` says.
+pub fn plan(index: &Index, host: &Host, options: Options) -> Plan {
+    let mut planner = Planner { index, host, options, plan: Plan::default() };
+    planner.notes();
+    planner.accounts();
+    planner.directories();
+    planner.files(|role| matches!(role, Role::Program | Role::Config));
+    planner.symbolic_links();
+    planner.files(|role| role == Role::ModelBlob);
+    planner.hard_links();
+    planner.files(|role| role == Role::ModelManifest);
+    planner.owners();
+    planner.files(|role| role == Role::Unit);
+    planner.files_no_longer_shipped();
+    planner.links_no_longer_shipped();
+    planner.labels();
+    planner.services();
+    planner.own_files();
+    planner.plan
+}
+
+/// Bytes for the journal and the receipt, beside the stub's copy.
+const STATE_SIZE: u64 = 1 << 20;
+
+pub(super) struct Planner<'a> {
+    pub(super) index: &'a Index,
+    pub(super) host: &'a Host,
+    pub(super) options: Options,
+    pub(super) plan: Plan,
+}
+
+impl Planner<'_> {
+    fn notes(&mut self) {
+        let host = self.host;
+        let mut note = |text: &str| self.plan.notes.push(text.to_owned());
+        match host.systemd {
+            Systemd::Running => {}
+            _ if self.index.units.is_empty() => {}
+            Systemd::Absent => note("systemd is not running here: units are installed, systemd is not reloaded"),
+            Systemd::OtherRoot => note("below another root: units are installed, systemd is not reloaded"),
+        }
+        if !host.live && !host.privileged {
+            note("not run as root: files below this root will belong to you, no account is created");
+        } else if !host.has_accounts {
+            note("there is no /etc/passwd below this root: files will belong to root, no account is created");
+        }
+    }
+
+    pub(super) fn sets_owners(&self) -> bool {
+        self.host.has_accounts && (self.host.privileged || self.host.live)
+    }
+
+    fn accounts(&mut self) {
+        let Some(account) = self.index.install.account.clone() else { return };
+        if !self.sets_owners() {
+            return;
+        }
+        if !self.host.accounts.groups.contains_key(&account.group) {
+            self.plan.made.group = Some(account.group.clone());
+            self.plan.steps.push(Step::CreateGroup { name: account.group.clone() });
+        }
+        if !self.host.accounts.users.contains_key(&account.user) {
+            let home = self.index.install.prefix.clone();
+            self.plan.made.user = Some(account.user.clone());
+            self.plan.steps.push(Step::CreateUser { name: account.user, group: account.group, home });
+        }
+    }
+
+    fn directories(&mut self) {
+        for directory in &self.index.directories {
+            let path = &directory.path;
+            match self.host.existing(path) {
+                Found::Absent => {
+                    self.plan.steps.push(Step::MakeDirectory { path: path.clone(), mode: directory.mode });
+                    self.need(path, 0);
+                    self.plan.made.origins.insert(path.clone(), Origin::Created);
+                }
+                Found::Directory(facts) => {
+                    let facts = *facts;
+                    self.plan.unchanged.push(path.clone());
+                    self.keep_origin(path);
+                    self.existing_directory(path, facts, &directory.owner);
+                }
+                Found::Hidden => {
+                    self.plan
+                        .notes
+                        .push(format!("{path}/ cannot be looked into by this user: run it as root to see all"));
+                    self.keep_origin(path);
+                }
+                Found::File(_) | Found::Link { .. } | Found::Special => {
+                    self.conflict(path, "is in the way of a directory".to_owned(), false);
+                }
+            }
+        }
+    }
+
+    /// Existing directories are used as they are; when the service could not use one, that is said.
+    fn existing_directory(&mut self, path: &RelPath, facts: Attributes, owner: &Owner) {
+        let service = !owner.user.is_root() || !owner.group.is_root();
+        if service && self.owner_exists(owner) && !self.belongs_to(facts, owner) {
+            let note = format!(
+                "{path}/ exists and does not belong to {owner}: it is left as it is, the service may not write there"
+            );
+            self.plan.notes.push(note);
+        }
+    }
+
+    fn owner_exists(&self, owner: &Owner) -> bool {
+        let accounts = &self.host.accounts;
+        accounts.users.contains_key(&owner.user) && accounts.groups.contains_key(&owner.group)
+    }
+
+    /// Directories of the service get their owner when everything in them is in place: until then only root can change
+    /// what is there.
+    fn owners(&mut self) {
+        if !self.sets_owners() {
+            return;
+        }
+        for directory in &self.index.directories {
+            let root = directory.owner.user.is_root() && directory.owner.group.is_root();
+            if !root && *self.host.existing(&directory.path) == Found::Absent {
+                self.plan.steps.push(Step::SetOwner {
+                    path: directory.path.clone(),
+                    mode: directory.mode,
+                    owner: directory.owner.clone(),
+                });
+            }
+        }
+    }
+
+    /// What was staged elsewhere has the SELinux label of that place. A machine without SELinux may have the tool too:
+    /// it then does nothing.
+    fn labels(&mut self) {
+        if !self.host.tools.contains(&Tool::Restorecon) {
+            return;
+        }
+        let made = self.plan.steps.iter().filter_map(|step| match step {
+            Step::MakeDirectory { path, .. } | Step::MakeSymbolicLink { path, .. } => Some(path.clone()),
+            Step::PlaceFile(place) => Some(place.path.clone()),
+            _ => None,
+        });
+        let paths: Vec<RelPath> = made.collect();
+        if paths.is_empty() {
+            return;
+        }
+        if self.host.live {
+            self.plan.steps.push(Step::RestoreLabels { paths });
+        } else {
+            self.plan.notes.push("below another root: SELinux labels are not restored".to_owned());
+        }
+    }
+
+    fn own_files(&mut self) {
+        if !self.plan.is_empty() {
+            self.need(&state::stub(&self.index.package.name), self.index.build.stub.size + STATE_SIZE);
+        }
+    }
+
+    pub(super) fn conflict(&mut self, path: &RelPath, problem: String, replaceable: bool) {
+        self.plan.conflicts.push(Conflict { path: path.clone(), problem, replaceable });
+    }
+
+    pub(super) fn recorded_origin(&self, path: &RelPath) -> Origin {
+        self.host.receipt.as_ref().map_or(Origin::AlreadyPresent, |receipt| receipt.origin(path))
+    }
+
+    pub(super) fn keep_origin(&mut self, path: &RelPath) {
+        let origin = self.recorded_origin(path);
+        self.plan.made.origins.insert(path.clone(), origin);
+    }
+
+    pub(super) fn need(&mut self, path: &RelPath, size: u64) {
+        let Some(anchor) = self.host.anchors.get(&path.parent()) else { return };
+        let facts = anchor.file_system;
+        let space = self.plan.space.entry(facts.device).or_insert_with(|| Space {
+            available: facts.available,
+            free_inodes: facts.free_inodes,
+            ..Space::default()
+        });
+        if space.directory.is_empty() || size > space.largest {
+            space.directory = anchor.directory.as_ref().map_or_else(|| "/".to_owned(), RelPath::to_string);
+            space.largest = size;
+        }
+        space.bytes = space.bytes.saturating_add(size.next_multiple_of(facts.block));
+        space.inodes += 1;
+    }
+}

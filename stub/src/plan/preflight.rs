@@ -1,0 +1,210 @@
+//! Preflight: everything that speaks against a plan, all at once, before anything is changed.
+//! Only a plan that was cleared here can be applied.
+
+use std::collections::BTreeSet;
+
+use payload::index::Index;
+
+use crate::error::Finding;
+use crate::exit::Exit;
+use crate::host::tool::Tool;
+use crate::plan::Plan;
+use crate::plan::facts::Host;
+use crate::plan::step::Step;
+
+/// A plan that nothing speaks against. Made by [`clear`] alone.
+#[derive(Debug)]
+pub struct ClearedPlan(Plan);
+
+impl ClearedPlan {
+    /// The plan.
+    pub fn plan(&self) -> &Plan {
+        &self.0
+    }
+}
+
+/// Clears a plan, or says everything that speaks against it.
+pub fn clear(plan: Plan, index: &Index, host: &Host) -> Result<ClearedPlan, Vec<Finding>> {
+    let findings = findings(&plan, index, host);
+    if findings.is_empty() { Ok(ClearedPlan(plan)) } else { Err(findings) }
+}
+
+/// Everything that speaks against a plan, the most fundamental first.
+pub fn findings(plan: &Plan, index: &Index, host: &Host) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    privileges(plan, host, &mut findings);
+    architecture(index, host, &mut findings);
+    glibc(index, host, &mut findings);
+    tools(plan, host, &mut findings);
+    services(plan, host, &mut findings);
+    destinations(plan, index, host, &mut findings);
+    space(plan, &mut findings);
+    accounts(index, host, &mut findings);
+    owners(index, host, &mut findings);
+    for conflict in &plan.conflicts {
+        let hint = if conflict.replaceable {
+            "compare it with the package (--extract DIR), then run again with --replace, which keeps a backup"
+        } else {
+            "move it out of the way, then run again"
+        };
+        add(&mut findings, Exit::Conflict, format!("{} {}", conflict.path, conflict.problem), hint);
+    }
+    findings.sort_by_key(|finding| finding.exit);
+    findings
+}
+
+fn add(findings: &mut Vec<Finding>, exit: Exit, what: String, hint: &str) {
+    findings.push(Finding { exit, what, hint: hint.to_owned() });
+}
+
+fn privileges(plan: &Plan, host: &Host, findings: &mut Vec<Finding>) {
+    if host.live && !host.privileged && !plan.is_empty() {
+        let what = "Permission denied: installing needs root".to_owned();
+        add(findings, Exit::PermissionDenied, what, "run it with sudo");
+    }
+}
+
+fn architecture(index: &Index, host: &Host, findings: &mut Vec<Finding>) {
+    let hint = "this package cannot run here: build one with the right --target and assets (x86_64 or ARM)";
+    if index.target.arch.name() != host.machine {
+        let what = format!("the package is for {}, this machine is {}", index.target.arch, host.machine);
+        add(findings, Exit::IncompatibleHost, what, hint);
+    }
+    for file in &index.files {
+        if let Some(elf) = &file.elf
+            && elf.machine != host.machine
+        {
+            let what = format!("{} is a program for {}, this machine is {}", file.path, elf.machine, host.machine);
+            add(findings, Exit::IncompatibleHost, what, hint);
+        }
+    }
+}
+
+fn glibc(index: &Index, host: &Host, findings: &mut Vec<Finding>) {
+    let Some(wanted) = index.target.glibc else { return };
+    let hint = "use a newer release of this distribution, or an older release of the program";
+    match host.glibc {
+        Some(found) if found < wanted => {
+            let what = format!("the shipped programs need glibc {wanted}, this machine has {found}");
+            add(findings, Exit::IncompatibleHost, what, hint);
+        }
+        None if host.live => {
+            let what = format!("the shipped programs need glibc {wanted}, and no glibc was found here");
+            add(findings, Exit::IncompatibleHost, what, hint);
+        }
+        _ => {}
+    }
+}
+
+/// A service that may run must not lose its files under it.
+fn services(plan: &Plan, host: &Host, findings: &mut Vec<Finding>) {
+    if let Some(problem) = &host.systemd_silent
+        && host.privileged
+        && !plan.is_empty()
+    {
+        let what = format!("systemd does not say whether the service runs: {problem}");
+        add(findings, Exit::IncompatibleHost, what, "see what systemctl status says, then run it again");
+    }
+}
+
+fn tools(plan: &Plan, host: &Host, findings: &mut Vec<Finding>) {
+    let needed = plan.steps.iter().filter_map(|step| match step {
+        Step::CreateGroup { .. } => Some(Tool::Groupadd),
+        Step::CreateUser { .. } => Some(Tool::Useradd),
+        _ => None,
+    });
+    for tool in needed.filter(|tool| !host.tools.contains(tool)) {
+        let what = format!("an account must be created, and this machine has no {}", tool.name());
+        add(findings, Exit::IncompatibleHost, what, "create the account by other means, then run again");
+    }
+}
+
+fn destinations(plan: &Plan, index: &Index, host: &Host, findings: &mut Vec<Finding>) {
+    let mut seen = Vec::new();
+    for place in plan.placed() {
+        let Some(anchor) = host.anchors.get(&place.path.parent()) else { continue };
+        let program = index.files.get(place.file).is_some_and(|file| file.elf.is_some());
+        // Not the device: a part of a file system may be mounted once more, with other options.
+        let key = (&anchor.directory, program);
+        if seen.contains(&key) {
+            continue;
+        }
+        seen.push(key);
+        let directory = anchor.directory.as_ref().map_or_else(|| "/".to_owned(), ToString::to_string);
+        if anchor.file_system.read_only {
+            let what = format!("{directory} is on a file system that is mounted read-only");
+            add(findings, Exit::IncompatibleHost, what, "mount it writable, or choose another prefix in the manifest");
+        }
+        if program && anchor.file_system.no_exec {
+            let what = format!("{directory} is on a file system that is mounted noexec: programs would not run there");
+            add(
+                findings,
+                Exit::IncompatibleHost,
+                what,
+                "mount it without noexec, or choose another prefix in the manifest",
+            );
+        }
+    }
+}
+
+fn space(plan: &Plan, findings: &mut Vec<Finding>) {
+    for space in plan.space.values() {
+        let directory = &space.directory;
+        if space.bytes > space.available {
+            let what = format!(
+                "Out of disk space: {directory} needs {}, has {}",
+                payload::size(space.bytes),
+                payload::size(space.available)
+            );
+            add(findings, Exit::OutOfDiskSpace, what, "free disk space there, or deploy smaller models");
+        }
+        if space.free_inodes.is_some_and(|free| free < space.inodes + 16) {
+            let what = format!("Out of disk space: {directory} needs {} inodes and has too few", space.inodes);
+            add(findings, Exit::OutOfDiskSpace, what, "remove small files there that are not needed");
+        }
+    }
+}
+
+/// Accounts below this number are the system's own (`UID_MIN` of login.defs).
+const FIRST_LOGIN_UID: u32 = 1000;
+
+fn accounts(index: &Index, host: &Host, findings: &mut Vec<Finding>) {
+    let Some(account) = &index.install.account else { return };
+    let hint = "name another user in the manifest, or rename the account";
+    if let Some(user) = host.accounts.users.get(&account.user) {
+        if user.uid == 0 {
+            let what = format!("the user {} has uid 0: a service must not run as root", account.user);
+            add(findings, Exit::Conflict, what, hint);
+        } else if user.uid >= FIRST_LOGIN_UID && has_login_shell(&user.shell) {
+            let what = format!("the user {} is a login account ({})", account.user, user.shell);
+            add(findings, Exit::Conflict, what, hint);
+        }
+    }
+}
+
+/// Owners that this machine does not know, and that the installation does not make.
+fn owners(index: &Index, host: &Host, findings: &mut Vec<Finding>) {
+    let account = index.install.account.as_ref();
+    let owners = index.files.iter().map(|file| &file.owner);
+    let owners = owners.chain(index.directories.iter().map(|directory| &directory.owner));
+    let mut unknown = BTreeSet::new();
+    for owner in owners {
+        let made = account.is_some_and(|account| account.user == owner.user);
+        if !owner.user.is_root() && !made && !host.accounts.users.contains_key(&owner.user) {
+            unknown.insert(("user", &owner.user));
+        }
+        let made = account.is_some_and(|account| account.group == owner.group);
+        if !owner.group.is_root() && !made && !host.accounts.groups.contains_key(&owner.group) {
+            unknown.insert(("group", &owner.group));
+        }
+    }
+    for (kind, name) in unknown {
+        let what = format!("files should belong to the {kind} {name}, and there is no such {kind}");
+        let hint = format!("create the {kind} {name}, then run again");
+        add(findings, Exit::Conflict, what, &hint);
+    }
+}
+
+fn has_login_shell(shell: &str) -> bool {
+    !shell.is_empty() && !shell.ends_with("/nologin") && !shell.ends_with("/false")
+}

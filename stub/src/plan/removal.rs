@@ -1,0 +1,168 @@
+//! The plan of an uninstallation: what the receipt says this package made, but nothing that somebody changed since.
+//! It is carried out in `apply/uninstall.rs`.
+
+mod purge;
+
+use payload::RelPath;
+
+use crate::error::Error;
+use crate::host::machine::Machine;
+use crate::host::root::{Found, FsError};
+use crate::host::unit::{self, UnitState};
+use crate::record::receipt::{FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
+
+/// One thing uninstallation does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Removal {
+    StopUnit {
+        unit: String,
+    },
+    DisableUnit {
+        unit: String,
+    },
+    File {
+        path: RelPath,
+    },
+    /// Puts the file back that was replaced.
+    Restore {
+        path: RelPath,
+        backup: RelPath,
+    },
+    Directory {
+        path: RelPath,
+    },
+    /// Removes what has a name in this directory that no path of a package can have.
+    UnusualNames {
+        directory: RelPath,
+    },
+    ReloadSystemd,
+    User {
+        name: payload::AccountName,
+    },
+    Group {
+        name: payload::AccountName,
+    },
+    State,
+}
+
+/// What uninstallation will do, and what it leaves.
+#[derive(Debug, Default)]
+pub struct UninstallPlan {
+    pub removals: Vec<Removal>,
+    pub kept: Vec<Remainder>,
+}
+
+/// Something of the package that stays, and why.
+#[derive(Debug)]
+pub struct Remainder {
+    pub path: RelPath,
+    pub why: String,
+}
+
+impl Removal {
+    /// What it does, in one line.
+    pub fn describe(&self) -> String {
+        match self {
+            Self::StopUnit { unit } => format!("stop {unit}"),
+            Self::DisableUnit { unit } => format!("disable {unit}"),
+            Self::File { path } => format!("remove {path}"),
+            Self::Restore { path, backup } => format!("put {backup} back as {path}"),
+            Self::Directory { path } => format!("remove directory {path}/"),
+            Self::UnusualNames { directory } => format!("remove everything with an unusual name in {directory}/"),
+            Self::ReloadSystemd => "reload systemd".to_owned(),
+            Self::User { name } => format!("remove user {name}"),
+            Self::Group { name } => format!("remove group {name}"),
+            Self::State => "remove the receipt".to_owned(),
+        }
+    }
+}
+
+/// Plans an uninstallation. With `purge`, what was created later below the package's own directories goes too, and what
+/// somebody changed.
+pub fn plan(receipt: &Receipt, machine: &Machine, systemd: bool, purge: bool) -> Result<UninstallPlan, Error> {
+    let mut plan = UninstallPlan::default();
+    if systemd {
+        receipt.units.iter().for_each(|unit| plan.unit(unit));
+    }
+    for link in receipt.links.iter().rev().filter(|link| link.origin != Origin::AlreadyPresent) {
+        let changed = link_is_unchanged(link, receipt, machine).map(|unchanged| !unchanged && !purge);
+        plan.entry(&link.path, changed, Removal::File { path: link.path.clone() });
+    }
+    for file in receipt.files.iter().rev().filter(|file| file.origin != Origin::AlreadyPresent) {
+        plan_file(file, machine, purge, &mut plan);
+    }
+    let made = receipt.directories.iter().filter(|entry| entry.origin == Origin::Created).map(|entry| &entry.path);
+    let mut made: Vec<&RelPath> = made.collect();
+    // Parents before children, whichever version of the package made them.
+    made.sort();
+    if purge {
+        purge::plan(&made, machine, &mut plan)?;
+    }
+    plan.removals.extend(made.iter().rev().map(|path| Removal::Directory { path: (*path).clone() }));
+    if systemd {
+        plan.removals.push(Removal::ReloadSystemd);
+    }
+    plan.removals.extend(receipt.user.iter().map(|name| Removal::User { name: name.clone() }));
+    plan.removals.extend(receipt.group.iter().map(|name| Removal::Group { name: name.clone() }));
+    plan.removals.push(Removal::State);
+    Ok(plan)
+}
+
+impl UninstallPlan {
+    /// An earlier attempt may have removed the unit's file already: systemd is only asked for what it can do.
+    fn unit(&mut self, unit: &str) {
+        let state = unit::look(unit);
+        if state.as_ref().map_or(true, UnitState::is_up) {
+            self.removals.push(Removal::StopUnit { unit: unit.to_owned() });
+        }
+        if state.as_ref().map_or(true, UnitState::is_enabled) {
+            self.removals.push(Removal::DisableUnit { unit: unit.to_owned() });
+        }
+    }
+
+    /// `changed` fails where nobody can tell: somebody made a link or another kind of file out of a directory above.
+    fn entry(&mut self, path: &RelPath, changed: Result<bool, FsError>, removal: Removal) {
+        let why = match changed {
+            Ok(false) => return self.removals.push(removal),
+            Ok(true) => format!("{path} was changed since it was installed"),
+            Err(error) => error.to_string(),
+        };
+        self.kept.push(Remainder { path: path.clone(), why });
+    }
+}
+
+fn link_is_unchanged(link: &LinkEntry, receipt: &Receipt, machine: &Machine) -> Result<bool, FsError> {
+    Ok(match (&link.target, machine.root.look(&link.path)?) {
+        (_, Found::Absent) => true,
+        (LinkTarget::Symbolic(target), Found::Link { target: found }) => found == *target,
+        (LinkTarget::Hard(to), Found::File(facts)) => match (machine.root.look(to)?, receipt.file(to)) {
+            (Found::File(other), _) if (other.device, other.inode) == (facts.device, facts.inode) => true,
+            (_, Some(recorded)) => facts.size == recorded.size && machine.root.digest(&link.path)? == recorded.digest,
+            _ => false,
+        },
+        _ => false,
+    })
+}
+
+fn file_is_unchanged(file: &FileEntry, machine: &Machine) -> Result<bool, FsError> {
+    Ok(match machine.root.look(&file.path)? {
+        Found::Absent => true,
+        Found::File(facts) => facts.size == file.size && machine.root.digest(&file.path)? == file.digest,
+        _ => false,
+    })
+}
+
+fn plan_file(file: &FileEntry, machine: &Machine, purge: bool, plan: &mut UninstallPlan) {
+    let path = &file.path;
+    let unchanged = file_is_unchanged(file, machine);
+    let removal = match &file.origin {
+        Origin::Replaced { backup } => match machine.root.look(backup) {
+            // An uninstallation that was interrupted has put it back already.
+            Ok(Found::Absent) if matches!(unchanged, Ok(false)) => return,
+            Ok(Found::Absent) => Removal::File { path: path.clone() },
+            _ => Removal::Restore { path: path.clone(), backup: backup.clone() },
+        },
+        Origin::Created | Origin::AlreadyPresent => Removal::File { path: path.clone() },
+    };
+    plan.entry(path, unchanged.map(|unchanged| !unchanged && !purge), removal);
+}

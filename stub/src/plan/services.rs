@@ -1,0 +1,53 @@
+//! Services of the package: stopped, enabled, started, as systemd and the administrator want it.
+//! How a service is watched after its start is in `host/unit.rs`.
+
+use payload::index::Role;
+
+use super::planner::Planner;
+use super::step::Step;
+use crate::plan::facts::Systemd;
+
+impl Planner<'_> {
+    pub(super) fn services(&mut self) {
+        if self.host.systemd != Systemd::Running {
+            if self.options.enable || self.options.start {
+                let note = "--enable and --start need a running systemd: they are not carried out";
+                self.plan.notes.push(note.to_owned());
+            }
+            return;
+        }
+        let disturbs = self.plan.steps.iter().any(Step::disturbs_services);
+        if self.plan.steps.iter().any(|step| self.changes_units(step)) {
+            self.plan.steps.push(Step::ReloadSystemd);
+        }
+        for unit in &self.index.units {
+            self.service(&unit.name, disturbs);
+        }
+        self.services_no_longer_shipped();
+    }
+
+    fn changes_units(&self, step: &Step) -> bool {
+        match step {
+            Step::PlaceFile(place) => place.role == Role::Unit,
+            Step::RemoveFile { path, .. } => {
+                let recorded = self.host.receipt.as_ref().and_then(|receipt| receipt.file(path));
+                recorded.is_some_and(|file| file.role == Role::Unit)
+            }
+            _ => false,
+        }
+    }
+
+    fn service(&mut self, unit: &str, disturbs: bool) {
+        let state = self.host.units.get(unit).cloned().unwrap_or_default();
+        let restarts = state.is_up() && disturbs;
+        if restarts {
+            self.plan.steps.insert(0, Step::StopUnit { unit: unit.to_owned() });
+        }
+        if self.options.enable && state.can_be_enabled() {
+            self.plan.steps.push(Step::EnableUnit { unit: unit.to_owned() });
+        }
+        if restarts || (self.options.start && !state.is_up()) {
+            self.plan.afterwards.push(Step::StartUnit { unit: unit.to_owned() });
+        }
+    }
+}

@@ -1,0 +1,6 @@
+//! What stays known on the machine: the receipt of an installed package, and the installer's own files.
+//! What is done because of it is decided in `plan.rs`.
+
+pub(crate) mod made;
+pub mod receipt;
+pub(crate) mod state;

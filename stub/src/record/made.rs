@@ -1,0 +1,81 @@
+//! The receipt of an installation in the making: what its plan makes, then what the receipt says.
+//! Its fields are explained in `receipt.rs`; it is written when everything stands, in `apply/commit.rs`.
+
+use std::collections::BTreeMap;
+
+use payload::index::{Index, Link, LinkKind};
+use payload::{AccountName, Digest, RelPath};
+
+use crate::record::receipt::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
+
+/// What an installation makes, gathered while it is planned.
+#[derive(Debug, Clone, Default)]
+pub struct Made {
+    pub user: Option<AccountName>,
+    pub group: Option<AccountName>,
+    /// Where each path of the package comes from.
+    pub origins: BTreeMap<RelPath, Origin>,
+}
+
+impl Made {
+    /// What the receipt will say once everything is made. `digest` names the package; `old` is the receipt of the version
+    /// that is installed now.
+    pub fn receipt(&self, index: &Index, digest: Digest, old: Option<&Receipt>) -> Receipt {
+        Receipt {
+            generation: old.map_or(0, |receipt| receipt.generation) + 1,
+            package: index.package.name.clone(),
+            version: index.package.version.clone(),
+            index: digest,
+            stub_version: env!("CARGO_PKG_VERSION").to_owned(),
+            prefix: index.install.prefix.clone(),
+            user: self.user.clone().or_else(|| old.and_then(|receipt| receipt.user.clone())),
+            group: self.group.clone().or_else(|| old.and_then(|receipt| receipt.group.clone())),
+            directories: self.directories(index, old),
+            files: self.files(index, old),
+            links: index.links.iter().map(|link| self.link(link)).collect(),
+            units: index.units.iter().map(|unit| unit.name.clone()).collect(),
+            models: index.models.iter().map(|model| model.name.clone()).collect(),
+            made: old.map_or_else(Vec::new, |receipt| receipt.made.clone()),
+        }
+    }
+
+    fn origin(&self, path: &RelPath) -> Origin {
+        self.origins.get(path).cloned().unwrap_or(Origin::AlreadyPresent)
+    }
+
+    /// What an earlier version made and this one does not have is still ours: uninstallation has to find it.
+    fn directories(&self, index: &Index, old: Option<&Receipt>) -> Vec<DirectoryEntry> {
+        let entry = |path: &RelPath| DirectoryEntry { path: path.clone(), origin: self.origin(path) };
+        let earlier = old.iter().flat_map(|receipt| &receipt.directories);
+        let earlier = earlier.filter(|entry| entry.origin == Origin::Created && !is_shipped(index, &entry.path));
+        index.directories.iter().map(|directory| entry(&directory.path)).chain(earlier.cloned()).collect()
+    }
+
+    fn files(&self, index: &Index, old: Option<&Receipt>) -> Vec<FileEntry> {
+        let entry = |file: &payload::index::File| FileEntry {
+            path: file.path.clone(),
+            digest: file.blob,
+            size: index.blob(file.blob).map_or(0, |blob| blob.size),
+            mode: file.mode,
+            owner: file.owner.clone(),
+            role: file.role,
+            origin: self.origin(&file.path),
+        };
+        let earlier = old.iter().flat_map(|receipt| &receipt.files);
+        let earlier =
+            earlier.filter(|entry| matches!(entry.origin, Origin::Replaced { .. }) && !is_shipped(index, &entry.path));
+        index.files.iter().map(entry).chain(earlier.cloned()).collect()
+    }
+
+    fn link(&self, link: &Link) -> LinkEntry {
+        let target = match &link.kind {
+            LinkKind::Hard { to } => LinkTarget::Hard(to.clone()),
+            LinkKind::Symbolic { target } => LinkTarget::Symbolic(target.clone()),
+        };
+        LinkEntry { path: link.path.clone(), target, origin: self.origin(&link.path) }
+    }
+}
+
+fn is_shipped(index: &Index, path: &RelPath) -> bool {
+    index.directories.iter().any(|entry| entry.path == *path) || index.files.iter().any(|entry| entry.path == *path)
+}

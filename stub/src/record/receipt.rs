@@ -1,0 +1,128 @@
+//! The receipt: what an installed package put on this machine, and what was there before.
+//! Its JSON form is in `receipt/v1.rs`; where it is kept is in `state.rs`.
+
+mod v1;
+
+use payload::index::{PackageName, Role};
+use payload::{AccountName, Digest, Mode, Owner, RelPath};
+
+/// What is known about an installed package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Receipt {
+    /// Counts the completed installations of this package on this machine.
+    pub generation: u64,
+    pub package: PackageName,
+    pub version: String,
+    /// Digest of the `index.json` that was installed.
+    pub index: Digest,
+    /// Version of the stub that wrote this.
+    pub stub_version: String,
+    pub prefix: RelPath,
+    /// Accounts that were created for the package.
+    pub user: Option<AccountName>,
+    pub group: Option<AccountName>,
+    pub directories: Vec<DirectoryEntry>,
+    pub files: Vec<FileEntry>,
+    pub links: Vec<LinkEntry>,
+    pub units: Vec<String>,
+    pub models: Vec<String>,
+    /// Directories for the installer's own files that did not exist before, the outermost first.
+    pub made: Vec<RelPath>,
+}
+
+/// Whether something was put there by this package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    Created,
+    /// It took the place of a file that is kept at `backup`.
+    Replaced {
+        backup: RelPath,
+    },
+    AlreadyPresent,
+}
+
+/// A directory of the package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DirectoryEntry {
+    pub path: RelPath,
+    pub origin: Origin,
+}
+
+/// A file of the package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileEntry {
+    pub path: RelPath,
+    pub digest: Digest,
+    pub size: u64,
+    pub mode: Mode,
+    pub owner: Owner,
+    pub role: Role,
+    pub origin: Origin,
+}
+
+/// A link of the package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LinkEntry {
+    pub path: RelPath,
+    pub target: LinkTarget,
+    pub origin: Origin,
+}
+
+/// What a link points to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum LinkTarget {
+    Hard(RelPath),
+    Symbolic(String),
+}
+
+/// Why a receipt cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ReceiptError {
+    #[error("it has format version {found}, this program reads up to version {known}: use the newer installer")]
+    Newer { found: u32, known: u32 },
+    #[error("{0}")]
+    Broken(String),
+}
+
+impl Receipt {
+    /// Reads a receipt of any version that was ever released.
+    pub fn from_json(bytes: &[u8]) -> Result<Self, ReceiptError> {
+        v1::parse(bytes)
+    }
+
+    /// The JSON form of the newest version.
+    pub fn to_json(&self) -> Vec<u8> {
+        v1::render(self)
+    }
+
+    /// The content recorded at `path`: of a file, or of the file that a hard link is a second name of.
+    pub fn content(&self, path: &RelPath) -> Option<&FileEntry> {
+        let link = self.links.iter().find(|link| link.path == *path);
+        match link.map(|link| &link.target) {
+            Some(LinkTarget::Hard(to)) => self.file(to),
+            Some(LinkTarget::Symbolic(_)) => None,
+            None => self.file(path),
+        }
+    }
+
+    /// The target of the symbolic link recorded at `path`.
+    pub fn link_target(&self, path: &RelPath) -> Option<&str> {
+        self.links.iter().find(|link| link.path == *path).and_then(|link| match &link.target {
+            LinkTarget::Symbolic(target) => Some(target.as_str()),
+            LinkTarget::Hard(_) => None,
+        })
+    }
+
+    /// The file recorded at `path`.
+    pub fn file(&self, path: &RelPath) -> Option<&FileEntry> {
+        self.files.iter().find(|file| file.path == *path)
+    }
+
+    /// Where a path of the package came from; what is not recorded was there before.
+    pub fn origin(&self, path: &RelPath) -> Origin {
+        let file = self.files.iter().find(|entry| entry.path == *path).map(|entry| &entry.origin);
+        let directory = self.directories.iter().find(|entry| entry.path == *path).map(|entry| &entry.origin);
+        let link = self.links.iter().find(|entry| entry.path == *path).map(|entry| &entry.origin);
+        file.or(directory).or(link).cloned().unwrap_or(Origin::AlreadyPresent)
+    }
+}

@@ -1,0 +1,98 @@
+//! The plan as JSON, documented in `docs/json.md`.
+//! The same for people is in `report/text.rs`.
+
+use payload::index::Index;
+use serde_json::{Value, json};
+
+use crate::error::Finding;
+use crate::plan::Plan;
+use crate::plan::facts::Host;
+use crate::plan::step::{Replaces, Step};
+
+/// The plan, version 1.
+pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Value {
+    let step = |step: &Step| step_json(step, host);
+    let space: Vec<Value> = plan
+        .space
+        .values()
+        .map(|space| {
+            json!({"directory": space.directory, "needed": space.bytes, "available": space.available, "inodes": space.inodes})
+        })
+        .collect();
+    let findings: Vec<Value> = findings
+        .iter()
+        .map(|finding| json!({"exit_code": finding.exit as u8, "what": finding.what, "hint": finding.hint}))
+        .collect();
+    json!({
+        "plan": 1,
+        "package": {
+            "name": index.package.name.as_str(),
+            "version": index.package.version,
+            "description": index.package.description,
+        },
+        "root": host.root.display().to_string(),
+        "prefix": index.install.prefix.to_string(),
+        "needs_root": host.live && !plan.is_empty(),
+        "steps": plan.steps.iter().map(step).collect::<Vec<_>>(),
+        "afterwards": plan.afterwards.iter().map(step).collect::<Vec<_>>(),
+        "unchanged": plan.unchanged.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "space": space,
+        "notes": plan.notes,
+        "findings": findings,
+    })
+}
+
+fn step_json(step: &Step, host: &Host) -> Value {
+    let mut value = json!({"action": step.action(), "text": step.describe()});
+    let mut set = |key: &str, content: Value| {
+        value[key] = content;
+    };
+    match step {
+        Step::CreateGroup { name } => set("name", json!(name.as_str())),
+        Step::CreateUser { name, group, home } => {
+            set("name", json!(name.as_str()));
+            set("group", json!(group.as_str()));
+            set("home", json!(home.to_string()));
+        }
+        Step::StopUnit { unit } | Step::EnableUnit { unit } | Step::DisableUnit { unit } | Step::StartUnit { unit } => {
+            set("unit", json!(unit));
+        }
+        Step::MakeDirectory { path, mode } => {
+            set("path", json!(path.to_string()));
+            set("mode", json!(mode.to_string()));
+        }
+        Step::PlaceFile(place) => {
+            set("path", json!(place.path.to_string()));
+            set("digest", json!(place.digest.to_string()));
+            set("size", json!(place.size));
+            set("mode", json!(place.mode.to_string()));
+            set("owner", json!(place.owner.user.as_str()));
+            set("group", json!(place.owner.group.as_str()));
+            if let Replaces::Foreign { backup } = &place.replaces {
+                set("backup", json!(backup.to_string()));
+            }
+        }
+        Step::MakeHardLink { path, to, size } => {
+            set("path", json!(path.to_string()));
+            set("to", json!(to.to_string()));
+            set("size", json!(size));
+        }
+        Step::MakeSymbolicLink { path, target } | Step::RemoveSymbolicLink { path, target } => {
+            set("path", json!(path.to_string()));
+            set("target", json!(target));
+        }
+        Step::RemoveFile { path, .. } => set("path", json!(path.to_string())),
+        Step::SetOwner { path, mode, owner } => {
+            set("path", json!(path.to_string()));
+            set("mode", json!(mode.to_string()));
+            set("owner", json!(owner.user.as_str()));
+            set("group", json!(owner.group.as_str()));
+        }
+        Step::RestoreLabels { paths } => set("paths", json!(paths.iter().map(ToString::to_string).collect::<Vec<_>>())),
+        Step::ReloadSystemd => {}
+    }
+    if let Some(command) = step.command(&host.root) {
+        set("command", json!(command));
+    }
+    value
+}

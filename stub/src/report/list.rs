@@ -1,0 +1,39 @@
+//! The files of a package, as text and as JSON.
+//! Writing them somewhere is `command/extract.rs`.
+
+use payload::index::{Index, LinkKind};
+use payload::{Package, printable};
+use serde_json::Value;
+
+/// The files of a package, one line each, as `ls -l` would show them.
+pub fn lines(index: &Index) -> Vec<String> {
+    let mut lines = Vec::new();
+    for directory in &index.directories {
+        let owner = directory.owner.to_string();
+        lines.push(format!("d {} {owner:20} {:>14} {}/", directory.mode, "", directory.path));
+    }
+    for file in &index.files {
+        let size = index.blob(file.blob).map_or(0, |blob| blob.size);
+        lines.push(format!(
+            "- {} {:20} {size:>14} {}",
+            file.mode,
+            file.owner.to_string(),
+            printable(&file.path.to_string())
+        ));
+    }
+    for link in &index.links {
+        let path = printable(&link.path.to_string());
+        lines.push(match &link.kind {
+            LinkKind::Hard { to } => format!("h      {:20} {:>14} {path} = {to}", link.owner.to_string(), ""),
+            LinkKind::Symbolic { target } => {
+                format!("l      {:20} {:>14} {path} -> {}", link.owner.to_string(), "", printable(target))
+            }
+        });
+    }
+    lines
+}
+
+/// The same as JSON: the index as it stands in the file.
+pub fn json(package: &Package) -> Value {
+    serde_json::from_slice(package.index_json()).unwrap_or(Value::Null)
+}
