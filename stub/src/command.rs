@@ -8,6 +8,7 @@ mod extract;
 mod install;
 mod introduce;
 mod list;
+#[expect(clippy::disallowed_methods, reason = "it opens for reading, with a flag that only OpenOptions has")]
 mod open;
 mod recover;
 pub mod run;

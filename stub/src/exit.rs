@@ -19,6 +19,7 @@ pub enum Exit {
     RollbackIncomplete = 31,
     UninstallIncomplete = 32,
     ServiceFailed = 33,
+    NotFound = 41,
     Interrupted = 130,
 }
 

@@ -2,21 +2,24 @@
 //! It is opened once, and never again by name.
 
 use std::fs::File;
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use payload::Package;
 
-use crate::error::Error;
+use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
 
 /// Opens the package.
 ///
 /// # Errors
-/// Exit code 10 when it is damaged or holds no payload, 12 when its format cannot be read.
+/// Exit code 10 when it is damaged or holds no payload, 12 when its format cannot be read, 41 when what was named is not
+/// there, or no file.
 pub fn open(payload: Option<&Path>) -> Result<Package, Error> {
     let file = match payload {
-        Some(path) => File::open(path).map_err(|error| {
-            Error::new(Exit::Damaged, format!("cannot read {}: {error}", path.display()))
+        Some(path) => regular_file(path).map_err(|error| {
+            Error::new(Exit::NotFound, format!("cannot read {}: {error}", path.display()))
+                .state(NOTHING_CHANGED)
                 .hint("check the name and the medium")
         })?,
         None => File::open("/proc/self/exe").map_err(|error| {
@@ -25,4 +28,10 @@ pub fn open(payload: Option<&Path>) -> Result<Package, Error> {
         })?,
     };
     Package::open(file).map_err(|error| Error::payload(&error))
+}
+
+/// Opens what was named without waiting: a FIFO would wait for its writer for ever.
+fn regular_file(path: &Path) -> std::io::Result<File> {
+    let file = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(std::io::Error::other("it is not a regular file")) }
 }

@@ -2,7 +2,7 @@
 //! What is compared, and how it is shown, is in `report/status.rs`.
 
 use super::cli::Args;
-use super::target::{UNFINISHED, machine, open_root, package_name, runs_systemd};
+use super::target::{UNFINISHED, machine, not_installed, open_root, package_name, runs_systemd};
 use crate::apply::recover;
 use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
@@ -13,7 +13,7 @@ use crate::report::status;
 /// Shows the state of the installation.
 ///
 /// # Errors
-/// Exit code 23 when something is not as it was installed, or is unfinished.
+/// Exit code 23 when something is not as it was installed, or is unfinished; 41 when nothing is installed.
 pub fn status(args: &Args, screen: Screen) -> Result<(), Error> {
     let name = package_name(args)?;
     let root = open_root(args)?;
@@ -21,8 +21,7 @@ pub fn status(args: &Args, screen: Screen) -> Result<(), Error> {
     let machine = machine(root)?;
     let unfinished = recover::unfinished(&machine.root, &name)?.is_some();
     let Some(receipt) = state::read_receipt(&machine.root, &name)? else {
-        screen.say(&format!("{name} is not installed"));
-        return if unfinished { Err(Error::new(Exit::Conflict, UNFINISHED.to_owned())) } else { Ok(()) };
+        return Err(not_installed(&name, unfinished));
     };
     let mut status = status::status(&receipt, &machine, systemd)?;
     status.problems.extend(unfinished.then(|| UNFINISHED.to_owned()));

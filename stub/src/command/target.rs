@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use nix::unistd::geteuid;
 use payload::RelPath;
 use payload::index::PackageName;
-use payload::names::TRUSTED_KEYS;
+use payload::names::{STATE_DIRECTORY, TRUSTED_KEYS};
 
 use super::cli::Args;
 use super::open::open;
@@ -20,15 +20,16 @@ pub const UNFINISHED: &str =
     "an installation runs, or was interrupted: then --install goes on, and --recover goes back";
 
 pub fn open_root(args: &Args) -> Result<Root, Error> {
-    let path = match &args.root {
-        Some(path) => path.canonicalize().map_err(|error| {
-            Error::new(Exit::Usage, format!("--root {}: {error}", path.display()))
-                .state(NOTHING_CHANGED)
-                .hint("name an existing directory")
-        })?,
-        None => PathBuf::from("/"),
-    };
-    Ok(Root::open(&path)?)
+    Ok(Root::open(&root_path(args)?)?)
+}
+
+fn root_path(args: &Args) -> Result<PathBuf, Error> {
+    let Some(path) = &args.root else { return Ok(PathBuf::from("/")) };
+    path.canonicalize().map_err(|error| {
+        Error::new(Exit::Usage, format!("--root {}: {error}", path.display()))
+            .state(NOTHING_CHANGED)
+            .hint("name an existing directory")
+    })
 }
 
 pub fn options(args: &Args) -> Options {
@@ -75,18 +76,42 @@ fn passwd_path() -> Result<RelPath, Error> {
     "etc/passwd".parse().map_err(|error: payload::PathError| Error::new(Exit::Bug, error.to_string()))
 }
 
-/// Which package an action on an installed one is about: the one appended here, or the one whose directory this is in.
+/// Which package an action on an installed one is about: the one named with `--payload`, or the one that this program
+/// carries; only a copy that the installer put into its own directory below this root goes by that directory's name.
+///
+/// # Errors
+/// What was named cannot be read, whatever this program itself is: nothing else is ever taken in its place.
 pub fn package_name(args: &Args) -> Result<PackageName, Error> {
-    if let Ok(package) = open(args.payload.as_deref()) {
-        return Ok(package.index().package.name.clone());
+    if args.payload.is_some() {
+        return Ok(open(args.payload.as_deref())?.index().package.name.clone());
     }
-    let own = std::env::current_exe().ok();
-    let directory = own.as_deref().and_then(Path::parent).and_then(Path::file_name).and_then(|name| name.to_str());
-    directory.and_then(|name| name.parse().ok()).ok_or_else(|| {
-        Error::new(Exit::Usage, "it is not known which package this is about".to_owned())
-            .state(NOTHING_CHANGED)
-            .hint("use the copy in /var/lib/airgap-deploy/<package>/, or --payload FILE")
-    })
+    if let Some(name) = own_directory(args)? {
+        return Ok(name);
+    }
+    Ok(open(None)?.index().package.name.clone())
+}
+
+/// The package in whose directory, `/var/lib/airgap-deploy/<package>` of the root, this program stands.
+fn own_directory(args: &Args) -> Result<Option<PackageName>, Error> {
+    let Ok(program) = std::env::current_exe() else { return Ok(None) };
+    let Some(directory) = program.parent().filter(|_| program.file_name() == Some("airgap-deploy".as_ref())) else {
+        return Ok(None);
+    };
+    let state = root_path(args)?.join(STATE_DIRECTORY);
+    // Both as they are on the disk: the way to either may lead over links.
+    let (Some(above), Ok(state)) = (directory.parent(), state.canonicalize()) else { return Ok(None) };
+    let name = directory.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
+    Ok(name.filter(|_| above == state))
+}
+
+/// There is nothing installed that `--status` or `--uninstall` could be about.
+pub fn not_installed(package: &PackageName, unfinished: bool) -> Error {
+    if unfinished {
+        return Error::new(Exit::Conflict, UNFINISHED.to_owned());
+    }
+    Error::new(Exit::NotFound, format!("{package} is not installed"))
+        .state(NOTHING_CHANGED)
+        .hint("see which packages are: ls /var/lib/airgap-deploy")
 }
 
 /// Whether units can be managed: the root is the running system, and systemd runs it.

@@ -3,7 +3,7 @@
 
 use super::cli::Args;
 use super::recover::tell_recovered;
-use super::target::{lock, machine, open_root, package_name, require_root, runs_systemd};
+use super::target::{lock, machine, not_installed, open_root, package_name, require_root, runs_systemd};
 use crate::apply::{recover, uninstall};
 use crate::error::Error;
 use crate::host::interrupt;
@@ -14,7 +14,7 @@ use crate::report::screen::Screen;
 /// Uninstalls the package.
 ///
 /// # Errors
-/// Exit code 32 when something was left.
+/// Exit code 32 when something was left, 41 when nothing is installed.
 pub fn uninstall(args: &Args, screen: Screen) -> Result<(), Error> {
     let name = package_name(args)?;
     let root = open_root(args)?;
@@ -25,8 +25,7 @@ pub fn uninstall(args: &Args, screen: Screen) -> Result<(), Error> {
     interrupt::watch();
     tell_recovered(recover::recover(&machine, &name, None)?, screen);
     let Some(receipt) = state::read_receipt(&machine.root, &name)? else {
-        screen.say(&format!("{name} is not installed"));
-        return Ok(());
+        return Err(not_installed(&name, false));
     };
     let plan = removal::plan(&receipt, &machine, systemd, args.purge)?;
     uninstall::apply(&plan, &receipt, &machine, &|removal| screen.say(&payload::printable(&removal.describe())))?;
