@@ -96,7 +96,7 @@ struct WirePlaceFile {
     owner: String,
     group: String,
     role: WireRole,
-    replaces: WireOver,
+    over: WireOver,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -232,7 +232,7 @@ fn read_place_file(wire: &WirePlaceFile) -> Result<PlaceFile, JournalError> {
             WireRole::Config => Role::Config,
             WireRole::Unit => Role::Unit,
         },
-        replaces: match &wire.replaces {
+        replaces: match &wire.over {
             WireOver::Nothing => Replaces::Nothing,
             WireOver::Ours { backup } => Replaces::Ours { backup: parsed(backup)? },
             WireOver::Foreign { backup } => Replaces::Foreign { backup: parsed(backup)? },
@@ -292,7 +292,7 @@ fn write_place_file(place: &PlaceFile) -> WirePlaceFile {
             Role::Config => WireRole::Config,
             Role::Unit => WireRole::Unit,
         },
-        replaces: match &place.replaces {
+        over: match &place.replaces {
             Replaces::Nothing => WireOver::Nothing,
             Replaces::Ours { backup } => WireOver::Ours { backup: text(backup) },
             Replaces::Foreign { backup } => WireOver::Foreign { backup: text(backup) },
