@@ -8,6 +8,7 @@ pub(crate) mod failpoint;
 pub(crate) mod interrupt;
 pub(crate) mod limits;
 pub(crate) mod machine;
+pub(crate) mod names;
 pub mod offline;
 #[expect(clippy::disallowed_methods, reason = "this is where files are changed")]
 pub(crate) mod root;

@@ -90,3 +90,73 @@ fn extract_into_a_directory_that_holds_something_is_refused() -> Result<()> {
     package(&run, &["--extract", out.to_str().context("UTF-8")?])?.exits(23)?.says("not empty")?;
     before.equals(&Tree::of(&out)?)
 }
+
+/// What somebody did to an installed model, which is one file with two names.
+#[derive(Debug, Clone, Copy)]
+enum Harm {
+    OneByte,
+    Shorter,
+    FileRemoved,
+    BlobRemoved,
+    FileReplaced,
+    BlobReplaced,
+}
+
+fn harm(harm: Harm, file: &Path, blob: &Path) -> Result<()> {
+    let replace = |path: &Path| -> Result<()> {
+        fs::remove_file(path)?;
+        Ok(fs::write(path, "somebody else's")?)
+    };
+    match harm {
+        Harm::OneByte => {
+            let mut bytes = fs::read(file)?;
+            bytes[4_500_000] ^= 1;
+            fs::write(file, bytes)?;
+        }
+        Harm::Shorter => fs::File::options().write(true).open(file)?.set_len(1000)?,
+        Harm::FileRemoved => fs::remove_file(file)?,
+        Harm::BlobRemoved => fs::remove_file(blob)?,
+        Harm::FileReplaced => replace(file)?,
+        Harm::BlobReplaced => replace(blob)?,
+    }
+    Ok(())
+}
+
+/// Whether a file in one of the two directories has these bytes.
+fn is_kept(bytes: &[u8], one: &Path, other: &Path) -> Result<bool> {
+    for directory in [one.parent(), other.parent()].into_iter().flatten() {
+        for entry in fs::read_dir(directory)? {
+            let path = entry?.path();
+            if path.is_file() && fs::read(path)? == bytes {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
+}
+
+#[test]
+fn a_damaged_model_is_repaired_as_the_advice_says_and_is_one_file_again() -> Result<()> {
+    use Harm::{BlobRemoved, BlobReplaced, FileRemoved, FileReplaced, OneByte, Shorter};
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let content = digest(&scenario.path("inputs/llama2-7b.gguf"))?;
+    for how in [OneByte, Shorter, FileRemoved, BlobRemoved, FileReplaced, BlobReplaced] {
+        let root = scenario.target(&format!("{how:?}"))?;
+        package_below(&run, &root, &["--install"])?.exits(0)?;
+        let file = root.join(STORE).join("llama2-7b.gguf");
+        let blob = root.join(STORE).join("blobs").join(content.blob_name());
+        harm(how, &file, &blob)?;
+        let found: Vec<Vec<u8>> = [&file, &blob].into_iter().filter_map(|path| fs::read(path).ok()).collect();
+        package_below(&run, &root, &["--status"])?.exits(23).with_context(|| format!("{how:?}"))?.says("--replace")?;
+        package_below(&run, &root, &["--install", "--replace"])?.exits(0).with_context(|| format!("{how:?}"))?;
+        package_below(&run, &root, &["--status"])?.exits(0).with_context(|| format!("{how:?}"))?;
+        assert_eq!(fs::metadata(&file)?.ino(), fs::metadata(&blob)?.ino(), "{how:?}: the model is there twice");
+        assert_eq!(digest(&file)?, content);
+        for bytes in found {
+            assert!(is_kept(&bytes, &file, &blob)?, "{how:?}: bytes of somebody else are lost");
+        }
+        package_below(&run, &root, &["--install"])?.exits(0)?.says("installed already")?;
+    }
+    Ok(())
+}

@@ -5,7 +5,7 @@ use nix::errno::Errno;
 use payload::{Mode, Package, PayloadError, RelPath, Watch};
 
 use crate::apply::journal::{Header, Journal};
-use crate::apply::recover;
+use crate::apply::recover::{self, Remains};
 use crate::apply::stage::{self, StageError};
 use crate::error::Error;
 use crate::exit::Exit;
@@ -118,7 +118,13 @@ fn run(
         }
         events.step(step);
         journal.begin(step)?;
-        step.apply(machine)?;
+        if let Err(error) = step.apply(machine) {
+            // Somebody else was faster: what is there is theirs, and is not undone.
+            if step.was_done_by_others(&error) {
+                journal.give_up_last()?;
+            }
+            return Err(error.into());
+        }
     }
     // Written down before the installation counts as complete: a recovery then starts it.
     for step in &plan.afterwards {
@@ -164,20 +170,20 @@ fn name_destination(error: StageError, place: &PlaceFile) -> StageError {
     }
 }
 
+/// Starts everything that is to be started, also after one that fails.
 fn start(plan: &Plan, machine: &Machine, events: &dyn Events) -> Result<(), Error> {
+    let mut failures = Vec::new();
     for step in &plan.afterwards {
         events.step(step);
-        step.apply(machine).map_err(|error| {
+        if let Err(error) = step.apply(machine) {
             let unit = match step {
                 Step::StartUnit { unit } => unit.clone(),
                 other => other.describe(),
             };
-            Error::new(Exit::ServiceFailed, format!("Service failed to start: {error}"))
-                .state("the package is installed; the service does not run")
-                .hint(format!("systemctl status {unit}; journalctl -u {unit}; check the platform (x86_64 or ARM)"))
-        })?;
+            failures.push((unit, error.to_string()));
+        }
     }
-    Ok(())
+    recover::service_failures(&failures)
 }
 
 /// The installation is complete and stays: what is left is removed by the next run.
@@ -185,12 +191,25 @@ fn leftovers(error: &StepError) -> String {
     format!("the package is installed, but cleaning up failed: {error}\nnext:  run it again with --recover")
 }
 
-fn after_rollback(failure: &Failure, rollback: Result<(), Error>) -> Error {
-    if let Err(error) = rollback {
-        return Error::new(Exit::RollbackIncomplete, format!("{failure}; and undoing it failed: {}", error.what()))
-            .state("the machine is between two states; the journal is kept")
-            .hint("see what is in the way, then run it again with --recover");
+fn after_rollback(failure: &Failure, rollback: Result<Remains, Error>) -> Error {
+    let remains = match rollback {
+        Ok(remains) => remains.report(&format!("{failure}; it was undone")),
+        Err(error) => return incomplete_rollback(failure, &error),
+    };
+    if let Err(error) = remains {
+        return error;
     }
+    describe(failure)
+}
+
+fn incomplete_rollback(failure: &Failure, error: &Error) -> Error {
+    Error::new(Exit::RollbackIncomplete, format!("{failure}; and undoing it failed: {}", error.what()))
+        .state("the machine is between two states; the journal is kept")
+        .hint("see what is in the way, then run it again with --recover")
+}
+
+/// A failure after which everything is as it was before.
+fn describe(failure: &Failure) -> Error {
     let (exit, what, hint) = match failure {
         Failure::Interrupted | Failure::Stage(StageError::Payload(PayloadError::Interrupted)) => {
             (Exit::Interrupted, "interrupted".to_owned(), "run it again when it suits")

@@ -49,6 +49,8 @@ pub struct Journal {
     file: File,
     path: RelPath,
     length: u64,
+    /// Where the line of the step that was begun last starts.
+    last: u64,
 }
 
 /// Why a journal cannot be used.
@@ -69,7 +71,8 @@ impl Journal {
         let line = v1::header_line(header);
         state::start_journal(root, package, &line)?;
         let file = root.open_staged(&path)?;
-        Ok(Self { file, path, length: line.len() as u64 })
+        let length = line.len() as u64;
+        Ok(Self { file, path, length, last: length })
     }
 
     /// Writes down that `step` is about to be taken, and waits until that is on the disk.
@@ -77,7 +80,16 @@ impl Journal {
         let line = v1::step_line(step);
         change::write(&self.path, &self.file, self.length, &line)?;
         change::sync_file(&self.path, &self.file)?;
+        self.last = self.length;
         self.length += line.len() as u64;
+        Ok(())
+    }
+
+    /// Takes the line of a step back that did nothing.
+    pub fn give_up_last(&mut self) -> Result<(), FsError> {
+        change::truncate(&self.path, &self.file, self.last)?;
+        change::sync_file(&self.path, &self.file)?;
+        self.length = self.last;
         Ok(())
     }
 }

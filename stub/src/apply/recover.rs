@@ -7,8 +7,7 @@ use payload::{Digest, RelPath};
 use crate::apply::journal::{self, Header, Unfinished};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::host::machine::Machine;
-use crate::host::machine::StepError;
+use crate::host::machine::{Machine, StepError, Undone};
 use crate::host::root::{Found, FsError, Root};
 use crate::host::tool::Tool;
 use crate::host::unit;
@@ -28,36 +27,82 @@ pub enum Recovered {
     RolledBackKeepingStaged,
 }
 
+/// What undoing left as it found it, in sentences for the administrator.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remains {
+    /// What somebody else changed meanwhile.
+    pub kept: Vec<String>,
+    /// Units that are not as they were, and why.
+    pub units: Vec<String>,
+}
+
+impl Remains {
+    /// An error that says what remains, when something does; `what` was done.
+    pub fn report(&self, what: &str) -> Result<(), Error> {
+        let lines: Vec<&str> = self.kept.iter().chain(&self.units).map(String::as_str).collect();
+        let exit = match (self.kept.is_empty(), self.units.is_empty()) {
+            (true, true) => return Ok(()),
+            (_, false) => Exit::ServiceFailed,
+            (false, true) => Exit::Conflict,
+        };
+        let failed = if self.units.is_empty() { "" } else { "Service failed to start: " };
+        Err(Error::new(exit, format!("{failed}{what}, but not everything is as it was:\n  {}", lines.join("\n  ")))
+            .state("nothing is left to recover")
+            .hint("look at each of these, and put it right by hand"))
+    }
+}
+
 /// Recovers from an unfinished installation of `package`. With `resume`, what was staged for that index is kept.
-pub fn recover(machine: &Machine, package: &PackageName, resume: Option<Digest>) -> Result<Recovered, Error> {
+pub fn recover(
+    machine: &Machine,
+    package: &PackageName,
+    resume: Option<Digest>,
+) -> Result<(Recovered, Remains), Error> {
     state::remove_unrecorded(&machine.root, package)?;
     let Some(unfinished) = unfinished(&machine.root, package)? else {
-        return Ok(Recovered::Nothing);
+        return Ok((Recovered::Nothing, Remains::default()));
     };
     let header = &unfinished.header;
     if is_complete(&machine.root, package, header)? {
-        let started = start(&unfinished);
+        let started = start(&unfinished, &machine.root);
         finish(&machine.root, package, &header.areas).map_err(incomplete)?;
         started?;
-        return Ok(Recovered::Finished);
+        return Ok((Recovered::Finished, Remains::default()));
     }
     let keep = resume == Some(header.index);
-    roll_back(machine, package, keep)?;
-    Ok(if keep { Recovered::RolledBackKeepingStaged } else { Recovered::RolledBack })
+    let remains = roll_back(machine, package, keep)?;
+    Ok((if keep { Recovered::RolledBackKeepingStaged } else { Recovered::RolledBack }, remains))
 }
 
-/// Starts what an installation that is complete was about to start.
-fn start(unfinished: &Unfinished) -> Result<(), Error> {
-    for begun in &unfinished.steps {
-        if let Step::StartUnit { unit } = &begun.step {
-            unit::start(unit).map_err(|error| {
-                Error::new(Exit::ServiceFailed, format!("Service failed to start: {error}"))
-                    .state("the package is installed; the service does not run")
-                    .hint(format!("systemctl status {unit}; journalctl -u {unit}"))
-            })?;
+/// Starts what an installation that is complete was about to start: all of it, also after one that fails.
+fn start(unfinished: &Unfinished, root: &Root) -> Result<(), Error> {
+    let units = unfinished.steps.iter().filter_map(|begun| match &begun.step {
+        Step::StartUnit { unit } if root.is_live() => Some(unit),
+        _ => None,
+    });
+    let failures: Vec<_> =
+        units.filter_map(|unit| Some((unit.clone(), unit::start(unit).err()?.to_string()))).collect();
+    service_failures(&failures)
+}
+
+/// The error that names every service that did not start, with what systemd or the service said.
+pub fn service_failures(failures: &[(String, String)]) -> Result<(), Error> {
+    let units: Vec<&str> = failures.iter().map(|(unit, _)| unit.as_str()).collect();
+    let what = match failures {
+        [] => return Ok(()),
+        [(_, why)] => why.clone(),
+        many => {
+            let lines: Vec<String> = many.iter().map(|(unit, why)| format!("{unit}: {why}")).collect();
+            format!("\n  {}", lines.join("\n  "))
         }
-    }
-    Ok(())
+    };
+    let units = units.join(" ");
+    Err(Error::new(Exit::ServiceFailed, format!("Service failed to start: {what}"))
+        .state("the package is installed; the service does not run")
+        .hint(format!(
+            "systemctl status {units}; journalctl -u {}; check the platform (x86_64 or ARM)",
+            units.replace(' ', " -u ")
+        )))
 }
 
 /// Whether the installation with this journal has its receipt, and so is finished forwards.
@@ -78,37 +123,46 @@ pub fn unfinished(root: &Root, package: &PackageName) -> Result<Option<Unfinishe
 }
 
 /// Undoes every step of the journal, the last one first, and removes what belongs to the installer itself.
-pub fn roll_back(machine: &Machine, package: &PackageName, keep_staged: bool) -> Result<(), Error> {
+pub fn roll_back(machine: &Machine, package: &PackageName, keep_staged: bool) -> Result<Remains, Error> {
     let Some(unfinished) = unfinished(&machine.root, package)? else {
-        return state::remove_unrecorded(&machine.root, package).map_err(incomplete);
+        state::remove_unrecorded(&machine.root, package).map_err(incomplete)?;
+        return Ok(Remains::default());
     };
-    undo_all(machine, package, &unfinished).map_err(incomplete)?;
+    let remains = undo_all(machine, package, &unfinished).map_err(incomplete)?;
     if keep_staged {
-        return Ok(());
+        return Ok(remains);
     }
     let header = &unfinished.header;
     clean_areas(&machine.root, &header.areas).map_err(incomplete)?;
-    remove_own(&machine.root, package, &header.made).map_err(incomplete)
+    remove_own(&machine.root, package, &header.made).map_err(incomplete)?;
+    Ok(remains)
 }
 
 /// Undoes the steps in the opposite order, up to the first that cannot be undone: what was before a step is only right
-/// when everything after it is gone.
-fn undo_all(machine: &Machine, package: &PackageName, unfinished: &Unfinished) -> Result<(), StepError> {
-    let mut reload = unfinished.header.reload;
-    stop_what_runs_again(unfinished)?;
+/// when everything after it is gone. A unit that systemd will not put back holds nothing up.
+fn undo_all(machine: &Machine, package: &PackageName, unfinished: &Unfinished) -> Result<Remains, StepError> {
+    let mut remains = Remains::default();
+    let mut reload = unfinished.header.reload && machine.root.is_live();
+    if machine.root.is_live() {
+        stop_what_runs_again(unfinished)?;
+    }
     for begun in unfinished.steps.iter().rev() {
         // A service is started again only when systemd knows its old unit.
         if reload && matches!(begun.step, Step::StopUnit { .. }) {
             Tool::Systemctl.run(&["daemon-reload"])?;
             reload = false;
         }
-        begun.step.undo(machine)?;
+        match begun.step.undo(machine)? {
+            Undone::Clean => {}
+            Undone::Kept(what) => remains.kept.push(what),
+            Undone::Unit(what) => remains.units.push(what),
+        }
         journal::take_back(&machine.root, package, begun)?;
     }
     if reload {
         Tool::Systemctl.run(&["daemon-reload"])?;
     }
-    Ok(())
+    Ok(remains)
 }
 
 /// After a power cut systemd may have started a service from files of which some are the old and some the new ones.

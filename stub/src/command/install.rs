@@ -38,12 +38,13 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
     package.verify_blobs(|_| false, workers, Watch::nobody()).map_err(|error| Error::payload(&error))?;
     interrupt::watch();
     let machine = machine(root)?;
-    let recovered = recover::recover(&machine, &index.package.name, Some(package.digest()))?;
+    let (recovered, remains) = recover::recover(&machine, &index.package.name, Some(package.digest()))?;
     tell_recovered(recovered, screen);
+    remains.kept.iter().chain(&remains.units).for_each(|line| screen.warn(&payload::printable(line)));
     let host = Host::probe(index, &machine.root)?;
     let plan = plan(index, &host, options(args));
     let give_up = |error: Error| match recover::roll_back(&machine, &index.package.name, false) {
-        Ok(()) => error,
+        Ok(_) => error,
         Err(rollback) => rollback,
     };
     verify_what_stays(package, &plan, workers, screen).map_err(|error| give_up(Error::payload(&error)))?;

@@ -11,7 +11,8 @@ use crate::report::screen::Screen;
 /// Recovers the package's installation.
 ///
 /// # Errors
-/// Exit code 31 when something could not be taken back.
+/// Exit code 31 when something could not be taken back; 23 when somebody else's changes stay, 33 when a service that ran
+/// before does not start any more: then nothing is left to recover.
 pub fn recover(args: &Args, screen: Screen) -> Result<(), Error> {
     let name = package_name(args)?;
     let root = open_root(args)?;
@@ -19,8 +20,9 @@ pub fn recover(args: &Args, screen: Screen) -> Result<(), Error> {
     let _lock = lock(&root)?;
     let machine = machine(root)?;
     interrupt::watch();
-    let recovered = recover::recover(&machine, &name, None)?;
+    let (recovered, remains) = recover::recover(&machine, &name, None)?;
     tell_recovered(recovered, screen);
+    remains.report("an interrupted installation was undone")?;
     if recovered == Recovered::Nothing {
         screen.say("nothing to recover: no installation was interrupted");
     }

@@ -23,7 +23,9 @@ pub fn uninstall(args: &Args, screen: Screen) -> Result<(), Error> {
     let _lock = lock(&root)?;
     let machine = machine(root)?;
     interrupt::watch();
-    tell_recovered(recover::recover(&machine, &name, None)?, screen);
+    let (recovered, remains) = recover::recover(&machine, &name, None)?;
+    tell_recovered(recovered, screen);
+    remains.kept.iter().chain(&remains.units).for_each(|line| screen.warn(&payload::printable(line)));
     let Some(receipt) = state::read_receipt(&machine.root, &name)? else {
         return Err(not_installed(&name, false));
     };

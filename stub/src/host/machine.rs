@@ -4,6 +4,7 @@
 use payload::{Owner, RelPath};
 
 use crate::host::account;
+use crate::host::names;
 use crate::host::root::{Found, FsError, Root};
 use crate::host::tool::{Tool, ToolError};
 
@@ -23,6 +24,24 @@ impl StepError {
     pub fn is_out_of_space(&self) -> bool {
         use nix::errno::Errno;
         matches!(self, Self::Fs(error) if matches!(error.errno(), Some(Errno::ENOSPC | Errno::EDQUOT)))
+    }
+}
+
+/// How undoing a step went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Undone {
+    /// What the step did is taken back, or had never been done.
+    Clean,
+    /// Somebody else changed it meanwhile: it stays. A sentence for the administrator.
+    Kept(String),
+    /// A unit is not as it was before, and this is why.
+    Unit(String),
+}
+
+impl Undone {
+    /// What stands at `path` is not what was put there.
+    pub fn changed(path: &RelPath) -> Self {
+        Self::Kept(format!("{path} was changed by somebody else: it stays"))
     }
 }
 
@@ -65,18 +84,45 @@ impl Machine {
         Ok(())
     }
 
-    /// Puts a kept file back under its old name; nothing kept means nothing had been done.
-    pub fn put_back(&self, backup: &RelPath, path: &RelPath) -> Result<(), StepError> {
+    /// Puts a kept file back under its old name; nothing kept means nothing had been done. What stands at `path` goes only
+    /// if it `is_ours`; what somebody else put there stays, and the kept file gets a name beside it.
+    pub fn put_back(
+        &self,
+        backup: &RelPath,
+        path: &RelPath,
+        is_ours: impl Fn(&Self) -> Result<bool, StepError>,
+    ) -> Result<Undone, StepError> {
         if self.root.look(backup)? == Found::Absent {
-            return Ok(());
+            return Ok(Undone::Clean);
         }
         if self.same_file(backup, path)? {
-            return Ok(self.root.remove(backup)?);
+            self.root.remove(backup)?;
+            return Ok(Undone::Clean);
         }
-        Ok(self.root.rename(backup, path)?)
+        if self.root.look(path)? == Found::Absent || is_ours(self)? {
+            self.root.rename(backup, path)?;
+            return Ok(Undone::Clean);
+        }
+        let kept = self.keep_beside(backup, path)?;
+        Ok(Undone::Kept(format!("{path} was changed by somebody else: it stays, and what was there before is {kept}")))
     }
 
-    fn same_file(&self, one: &RelPath, other: &RelPath) -> Result<bool, StepError> {
+    /// Gives a kept file a name that the administrator finds; one that has such a name already keeps it.
+    fn keep_beside(&self, backup: &RelPath, path: &RelPath) -> Result<RelPath, StepError> {
+        if backup.parent() == path.parent() {
+            return Ok(backup.clone());
+        }
+        for name in names::backups(path) {
+            if self.root.look(&name)? == Found::Absent {
+                self.root.rename(backup, &name)?;
+                return Ok(name);
+            }
+        }
+        Err(StepError::State(format!("there is no name left for what was at {path}: it is {backup}")))
+    }
+
+    /// Whether both names are of one file.
+    pub fn same_file(&self, one: &RelPath, other: &RelPath) -> Result<bool, StepError> {
         Ok(match (self.root.look(one)?, self.root.look(other)?) {
             (Found::File(one), Found::File(other)) => (one.device, one.inode) == (other.device, other.inode),
             _ => false,

@@ -61,6 +61,11 @@ pub enum Cause {
 type Result<T> = std::result::Result<T, FsError>;
 
 impl FsError {
+    /// Whether something is there that this program did not put there.
+    pub fn is_foreign(&self) -> bool {
+        matches!(self.cause, Cause::Foreign)
+    }
+
     /// The system's error number, where there is one.
     pub fn errno(&self) -> Option<Errno> {
         match self.cause {

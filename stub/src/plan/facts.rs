@@ -8,6 +8,7 @@ use payload::index::{GlibcVersion, Index, LinkKind};
 use payload::{AccountName, Digest, RelPath, glibc_provided};
 
 use crate::host::account::Accounts;
+use crate::host::names;
 use crate::host::root::{FileSystem, Found, FsError, Root};
 use crate::host::tool::Tool;
 use crate::host::unit::{self, UnitState};
@@ -234,7 +235,8 @@ fn entries(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<Hash
     Ok(entries)
 }
 
-/// Reads the content only where its length allows it to be what the package or the receipt has.
+/// Reads the content only where its length allows it to be what the package has, or where the receipt says that the
+/// package put it there: a step that takes it away compares it once more.
 fn existing_file(
     root: &Root,
     path: &RelPath,
@@ -243,15 +245,15 @@ fn existing_file(
 ) -> Result<Existing, FsError> {
     let found = root.look(path)?;
     let Found::File(facts) = found else { return Ok(Existing::plain(found)) };
-    let recorded = receipt.and_then(|receipt| receipt.content(path)).map(|file| file.size);
-    let known = Some(facts.size) == size || Some(facts.size) == recorded;
+    let recorded = receipt.is_some_and(|receipt| receipt.content(path).is_some());
+    let known = Some(facts.size) == size || recorded;
     let digest = if known { readable_digest(root, path)? } else { None };
     Ok(Existing { found, digest, backup: free_backup(root, path)? })
 }
 
 /// The first name for a backup that is free.
 fn free_backup(root: &Root, path: &RelPath) -> Result<Option<RelPath>, FsError> {
-    for backup in state::backups(path) {
+    for backup in names::backups(path) {
         if root.look(&backup)? == Found::Absent {
             return Ok(Some(backup));
         }

@@ -34,7 +34,11 @@ impl Planner<'_> {
                 Standing::OursUnchanged => {
                     let backup = self.backup(position, file);
                     let origin = self.recorded_origin(path);
-                    self.place(position, file, Replaces::Ours { backup }, origin);
+                    let seen = match self.host.existing(path) {
+                        Found::File(facts) => Some(*facts),
+                        _ => None,
+                    };
+                    self.place(position, file, Replaces::Ours { backup, seen }, origin);
                 }
                 Standing::OurLink(target) => {
                     self.plan.steps.push(Step::RemoveSymbolicLink { path: path.clone(), target });
@@ -178,11 +182,13 @@ impl Planner<'_> {
         }
     }
 
+    /// A file and its hard link are one file with two names: replacing one replaces both.
     fn hard_link(&mut self, link: &Link, to: &RelPath) {
         let Some(file) = self.index.files.iter().find(|file| file.path == *to) else { return };
         let path = &link.path;
+        let fresh = self.plan.placed().any(|place| place.path == *to);
         match self.standing(path, &file.owner, file) {
-            Standing::Same => {
+            Standing::Same if !fresh || self.our_file(path).is_none() => {
                 self.plan.unchanged.push(path.clone());
                 self.keep_origin(path);
             }
@@ -191,13 +197,39 @@ impl Planner<'_> {
                 self.plan.steps.push(Step::RemoveSymbolicLink { path: path.clone(), target });
                 self.make_hard_link(path, to, file);
             }
-            Standing::OursUnchanged | Standing::InTheWay(..) => match self.our_file(path) {
-                Some(digest) => {
-                    self.remove_ours(path, digest);
-                    self.make_hard_link(path, to, file);
+            Standing::Same | Standing::OursUnchanged => self.relink(path, to, file, None),
+            Standing::InTheWay(..) if self.our_file(path).is_some() => self.relink(path, to, file, None),
+            // What stands there is kept already, under the backup's name of the file itself.
+            Standing::InTheWay(..) if fresh && self.is_one_file(path, to) => self.relink(path, to, file, None),
+            Standing::InTheWay(problem, true) if self.options.replace => {
+                match self.host.entries.get(path).and_then(|existing| existing.backup.clone()) {
+                    Some(backup) => {
+                        self.plan.notes.push(format!("{path} is kept as {backup}"));
+                        self.relink(path, to, file, Some(backup));
+                    }
+                    None => self.conflict(path, problem, false),
                 }
-                None => self.conflict(path, "exists and is not the file of this package".to_owned(), false),
-            },
+            }
+            Standing::InTheWay(problem, replaceable) => self.conflict(path, problem, replaceable),
+        }
+    }
+
+    /// Makes a hard link anew in the place of a file, which is kept as `backup`, or until the installation is complete.
+    fn relink(&mut self, path: &RelPath, to: &RelPath, file: &File, backup: Option<RelPath>) {
+        let Some(digest) = self.host.entries.get(path).and_then(|existing| existing.digest) else {
+            return self.conflict(path, "exists and is not the file of this package".to_owned(), false);
+        };
+        match backup {
+            Some(backup) => self.plan.steps.push(Step::RemoveFile { path: path.clone(), digest, backup }),
+            None => self.remove_ours(path, digest),
+        }
+        self.make_hard_link(path, to, file);
+    }
+
+    fn is_one_file(&self, one: &RelPath, other: &RelPath) -> bool {
+        match (self.host.existing(one), self.host.existing(other)) {
+            (Found::File(one), Found::File(other)) => (one.device, one.inode) == (other.device, other.inode),
+            _ => false,
         }
     }
 

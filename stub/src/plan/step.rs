@@ -1,12 +1,13 @@
 //! The steps of an installation: one closed set, and for each what it says, does and undoes, side by side.
 //! Which steps a machine needs is decided in `plan.rs`; their order of writing to the journal in `apply/commit.rs`.
 
+use nix::errno::Errno;
 use payload::index::Role;
 use payload::{AccountName, Digest, Mode, Owner, RelPath};
 
 use crate::host::account;
-use crate::host::machine::{Machine, StepError};
-use crate::host::root::Found;
+use crate::host::machine::{Machine, StepError, Undone};
+use crate::host::root::{Attributes, Found, FsError, Root};
 use crate::host::tool::Tool;
 use crate::host::unit;
 
@@ -88,9 +89,11 @@ pub struct PlaceFile {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Replaces {
     Nothing,
-    /// A file that an earlier version of the package put there: kept until the installation is complete.
+    /// A file that an earlier version of the package put there: kept until the installation is complete. `seen` is what
+    /// the plan saw there; a journal does not have it.
     Ours {
         backup: RelPath,
+        seen: Option<Attributes>,
     },
     /// Somebody else's file, with `--replace`: kept until uninstallation puts it back.
     Foreign {
@@ -114,7 +117,10 @@ impl Step {
             Self::PlaceFile(place) => place.describe(),
             Self::MakeHardLink { path, to, .. } => format!("link {path} to {to} (hard link, no second copy)"),
             Self::MakeSymbolicLink { path, target } => format!("link {path} to {target}"),
-            Self::RemoveFile { path, .. } => format!("remove {path} (no longer in the package)"),
+            Self::RemoveFile { path, backup, .. } if path.parent() == backup.parent() => {
+                format!("move {path} to {backup}")
+            }
+            Self::RemoveFile { path, .. } => format!("remove the old {path}"),
             Self::RemoveSymbolicLink { path, .. } => format!("remove the link {path} (no longer in the package)"),
             Self::SetOwner { path, mode, owner } => format!("set owner of {path}/ to {owner}, mode {mode}"),
             Self::RestoreLabels { paths } => format!("restore the SELinux labels of {} paths", paths.len()),
@@ -205,6 +211,9 @@ impl Step {
     /// Does it.
     pub fn apply(&self, machine: &Machine) -> Result<(), StepError> {
         let root = &machine.root;
+        if self.is_about_units() && !root.is_live() {
+            return Ok(());
+        }
         match self {
             Self::CreateGroup { .. }
             | Self::CreateUser { .. }
@@ -240,45 +249,110 @@ impl Step {
         }
     }
 
-    /// Undoes it: also when it was only half done, or not at all. Doing this twice in a row is the same as once.
-    pub fn undo(&self, machine: &Machine) -> Result<(), StepError> {
+    /// Whether it asks systemd: that is only ever the one that runs this machine.
+    fn is_about_units(&self) -> bool {
+        match self {
+            Self::StopUnit { .. }
+            | Self::ReloadSystemd
+            | Self::EnableUnit { .. }
+            | Self::DisableUnit { .. }
+            | Self::StartUnit { .. } => true,
+            Self::CreateGroup { .. }
+            | Self::CreateUser { .. }
+            | Self::MakeDirectory { .. }
+            | Self::PlaceFile(_)
+            | Self::MakeHardLink { .. }
+            | Self::MakeSymbolicLink { .. }
+            | Self::RemoveFile { .. }
+            | Self::RemoveSymbolicLink { .. }
+            | Self::SetOwner { .. }
+            | Self::RestoreLabels { .. } => false,
+        }
+    }
+
+    /// Whether it failed because what it makes was there already, made by somebody else since the plan.
+    pub fn was_done_by_others(&self, error: &StepError) -> bool {
+        match (self, error) {
+            (Self::MakeDirectory { .. }, StepError::Fs(error)) => error.errno() == Some(Errno::EEXIST),
+            // E_NAME_IN_USE of groupadd(8) and useradd(8).
+            (Self::CreateGroup { .. } | Self::CreateUser { .. }, StepError::Tool(error)) => error.code == Some(9),
+            _ => false,
+        }
+    }
+
+    /// Undoes it: also when it was only half done, or not at all. Doing this twice in a row is the same as once. What
+    /// somebody else changed meanwhile stays, and is named.
+    pub fn undo(&self, machine: &Machine) -> Result<Undone, StepError> {
         let root = &machine.root;
+        if self.is_about_units() {
+            return Ok(self.undo_unit(root));
+        }
+        let undone = |outcome: Result<(), StepError>| outcome.map(|()| Undone::Clean);
         match self {
             Self::CreateGroup { name } => match account::group(root, name)? {
-                Some(_) => machine.run(Tool::Groupdel, &[name.as_str()]),
-                None => Ok(()),
+                Some(_) => undone(machine.run(Tool::Groupdel, &[name.as_str()])),
+                None => Ok(Undone::Clean),
             },
             Self::CreateUser { name, .. } => match account::user(root, name)? {
-                Some(_) => machine.run(Tool::Userdel, &[name.as_str()]),
-                None => Ok(()),
+                Some(_) => undone(machine.run(Tool::Userdel, &[name.as_str()])),
+                None => Ok(Undone::Clean),
             },
-            Self::StopUnit { unit } => Ok(unit::start(unit)?),
-            Self::MakeDirectory { path, .. } => Ok(root.remove_directory(path)?),
+            Self::MakeDirectory { path, .. } => undo_directory(path, machine),
             Self::PlaceFile(place) => place.undo(machine),
-            Self::MakeHardLink { path, to, .. } => machine.remove_if_same(path, to),
+            Self::MakeHardLink { path, to, .. } => {
+                undone(machine.remove_if_same(path, to))?;
+                Ok(kept_if_there(path, root)?)
+            }
             Self::MakeSymbolicLink { path, target } => match root.look(path)? {
-                Found::Link { target: found } if found == *target => Ok(root.remove(path)?),
-                _ => Ok(()),
+                Found::Link { target: found } if found == *target => {
+                    root.remove(path)?;
+                    Ok(Undone::Clean)
+                }
+                _ => Ok(kept_if_there(path, root)?),
             },
-            Self::RemoveFile { path, backup, .. } => machine.put_back(backup, path),
+            Self::RemoveFile { path, backup, .. } => machine.put_back(backup, path, |_| Ok(false)),
             Self::RemoveSymbolicLink { path, target } => match root.look(path)? {
-                Found::Absent => Ok(root.make_link(target, path)?),
-                _ => Ok(()),
+                Found::Absent => {
+                    root.make_link(target, path)?;
+                    Ok(Undone::Clean)
+                }
+                Found::Link { target: found } if found == *target => Ok(Undone::Clean),
+                _ => Ok(kept_if_there(path, root)?),
             },
             Self::SetOwner { path, mode, owner } => match root.look(path)? {
                 Found::Directory(_) => {
                     let from = machine.ids(owner)?.map(|(uid, _)| uid);
-                    Ok(root.take_back(path, *mode, machine.ids(&Owner::root())?, from)?)
+                    match root.take_back(path, *mode, machine.ids(&Owner::root())?, from) {
+                        Err(error) if error.is_foreign() => Ok(Undone::changed(path)),
+                        other => undone(other.map_err(StepError::from)),
+                    }
                 }
-                _ => Ok(()),
+                _ => Ok(Undone::Clean),
             },
-            // What got a label goes, and what was there before kept its own. Reloading again makes sense only when the
-            // units are back as they were: see `recover.rs`.
-            Self::RestoreLabels { .. } | Self::ReloadSystemd => Ok(()),
-            Self::EnableUnit { unit } => Ok(Tool::Systemctl.run(&["disable", "--", unit]).map(drop)?),
-            Self::DisableUnit { unit } => Ok(Tool::Systemctl.run(&["enable", "--", unit]).map(drop)?),
-            Self::StartUnit { unit } => Ok(unit::stop_if_up(unit)?),
+            // What got a label goes, and what was there before kept its own.
+            _ => Ok(Undone::Clean),
         }
+    }
+
+    /// Puts a unit back to how it was. systemd may refuse, for reasons that nothing here can mend: everything else goes
+    /// back all the same. Below another root there is nothing to ask: its systemd is not this machine's.
+    fn undo_unit(&self, root: &Root) -> Undone {
+        if !root.is_live() {
+            return match self {
+                Self::EnableUnit { unit } => Undone::Unit(format!("{unit} may still be enabled below this root")),
+                Self::DisableUnit { unit } => Undone::Unit(format!("{unit} may be disabled below this root")),
+                _ => Undone::Clean,
+            };
+        }
+        let outcome = match self {
+            Self::StopUnit { unit } => unit::start(unit),
+            Self::EnableUnit { unit } => Tool::Systemctl.run(&["disable", "--", unit]).map(drop),
+            Self::DisableUnit { unit } => Tool::Systemctl.run(&["enable", "--", unit]).map(drop),
+            Self::StartUnit { unit } => unit::stop_if_up(unit),
+            // Reloading again makes sense only when the units are back as they were: see `apply/recover.rs`.
+            _ => Ok(()),
+        };
+        outcome.map_or_else(|error| Undone::Unit(error.to_string()), |()| Undone::Clean)
     }
 
     fn run_tool(&self, machine: &Machine) -> Result<(), StepError> {
@@ -303,7 +377,8 @@ impl PlaceFile {
         machine.root.set_attributes(&self.staged, self.mode, machine.ids(&self.owner)?)?;
         match &self.replaces {
             Replaces::Nothing => Ok(machine.root.link(&self.staged, &self.path)?),
-            Replaces::Ours { backup } | Replaces::Foreign { backup } => {
+            Replaces::Ours { backup, .. } | Replaces::Foreign { backup } => {
+                self.require_seen(machine)?;
                 machine.root.link(&self.path, backup)?;
                 // rename(2) does nothing when both names are one file, so the staged name is given up for a second one.
                 let fresh = machine.second_name(&self.staged)?;
@@ -313,15 +388,52 @@ impl PlaceFile {
         }
     }
 
-    fn undo(&self, machine: &Machine) -> Result<(), StepError> {
+    /// The old version of a file is thrown away in the end: only what the plan saw may be.
+    fn require_seen(&self, machine: &Machine) -> Result<(), StepError> {
+        let Replaces::Ours { seen: Some(seen), .. } = &self.replaces else { return Ok(()) };
+        match machine.root.look(&self.path)? {
+            Found::File(facts) if facts.is_same(seen) => Ok(()),
+            _ => Err(StepError::State(format!("{} was changed while the installation ran", self.path))),
+        }
+    }
+
+    fn undo(&self, machine: &Machine) -> Result<Undone, StepError> {
+        let root = &machine.root;
         match &self.replaces {
-            Replaces::Nothing => machine.remove_if_same(&self.path, &self.staged),
-            Replaces::Ours { backup } | Replaces::Foreign { backup } => {
+            Replaces::Nothing => {
+                if self.is_ours(machine)? {
+                    root.remove(&self.path)?;
+                    return Ok(Undone::Clean);
+                }
+                Ok(kept_if_there(&self.path, root)?)
+            }
+            Replaces::Ours { backup, .. } | Replaces::Foreign { backup } => {
                 machine.second_name(&self.staged)?;
-                machine.put_back(backup, &self.path)
+                machine.put_back(backup, &self.path, |machine| self.is_ours(machine))
             }
         }
     }
+
+    /// Whether what stands at the path is the file that was placed there, with the content that it had.
+    fn is_ours(&self, machine: &Machine) -> Result<bool, StepError> {
+        Ok(machine.same_file(&self.path, &self.staged)? && machine.root.digest(&self.path)? == self.digest)
+    }
+}
+
+/// Removes a directory that was made. What somebody put into it keeps it.
+fn undo_directory(path: &RelPath, machine: &Machine) -> Result<Undone, StepError> {
+    match machine.root.remove_directory(path) {
+        Err(error) if matches!(error.errno(), Some(Errno::ENOTEMPTY | Errno::EEXIST)) => {
+            Ok(Undone::Kept(format!("{path}/ stays: there is something in it")))
+        }
+        Err(error) if error.errno() == Some(Errno::ENOTDIR) => Ok(Undone::changed(path)),
+        other => Ok(other.map(|()| Undone::Clean)?),
+    }
+}
+
+/// What stands at the path of something that was made is not what was made.
+fn kept_if_there(path: &RelPath, root: &Root) -> Result<Undone, FsError> {
+    Ok(if root.look(path)? == Found::Absent { Undone::Clean } else { Undone::changed(path) })
 }
 
 fn restorecon(paths: &[RelPath]) -> Vec<String> {

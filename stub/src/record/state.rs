@@ -2,14 +2,19 @@
 //! What stands in receipt and journal is in `receipt.rs` and `apply/journal.rs`.
 
 use payload::index::PackageName;
-use payload::names::{BACKUP_SUFFIX, STAGING_PREFIX, STATE_DIRECTORY};
+use payload::names::{STAGING_PREFIX, STATE_DIRECTORY};
 use payload::{Mode, RelPath};
 
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::host::names::UNWRITTEN;
 use crate::host::root::{Found, FsError, Root};
 use crate::record::receipt::{Receipt, ReceiptError};
 
+const RECEIPT: &str = "receipt.json";
+const JOURNAL: &str = "journal";
+const STUB: &str = "airgap-deploy";
+const FRESH_STUB: &str = "airgap-deploy.fresh";
 /// Larger than any receipt or journal.
 const LIMIT: u64 = 64 << 20;
 
@@ -20,22 +25,22 @@ pub fn directory(package: &PackageName) -> RelPath {
 
 /// `/var/lib/airgap-deploy/<package>/receipt.json`
 pub fn receipt(package: &PackageName) -> RelPath {
-    path(package, Some("receipt.json"))
+    path(package, Some(RECEIPT))
 }
 
 /// `/var/lib/airgap-deploy/<package>/journal`
 pub fn journal(package: &PackageName) -> RelPath {
-    path(package, Some("journal"))
+    path(package, Some(JOURNAL))
 }
 
 /// `/var/lib/airgap-deploy/<package>/airgap-deploy`: the stub, for later.
 pub fn stub(package: &PackageName) -> RelPath {
-    path(package, Some("airgap-deploy"))
+    path(package, Some(STUB))
 }
 
 /// Where the stub waits until the installation is complete.
 pub fn fresh_stub(package: &PackageName) -> RelPath {
-    path(package, Some("airgap-deploy.fresh"))
+    path(package, Some(FRESH_STUB))
 }
 
 /// The installer's own files of a package, in the order in which they are removed: the receipt goes last.
@@ -45,8 +50,8 @@ fn own_files(package: &PackageName) -> Vec<RelPath> {
 
 /// Files that exist only while an installation runs, beside the journal.
 pub fn unfinished_files(package: &PackageName) -> [RelPath; 4] {
-    ["airgap-deploy.fresh", "airgap-deploy.fresh.new", "receipt.json.new", "journal.new"]
-        .map(|name| path(package, Some(name)))
+    let unwritten = |name: &str| path(package, Some(&format!("{name}{UNWRITTEN}")));
+    [fresh_stub(package), unwritten(FRESH_STUB), unwritten(RECEIPT), unwritten(JOURNAL)]
 }
 
 #[expect(clippy::expect_used, reason = "a package name is one plain component of at most 64 bytes")]
@@ -86,16 +91,6 @@ pub fn staged(area: &RelPath, what: Staged) -> Option<RelPath> {
         Staged::Removed(position) => format!("r{position}"),
     };
     area.join(&name).ok()
-}
-
-/// Names for a file that is kept while another has its place: `….airgap-deploy-backup`, then with `.2` to `.99`.
-pub fn backups(path: &RelPath) -> impl Iterator<Item = RelPath> {
-    let first = format!("{}{BACKUP_SUFFIX}", path.as_str());
-    let more = (2..100).map({
-        let first = first.clone();
-        move |number| format!("{first}.{number}")
-    });
-    std::iter::once(first).chain(more).map_while(|name| name.parse().ok())
 }
 
 /// The receipt of an installed package.
@@ -170,7 +165,7 @@ pub fn remove_unrecorded(root: &Root, package: &PackageName) -> Result<(), FsErr
             root.remove_tree(&hidden)?;
         }
     }
-    let fresh = path(package, Some("journal.new"));
+    let fresh = path(package, Some(&format!("{JOURNAL}{UNWRITTEN}")));
     if root.look(&fresh)? != Found::Absent {
         root.remove(&fresh)?;
     }

@@ -1,7 +1,7 @@
 //! What is installed, compared with the receipt: files, units, and where the service's sockets lead (`host/sockets.rs`).
 //! Putting things right again is done by installing again.
 
-use payload::Digest;
+use payload::{Digest, RelPath};
 use serde_json::{Value, json};
 
 use crate::error::Error;
@@ -9,7 +9,7 @@ use crate::host::machine::Machine;
 use crate::host::root::Found;
 use crate::host::sockets::{self, Sockets};
 use crate::host::unit::{self, UnitState};
-use crate::record::receipt::{LinkTarget, Receipt};
+use crate::record::receipt::{FileEntry, LinkTarget, Receipt};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -32,24 +32,19 @@ pub struct UnitStatus {
 pub fn status(receipt: &Receipt, machine: &Machine, systemd: bool) -> Result<Status, Error> {
     let mut status = Status::default();
     for file in &receipt.files {
-        let problem = match machine.root.look(&file.path)? {
-            Found::Absent => Some("is missing"),
-            Found::Hidden => Some("cannot be read by this user"),
-            Found::File(facts) if facts.size != file.size => Some("was changed"),
-            Found::File(facts) if facts.mode != file.mode.bits() => Some("has another mode"),
-            Found::File(_) => match machine.root.digest(&file.path) {
-                Ok(digest) => changed(digest, file.digest),
-                Err(_) => Some("cannot be read by this user"),
-            },
-            _ => Some("is no regular file"),
-        };
+        let problem = file_problem(file, &file.path, machine)?;
         status.count(&file.path.to_string(), problem);
     }
     for link in &receipt.links {
         let problem = match (&link.target, machine.root.look(&link.path)?) {
             (_, Found::Absent) => Some("is missing"),
             (LinkTarget::Symbolic(target), Found::Link { target: found }) if found == *target => None,
-            (LinkTarget::Hard(_), Found::File(_)) => None,
+            (LinkTarget::Hard(to), Found::File(facts)) => match (machine.root.look(to)?, receipt.file(to)) {
+                // One file with two names: it was compared under the other one.
+                (Found::File(other), _) if (other.device, other.inode) == (facts.device, facts.inode) => None,
+                (_, Some(file)) => file_problem(file, &link.path, machine)?,
+                _ => Some("was changed"),
+            },
             _ => Some("was changed"),
         };
         status.count(&link.path.to_string(), problem);
@@ -59,6 +54,21 @@ pub fn status(receipt: &Receipt, machine: &Machine, systemd: bool) -> Result<Sta
         status.problems.extend(status.units.iter().filter_map(UnitStatus::problem));
     }
     Ok(status)
+}
+
+/// What is wrong with what stands at `path`, which should be the recorded `file`.
+fn file_problem(file: &FileEntry, path: &RelPath, machine: &Machine) -> Result<Option<&'static str>, Error> {
+    Ok(match machine.root.look(path)? {
+        Found::Absent => Some("is missing"),
+        Found::Hidden => Some("cannot be read by this user"),
+        Found::File(facts) if facts.size != file.size => Some("was changed"),
+        Found::File(facts) if facts.mode != file.mode.bits() => Some("has another mode"),
+        Found::File(_) => match machine.root.digest(path) {
+            Ok(digest) => changed(digest, file.digest),
+            Err(_) => Some("cannot be read by this user"),
+        },
+        _ => Some("is no regular file"),
+    })
 }
 
 fn changed(found: Digest, recorded: Digest) -> Option<&'static str> {

@@ -42,6 +42,13 @@ pub struct Ended {
     pub text: String,
 }
 
+impl Ended {
+    /// Whether it did what it was to do; for an uninstallation that may be that nothing was left to do.
+    pub fn is_done(&self) -> bool {
+        self.code == Some(0) || self.code == Some(41) && self.text.contains("is not installed")
+    }
+}
+
 impl From<Output> for Ended {
     fn from(output: Output) -> Self {
         let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);

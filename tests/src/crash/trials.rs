@@ -99,7 +99,7 @@ impl<'a> Series<'a> {
 
     fn recover(&self, root: &Path, recovery: &[&str], before: &Tree, goal: Goal) -> Result<()> {
         let ended = Run::new(self.package, root, recovery).end();
-        ensure!(ended.code == Some(0), "recovery with {recovery:?}: {ended:?}");
+        ensure!(ended.is_done(), "recovery with {recovery:?}: {ended:?}");
         self.check(root, before, goal, &ended.text)
     }
 
@@ -160,7 +160,7 @@ impl<'a> Series<'a> {
 
 /// Whether a run was killed; anything but a kill or success is an error.
 fn ended_early(ended: &Ended) -> Result<bool> {
-    ensure!(ended.killed || ended.code == Some(0), "{ended:?}");
+    ensure!(ended.killed || ended.is_done(), "{ended:?}");
     Ok(ended.killed)
 }
 

@@ -234,7 +234,7 @@ fn read_place_file(wire: &WirePlaceFile) -> Result<PlaceFile, JournalError> {
         },
         replaces: match &wire.over {
             WireOver::Nothing => Replaces::Nothing,
-            WireOver::Ours { backup } => Replaces::Ours { backup: parsed(backup)? },
+            WireOver::Ours { backup } => Replaces::Ours { backup: parsed(backup)?, seen: None },
             WireOver::Foreign { backup } => Replaces::Foreign { backup: parsed(backup)? },
         },
     })
@@ -294,7 +294,7 @@ fn write_place_file(place: &PlaceFile) -> WirePlaceFile {
         },
         over: match &place.replaces {
             Replaces::Nothing => WireOver::Nothing,
-            Replaces::Ours { backup } => WireOver::Ours { backup: text(backup) },
+            Replaces::Ours { backup, .. } => WireOver::Ours { backup: text(backup) },
             Replaces::Foreign { backup } => WireOver::Foreign { backup: text(backup) },
         },
     }

@@ -32,6 +32,17 @@ pub struct Attributes {
     pub gid: u32,
     pub device: u64,
     pub inode: u64,
+    /// When its content was changed last: seconds and nanoseconds since 1970.
+    pub modified: (i64, i64),
+}
+
+impl Attributes {
+    /// Whether this is the same file with, as far as one can tell without reading it, the same content.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let of =
+            |facts: &Self| (facts.device, facts.inode, facts.size, facts.modified, facts.mode, facts.uid, facts.gid);
+        of(self) == of(other)
+    }
 }
 
 /// Facts about the file system that holds a directory.
@@ -72,5 +83,6 @@ pub(super) fn attributes(stat: &FileStat) -> Attributes {
         gid: stat.st_gid,
         device: stat.st_dev,
         inode: stat.st_ino,
+        modified: (stat.st_mtime, stat.st_mtime_nsec),
     }
 }

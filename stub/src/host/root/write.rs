@@ -12,6 +12,7 @@ use payload::{Mode, RelPath};
 
 use super::{Cause, FsError, Result, Root, failed};
 use crate::host::change::{self, Change};
+use crate::host::names::UNWRITTEN;
 
 impl Root {
     /// Makes a directory that only its maker can use until [`Self::set_attributes`] opens it.
@@ -88,7 +89,7 @@ impl Root {
     /// Writes a small file so that either the old or the new content is there at any moment.
     pub fn write_atomically(&self, path: &RelPath, bytes: &[u8], mode: Mode) -> Result<()> {
         let fresh: RelPath =
-            format!("{}.new", path.as_str()).parse().map_err(|_| failed("write", path)(Errno::ENAMETOOLONG))?;
+            format!("{}{UNWRITTEN}", path.as_str()).parse().map_err(|_| failed("write", path)(Errno::ENAMETOOLONG))?;
         self.remove(&fresh)?;
         let file = self.open_staged(&fresh)?;
         change::write(&fresh, &file, 0, bytes)?;

@@ -1,0 +1,18 @@
+//! Names beside another file: of what it was before, and of what it is about to become.
+//! Names of the installer's own files are in `record/state.rs`.
+
+use payload::RelPath;
+use payload::names::BACKUP_SUFFIX;
+
+/// What a small file is called, behind its own name, until all of it is written.
+pub const UNWRITTEN: &str = ".new";
+
+/// Names for a file that is kept while another has its place: `….airgap-deploy-backup`, then with `.2` to `.99`.
+pub fn backups(path: &RelPath) -> impl Iterator<Item = RelPath> {
+    let first = format!("{}{BACKUP_SUFFIX}", path.as_str());
+    let more = (2..100).map({
+        let first = first.clone();
+        move |number| format!("{first}.{number}")
+    });
+    std::iter::once(first).chain(more).map_while(|name| name.parse().ok())
+}

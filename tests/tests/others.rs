@@ -1,0 +1,130 @@
+//! Everybody else: what was named is what is meant, and what others change between a crash and its recovery is theirs.
+//! The series over all changes are in `crash_kill.rs` and `faults_injected.rs`.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use e2e::crash::program::{Ended, Run};
+use e2e::crash::stage::Stage;
+use e2e::crash::trials::{Scratch, Series};
+use e2e::scenario::{Scenario, package, package_below, sample};
+
+const JOURNAL: &str = "var/lib/airgap-deploy/demo/journal";
+
+/// Kills an upgrade before a change in its last third, when much of it is in place.
+fn killed_upgrade(stage: &Stage) -> Result<Scratch> {
+    let action = ["--install", "--replace"];
+    let changes = Series::new(&stage.installed, &stage.second, &action)?.changes()?;
+    let scratch = Scratch::of(&stage.installed)?;
+    let ended = Run::new(&stage.second, &scratch.root, &action).set("KILL_AT", changes * 2 / 3).end();
+    ensure!(ended.killed && scratch.root.join(JOURNAL).exists(), "{ended:?}");
+    Ok(scratch)
+}
+
+fn recover(stage: &Stage, root: &Path) -> Ended {
+    Run::new(&stage.second, root, &["--recover"]).end()
+}
+
+#[test]
+fn a_payload_that_was_named_and_cannot_be_read_is_an_error_whatever_the_program_is() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let root = scenario.target("root")?;
+    package_below(&run, &root, &["--install"])?.exits(0)?;
+    let copy = root.join("var/lib/airgap-deploy/sample/airgap-deploy");
+    let text = |path: &Path| path.to_str().map(str::to_owned).context("UTF-8");
+    for action in ["--uninstall", "--status", "--recover"] {
+        let missing = text(&scenario.path("nonexistent.run"))?;
+        package_below(&copy, &root, &["--payload", &missing, action])?.exits(41)?.says("nonexistent.run")?;
+    }
+    let cut = scenario.path("cut.run");
+    let bytes = fs::read(&run)?;
+    fs::write(&cut, &bytes[..bytes.len() - 100])?;
+    package_below(&copy, &root, &["--payload", &text(&cut)?, "--uninstall"])?.exits(10)?;
+    // A package below a directory that has another's name is still itself, and is damaged.
+    let named = root.join("var/lib/airgap-deploy/other");
+    fs::create_dir(&named)?;
+    let moved = named.join("sample.run");
+    fs::copy(&cut, &moved)?;
+    fs::set_permissions(&moved, fs::metadata(&run)?.permissions())?;
+    package_below(&moved, &root, &["--uninstall"])?.exits(10)?;
+    fs::remove_dir_all(&named)?;
+    package_below(&copy, &root, &["--status"])?.exits(0)?;
+    // Its own copy, elsewhere or asked about another root, is about nothing.
+    let elsewhere = scenario.directory("elsewhere/sample")?.join("airgap-deploy");
+    fs::copy(&copy, &elsewhere)?;
+    package_below(&elsewhere, &root, &["--uninstall"])?.exits(10)?;
+    package_below(&copy, &scenario.target("another")?, &["--uninstall"])?.exits(10)?;
+    package_below(&copy, &root, &["--status"])?.exits(0)?;
+    package_below(&copy, &root, &["--uninstall"])?.exits(0)?;
+    for action in ["--uninstall", "--status"] {
+        package_below(&run, &root, &[action])?.exits(41)?.says("is not installed")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn a_fifo_as_payload_is_refused_and_not_waited_for() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let fifo = scenario.path("fifo");
+    nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU)?;
+    for action in ["--verify", "--dry-run", "--status"] {
+        package(&run, &["--payload", fifo.to_str().context("UTF-8")?, action])?
+            .exits(41)?
+            .says("not a regular file")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_rescue_systems_services_are_nobodys_business() -> Result<()> {
+    let stage = Stage::new(false)?;
+    let scratch = killed_upgrade(&stage)?;
+    // As the journal of an upgrade on the running system has them.
+    let journal = scratch.root.join(JOURNAL);
+    let mut lines: Vec<String> = fs::read_to_string(&journal)?.lines().map(str::to_owned).collect();
+    lines[0] = lines[0].replace("\"reload\":false", "\"reload\":true");
+    lines.insert(1, r#"{"step":"stop-unit","unit":"demo.service"}"#.to_owned());
+    lines.push(r#"{"step":"reload-systemd"}"#.to_owned());
+    lines.push(r#"{"step":"enable-unit","unit":"demo.service"}"#.to_owned());
+    lines.push(r#"{"step":"start-unit","unit":"demo.service"}"#.to_owned());
+    fs::write(&journal, lines.join("\n") + "\n")?;
+    let ended = recover(&stage, &scratch.root);
+    ensure!(ended.code == Some(33) && ended.text.contains("may still be enabled below this root"), "{ended:?}");
+    ensure!(!ended.text.contains("systemctl"), "this machine's systemd was asked: {ended:?}");
+    ensure!(!journal.exists(), "the journal has no end");
+    let status = Run::new(&stage.first, &scratch.root, &["--status"]).end();
+    ensure!(status.code == Some(0), "{status:?}");
+    Ok(())
+}
+
+#[test]
+fn what_somebody_changed_after_a_crash_stays_and_is_named() -> Result<()> {
+    let stage = Stage::new(false)?;
+    let scratch = killed_upgrade(&stage)?;
+    let at = |path: &str| scratch.root.join(path);
+    let theirs = b"edited after the crash".as_slice();
+    // Edited in place, replaced, and made anew where the old version had one.
+    fs::write(at("opt/demo/bin/demo"), theirs)?;
+    fs::remove_file(at("opt/demo/bin/tool"))?;
+    fs::write(at("opt/demo/bin/tool"), theirs)?;
+    fs::write(at("opt/demo/lib/new-of-theirs"), theirs)?;
+    let ended = recover(&stage, &scratch.root);
+    ensure!(ended.code == Some(23), "{ended:?}");
+    for path in ["/opt/demo/bin/demo", "/opt/demo/bin/tool"] {
+        ensure!(ended.text.contains(&format!("{path} was changed by somebody else")), "{path} is not named: {ended:?}");
+        ensure!(fs::read(at(&path[1..]))? == theirs, "{path} was lost");
+    }
+    ensure!(fs::read(at("opt/demo/lib/new-of-theirs"))? == theirs, "a new file was lost");
+    let before = fs::read(stage.installed.join("opt/demo/bin/demo"))?;
+    let kept = fs::read(at("opt/demo/bin/demo.airgap-deploy-backup"))?;
+    ensure!(kept == before, "the version before is lost");
+    ensure!(!at(JOURNAL).exists(), "the journal has no end");
+    let again = recover(&stage, &scratch.root);
+    ensure!(again.code == Some(0), "{again:?}");
+    let installed = Run::new(&stage.second, &scratch.root, &["--install", "--replace"]).end();
+    ensure!(installed.code == Some(0), "{installed:?}");
+    Ok(())
+}
