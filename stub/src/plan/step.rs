@@ -273,7 +273,7 @@ impl Step {
                 _ => Ok(()),
             },
             // What got a label goes, and what was there before kept its own. Reloading again makes sense only when the
-            // units are back as they were: see `recover.rs`.
+            // units are back as they were: see `apply/recover.rs`.
             Self::RestoreLabels { .. } | Self::ReloadSystemd => Ok(()),
             Self::EnableUnit { unit } => Ok(Tool::Systemctl.run(&["disable", "--", unit]).map(drop)?),
             Self::DisableUnit { unit } => Ok(Tool::Systemctl.run(&["enable", "--", unit]).map(drop)?),
