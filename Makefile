@@ -7,12 +7,19 @@ RUN := $(DEMO)/demo-deploy.run
 .PHONY: help
 help:
 	@echo "make demo        build a package, show its plan, install, verify and uninstall it below $(DEMO)/root"
-	@echo "make test        formatting, lints, unit and integration tests"
-	@echo "make acceptance  the use case with a real Ollama, model and systemd (root on Debian; downloads)"
+	@echo "make test        check, then unit and integration tests; ends with a line that counts what was skipped"
+	@echo "make acceptance  the use case with a real Ollama, model and systemd (root on Debian; downloads); deny; fuzz-brief"
+	@echo "make acceptance-machines  of that, what boots a real systemd"
+	@echo "make check       formatting, lints, the rooms of the code: what CI looks at before it runs a test"
+	@echo "make hooks       let make check run before each commit"
 	@echo "make build       $(BUILDER), with the stub in it"
 	@echo "make toolchain   a musl target for the stub: rustup, or Debian's packages"
+	@echo "make graph       which folders of the code import which"
+	@echo "make crash-point SCENARIO=upgrade CHANGE=17  one kill of the crash series, and what becomes of it"
+	@echo "make soak        all of the long series, of which the others run samples (hours; root on Debian)"
 	@echo "make deny        banned crates, licences, and where it can be fetched the advisory database (installs cargo-deny)"
-	@echo "make fuzz-brief  every parser of untrusted bytes, 20 seconds each (nightly compiler; installs cargo-fuzz)"
+	@echo "make fuzz-brief  every parser of untrusted bytes, $(FUZZ_SECONDS) seconds each (nightly compiler; installs cargo-fuzz)"
+	@echo "make fuzz-build  the fuzz targets, without running them"
 	@echo "make clean       remove what was built"
 
 .PHONY: toolchain
@@ -43,10 +50,35 @@ demo: build
 	@test -z "$$(find $(DEMO)/root -mindepth 1)" && echo "demo: nothing is left below $(DEMO)/root"
 
 .PHONY: test
-test: toolchain
-	cargo fmt --all --check
-	cargo clippy --workspace --all-targets --quiet -- --deny warnings
-	cargo test --workspace
+test: toolchain check
+	@tools/test.sh --workspace
+
+.PHONY: check
+check:
+	@tools/check.sh
+
+.PHONY: hooks
+hooks:
+	@ln -sf ../../tools/check.sh "$$(git rev-parse --git-path hooks)/pre-commit" && echo "hooks: make check runs before each commit"
+
+.PHONY: graph
+graph:
+	@cargo run --quiet --package e2e --bin imports
+
+# All of the long series, of which `make test` and `make acceptance` run samples. Hours; root on Debian.
+.PHONY: soak
+soak: $(BUILDER)
+	AIRGAP_DEPLOY_EVERY=1 cargo test --package e2e --test crash_kill --test crash_resume --test crash_powerloss \
+	  --test faults_injected --test faults_service_user --test property_states -- --nocapture
+	cargo test --package e2e --test crash_ext4 -- --ignored --nocapture
+	AIRGAP_DEPLOY_EVERY=1 AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
+	  cargo test --package e2e --test matrix -- --ignored --nocapture --test-threads=1
+
+# One point of the crash series: SCENARIO is install, upgrade or uninstall; CHANGE the number of the change before which
+# the stub is killed; AGAIN that of the change before which the recovery is killed, if it is.
+.PHONY: crash-point
+crash-point:
+	@cargo run --quiet --package e2e --bin crash-point -- $(SCENARIO) $(CHANGE) $(AGAIN)
 
 .PHONY: deny
 deny:

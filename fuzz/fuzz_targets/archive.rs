@@ -1,4 +1,5 @@
 //! Archives from upstream: taken apart, or refused. What is unpacked stays within the limit, also out of a bomb.
+//! Which members are wanted is tested in the builder.
 
 #![no_main]
 

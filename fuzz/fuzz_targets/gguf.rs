@@ -1,4 +1,5 @@
 //! Headers of GGUF files, as they come from anywhere.
+//! What the header means is tested in the builder.
 
 #![no_main]
 

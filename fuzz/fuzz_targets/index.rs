@@ -1,4 +1,5 @@
 //! The index: what was read can be written, and reads as the same again.
+//! Whole packages are `package.rs`.
 
 #![no_main]
 

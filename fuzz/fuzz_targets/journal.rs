@@ -1,4 +1,5 @@
 //! The journal of an interrupted installation: a cut never makes it unreadable, and never adds a step.
+//! What is undone because of it is tested by the crash series.
 
 #![no_main]
 

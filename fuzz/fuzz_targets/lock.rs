@@ -1,4 +1,5 @@
 //! Lock files: what was read can be written, and reads as the same again.
+//! When the lock file is followed is tested in the builder.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
 //! Manifests: parsed, or every mistake in them rendered for a terminal.
+//! What is said about which mistake is tested in the builder.
 
 #![no_main]
 

@@ -1,4 +1,5 @@
 //! The receipt of an installed package: what was read can be written, and reads as the same again.
+//! What is done because of it is tested with the real programs.
 
 #![no_main]
 

@@ -23,11 +23,6 @@ pub fn directory() -> Result<TempDir> {
     Ok(tempfile::Builder::new().prefix("airgap-deploy-crash-").tempdir_in(above)?)
 }
 
-/// Whether this process may set owners and run the account tools.
-pub fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
-}
-
 /// The directory of the workspace.
 pub fn workspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")

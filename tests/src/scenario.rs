@@ -15,6 +15,7 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use crate::skip::is_root;
 use anyhow::{Context, Result, ensure};
 use tempfile::TempDir;
 
@@ -158,11 +159,6 @@ pub fn package_as_nobody(path: &Path, arguments: &[&str]) -> Result<Outcome> {
         command.uid(NOBODY).gid(NOBODY);
     }
     run(&mut command)
-}
-
-/// Whether the test runs as root.
-pub fn is_root() -> bool {
-    nix::unistd::geteuid().is_root()
 }
 
 /// A command in mount and user namespaces where it may mount things; `script` is for `sh`, and gets `arguments`.

@@ -59,13 +59,7 @@ impl Tree {
     /// # Errors
     /// Something cannot be read.
     pub fn read(root: &Path) -> Result<Self> {
-        let mut tree = Self::default();
-        let mut seen = HashMap::new();
-        tree.add(root, PathBuf::new(), &mut seen)?;
-        for path in OF_TOOLS {
-            tree.entries.remove(Path::new(path));
-        }
-        Ok(tree)
+        Self::read_some(root, &[""])
     }
 
     /// As [`Tree::read`], of these directories below `root` alone, as far as they exist.

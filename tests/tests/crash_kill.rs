@@ -2,10 +2,11 @@
 //! complete, to the last attribute. Each test prints how many trials it made (`--nocapture`).
 
 use anyhow::{Result, ensure};
-use e2e::crash::is_root;
+
 use e2e::crash::program::Run;
 use e2e::crash::stage::Stage;
 use e2e::crash::trials::{Goal, Scratch, Series};
+use e2e::skip::needs_root;
 use e2e::tree::Tree;
 
 const INSTALL: [&str; 1] = ["--install"];
@@ -62,17 +63,17 @@ fn an_uninstallation_goes_on_where_it_stopped() -> Result<()> {
 
 #[test]
 fn a_fresh_install_that_makes_accounts_is_complete_or_undone() -> Result<()> {
-    if is_root() { fresh_install(true) } else { Ok(()) }
+    if needs_root() { Ok(()) } else { fresh_install(true) }
 }
 
 #[test]
 fn an_uninstallation_that_removes_accounts_goes_on_where_it_stopped() -> Result<()> {
-    if is_root() { uninstall(true) } else { Ok(()) }
+    if needs_root() { Ok(()) } else { uninstall(true) }
 }
 
 #[test]
 fn an_upgrade_of_a_service_with_an_account_is_complete_or_undone() -> Result<()> {
-    if is_root() { upgrade(true) } else { Ok(()) }
+    if needs_root() { Ok(()) } else { upgrade(true) }
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn cut_everywhere(prior: &Path, package: &Path, action: &[&str], recoveries: &[(
                 let root = cut.path().join("root");
                 disk.cut(loss, &root)?;
                 let ended = Run::new(package, &root, recovery).end();
-                ensure!(ended.code == Some(0), "cut {number} ({loss:?}) after {line}: {ended:?}");
+                ensure!(ended.is_done(), "cut {number} ({loss:?}) after {line}: {ended:?}");
                 let found = Tree::read(&root)?;
                 ensure!(
                     found == complete || (*goal == Goal::BeforeOrComplete && found == before),

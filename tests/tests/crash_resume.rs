@@ -1,4 +1,5 @@
 //! A large installation that was killed goes on from what it had verified, and from nothing else.
+//! What is undone instead is tested in `crash_kill.rs`.
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt;

@@ -219,6 +219,7 @@ fn what_is_no_package_at_all_is_refused() -> Result<()> {
         bench.refused()?;
     }
     let missing = Path::new("/nonexistent/x.run");
-    refusal(e2e::scenario::package(&bench.good, &["--payload", missing.to_str().context("UTF-8")?, "--verify"])?)?;
+    let named = e2e::scenario::package(&bench.good, &["--payload", missing.to_str().context("UTF-8")?, "--verify"])?;
+    named.exits(41)?.says("nothing was changed")?.says("next:")?;
     Ok(())
 }

@@ -11,7 +11,8 @@ use anyhow::Result;
 use e2e::scenario::binaries::shipped;
 use e2e::scenario::outcome::run;
 use e2e::scenario::tree::digest;
-use e2e::scenario::{NOBODY, Scenario, is_root, sample};
+use e2e::scenario::{NOBODY, Scenario, sample};
+use e2e::skip::is_root;
 
 /// Where a build happens, and as what.
 struct Surroundings {

@@ -4,10 +4,11 @@
 use std::path::Path;
 
 use anyhow::{Result, ensure};
-use e2e::crash::is_root;
+
 use e2e::crash::program::{Ended, Run};
 use e2e::crash::stage::Stage;
 use e2e::crash::trials::{Scratch, Series};
+use e2e::skip::needs_root;
 use e2e::tree::Tree;
 use nix::errno::Errno;
 
@@ -73,7 +74,7 @@ fn an_upgrade_survives_every_failure() -> Result<()> {
 
 #[test]
 fn a_fresh_install_that_makes_accounts_survives_every_failure() -> Result<()> {
-    if !is_root() {
+    if needs_root() {
         return Ok(());
     }
     let stage = Stage::new(true)?;

@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use e2e::crash::is_root;
+
 use e2e::crash::program::{Ended, Run};
 use e2e::crash::stage::Stage;
 use e2e::crash::trials::{Scratch, Series};
+use e2e::skip::needs_root;
 use e2e::tree::Tree;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -123,7 +124,7 @@ fn everywhere(stage: &Stage, prior: &Path, package: &Path, action: &[&str], step
 
 #[test]
 fn during_an_installation() -> Result<()> {
-    if !is_root() {
+    if needs_root() {
         return Ok(());
     }
     let stage = Stage::new(true)?;
@@ -135,7 +136,7 @@ fn during_an_installation() -> Result<()> {
 
 #[test]
 fn during_an_upgrade() -> Result<()> {
-    if !is_root() {
+    if needs_root() {
         return Ok(());
     }
     let stage = Stage::new(true)?;
@@ -147,7 +148,7 @@ fn during_an_upgrade() -> Result<()> {
 
 #[test]
 fn during_an_uninstallation() -> Result<()> {
-    if !is_root() {
+    if needs_root() {
         return Ok(());
     }
     let stage = Stage::new(true)?;

@@ -12,7 +12,8 @@ use anyhow::{Context, Result, ensure};
 use e2e::crash::program::{Ended, Run, stub};
 use e2e::crash::stage::Stage;
 use e2e::crash::trials::{Scratch, Series};
-use e2e::crash::{directory, is_root, sample};
+use e2e::crash::{directory, sample};
+use e2e::skip::needs_root;
 use e2e::tree::Tree;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -138,7 +139,7 @@ fn an_uninstallation_that_got_a_signal_goes_on_later() -> Result<()> {
 
 #[test]
 fn a_directory_of_the_service_that_is_mounted_there_is_used() -> Result<()> {
-    if !is_root() {
+    if needs_root() {
         return Ok(());
     }
     let stage = Stage::new(true)?;
@@ -159,7 +160,7 @@ fn a_directory_of_the_service_that_is_mounted_there_is_used() -> Result<()> {
 
 #[test]
 fn a_purge_removes_everything_but_what_is_mounted_there() -> Result<()> {
-    if !is_root() {
+    if needs_root() {
         return Ok(());
     }
     let stage = Stage::new(true)?;
@@ -182,7 +183,7 @@ fn a_purge_removes_everything_but_what_is_mounted_there() -> Result<()> {
 
 #[test]
 fn a_second_writer_that_takes_the_space_leads_back_to_the_state_before() -> Result<()> {
-    if !is_root() {
+    if needs_root() {
         return Ok(());
     }
     let stage = bare()?;
@@ -302,7 +303,7 @@ fn low_limits_end_in_the_state_before_or_complete() -> Result<()> {
 
 #[test]
 fn it_works_where_there_is_no_proc_and_nothing_else() -> Result<()> {
-    if !is_root() {
+    if needs_root() {
         return Ok(());
     }
     let stage = bare()?;

@@ -1,4 +1,5 @@
 //! What is printed with `--json` is what docs/json.md says: one document on each line, and no key that it leaves out.
+//! What the values are is tested where they come from.
 
 use std::fs;
 

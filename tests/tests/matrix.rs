@@ -208,7 +208,12 @@ impl Site {
         ensure!(self.show(UNIT, "ActiveState")? == "inactive", "the service still runs");
         ensure!(self.show(UNIT, "LoadState")? == "not-found", "systemd was not reloaded");
         self.machine.must(&["rm", "-r", "/opt/demo"])?;
-        self.machine.must(&["userdel", "demo"])?;
+        self.remove_account()
+    }
+
+    /// By hand, as the administrator would: also one that shares its number with root. userdel may take the group along.
+    fn remove_account(&self) -> Result<()> {
+        self.machine.must(&["userdel", "--force", "demo"])?;
         self.machine.run(&["groupdel", "demo"])?;
         Ok(())
     }
@@ -228,9 +233,7 @@ impl Site {
         self.machine.must(&["umount", "/opt/demo/mnt"])?;
         self.machine.must(&["rmdir", "/opt/demo/mnt", "/opt/demo"])?;
         self.machine.must(&["rm", "-r", "/srv/own"])?;
-        self.machine.must(&["userdel", "demo"])?;
-        self.machine.run(&["groupdel", "demo"])?;
-        Ok(())
+        self.remove_account()
     }
 
     fn refuses_accounts_of_people(&self) -> Result<()> {
@@ -245,8 +248,7 @@ impl Site {
             let refused = self.installer("one", &["--install"])?;
             ensure!(refused.code == 23 && refused.both().contains(words), "{}", refused.describe());
             self.is_as(&with_account)?;
-            self.machine.must(&["userdel", "--force", "demo"])?;
-            self.machine.run(&["groupdel", "demo"])?;
+            self.remove_account()?;
             self.is_as(&before)?;
         }
         Ok(())
@@ -263,7 +265,7 @@ impl Site {
         self.machine.must(&[COPY, "--uninstall"])?;
         self.is_as(&before)?;
         self.machine.must(&["rmdir", "/opt/demo"])?;
-        self.machine.must(&["userdel", "demo"])?;
+        self.remove_account()?;
         self.is_as(&bare)
     }
 

@@ -10,6 +10,7 @@ use anyhow::{Context, Result};
 use e2e::scenario::outcome::{Outcome, run};
 use e2e::scenario::tree::Tree;
 use e2e::scenario::{Scenario, elf, gguf, package, package_as_nobody, package_below, sample, with_mounts};
+use e2e::skip::needs_root;
 
 fn binary(source: &str) -> String {
     format!(
@@ -105,7 +106,7 @@ fn installing_without_privileges_is_permission_denied() -> Result<()> {
 
 #[test]
 fn a_root_that_the_user_may_not_write_to_is_refused() -> Result<()> {
-    if !e2e::scenario::is_root() {
+    if needs_root() {
         return Ok(());
     }
     let scenario = Scenario::new()?;

@@ -1,4 +1,5 @@
 //! The stub that every package carries: static, alone, and unimpressed by what a host lacks.
+//! What it does with a package is tested in the other files.
 
 use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
@@ -6,7 +7,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use e2e::scenario::outcome::Outcome;
-use e2e::scenario::{Scenario, elf, is_root, package, package_below, sample, with_mounts};
+use e2e::scenario::{Scenario, elf, package, package_below, sample, with_mounts};
+use e2e::skip::is_root;
 use payload::Package;
 use serde_json::Value;
 

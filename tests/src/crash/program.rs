@@ -1,4 +1,5 @@
-//! The stub with failpoints, built once, and runs of it. The stub that the builder carries has no failpoints.
+//! The stub with failpoints, built once, and runs of it.
+//! The stub that the builder carries has no failpoints, which a test makes sure of.
 
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};

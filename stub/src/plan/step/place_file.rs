@@ -1,0 +1,99 @@
+//! The step that puts a file in place: what it says, does and undoes.
+//! How the verified copy got where it waits is in `apply/stage.rs`.
+
+use payload::index::Role;
+use payload::{Digest, Mode, Owner, RelPath};
+
+use super::kept_if_there;
+use crate::host::machine::{Machine, StepError, Undone};
+use crate::host::root::{Attributes, Found};
+
+/// A file that is put in place from its verified, staged copy.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PlaceFile {
+    pub path: RelPath,
+    /// Where the verified copy waits, on the same file system.
+    pub staged: RelPath,
+    /// Position in the index's files.
+    pub file: usize,
+    pub digest: Digest,
+    pub size: u64,
+    pub mode: Mode,
+    pub owner: Owner,
+    pub role: Role,
+    pub replaces: Replaces,
+}
+
+/// What a file takes the place of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Replaces {
+    Nothing,
+    /// A file that an earlier version of the package put there: kept until the installation is complete. `seen` is what
+    /// the plan saw there; a journal does not have it.
+    Ours {
+        backup: RelPath,
+        seen: Option<Attributes>,
+    },
+    /// Somebody else's file, with `--replace`: kept until uninstallation puts it back.
+    Foreign {
+        backup: RelPath,
+    },
+}
+
+impl PlaceFile {
+    pub(super) fn describe(&self) -> String {
+        let Self { path, size, mode, owner, .. } = self;
+        let size = payload::size(*size);
+        match &self.replaces {
+            Replaces::Nothing => format!("place {path} ({size}, {owner}, mode {mode})"),
+            Replaces::Ours { .. } => format!("update {path} ({size}, {owner}, mode {mode})"),
+            Replaces::Foreign { backup } => format!("replace {path} ({size}, {owner}, mode {mode}), keeping {backup}"),
+        }
+    }
+
+    pub(super) fn apply(&self, machine: &Machine) -> Result<(), StepError> {
+        machine.root.set_attributes(&self.staged, self.mode, machine.ids(&self.owner)?)?;
+        match &self.replaces {
+            Replaces::Nothing => Ok(machine.root.link(&self.staged, &self.path)?),
+            Replaces::Ours { backup, .. } | Replaces::Foreign { backup } => {
+                self.require_seen(machine)?;
+                machine.root.link(&self.path, backup)?;
+                // rename(2) does nothing when both names are one file, so the staged name is given up for a second one.
+                let fresh = machine.second_name(&self.staged)?;
+                machine.root.link(&self.staged, &fresh)?;
+                Ok(machine.root.rename(&fresh, &self.path)?)
+            }
+        }
+    }
+
+    /// The old version of a file is thrown away in the end: only what the plan saw may be.
+    fn require_seen(&self, machine: &Machine) -> Result<(), StepError> {
+        let Replaces::Ours { seen: Some(seen), .. } = &self.replaces else { return Ok(()) };
+        match machine.root.look(&self.path)? {
+            Found::File(facts) if facts.is_same(seen) => Ok(()),
+            _ => Err(StepError::State(format!("{} was changed while the installation ran", self.path))),
+        }
+    }
+
+    pub(super) fn undo(&self, machine: &Machine) -> Result<Undone, StepError> {
+        let root = &machine.root;
+        match &self.replaces {
+            Replaces::Nothing => {
+                if self.is_ours(machine)? {
+                    root.remove(&self.path)?;
+                    return Ok(Undone::Clean);
+                }
+                Ok(kept_if_there(&self.path, root)?)
+            }
+            Replaces::Ours { backup, .. } | Replaces::Foreign { backup } => {
+                machine.second_name(&self.staged)?;
+                machine.put_back(backup, &self.path, |machine| self.is_ours(machine))
+            }
+        }
+    }
+
+    /// Whether what stands at the path is the file that was placed there, with the content that it had.
+    fn is_ours(&self, machine: &Machine) -> Result<bool, StepError> {
+        Ok(machine.same_file(&self.path, &self.staged)? && machine.root.digest(&self.path)? == self.digest)
+    }
+}
