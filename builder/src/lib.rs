@@ -14,6 +14,7 @@ pub mod output;
 mod pack;
 mod prep;
 pub mod progress;
+mod small_file;
 
 pub use check::check;
 pub use error::{BuildError, payload_exit_code};

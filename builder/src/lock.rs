@@ -5,13 +5,13 @@ mod wire;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use payload::Digest;
 
 use crate::manifest::SourceKind;
+use crate::small_file;
 
 /// The file's name; it lies beside the manifest.
 pub const LOCK_FILE_NAME: &str = "AirGapDeploy.lock";
@@ -116,7 +116,7 @@ impl LockFile {
 }
 
 fn read(path: &Path) -> Result<Option<Entries>, LockError> {
-    match fs::read_to_string(path) {
+    match small_file::read_text(path, small_file::BY_PROGRAMS) {
         Ok(text) => wire::parse(&text).map(Some),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(error) => Err(LockError::Read(error)),
@@ -179,6 +179,8 @@ fn full_name(model: &crate::manifest::ModelName) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn file(url: &str, content: &[u8]) -> LockedFile {

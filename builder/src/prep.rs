@@ -15,6 +15,7 @@ use crate::output::emit::emit;
 use crate::pack::stub::stub;
 use crate::pack::{PackError, PackOptions, pack};
 use crate::progress::{Event, ProgressSink};
+use crate::small_file;
 
 /// What is to be built.
 #[derive(Debug)]
@@ -44,7 +45,8 @@ pub struct Built {
 
 /// Reads a manifest from disk.
 pub fn read_manifest(path: &Path) -> Result<Parsed, BuildError> {
-    let text = std::fs::read(path).map_err(|source| BuildError::Read { path: path.to_owned(), source })?;
+    let text = small_file::read(path, small_file::BY_HAND)
+        .map_err(|source| BuildError::Read { path: path.to_owned(), source })?;
     Ok(manifest::parse(path, &text)?)
 }
 

@@ -1,7 +1,6 @@
 //! What the user and the environment say about fetching, as values.
 //! Reading the environment and the terminal is the program's business (`command.rs`).
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,6 +13,7 @@ use crate::fetch::net::policy::Mirror;
 use crate::fetch::net::proxy::ProxySettings;
 use crate::fetch::net::retry::RetryPolicy;
 use crate::fetch::transfer::space::{SpaceProbe, free_space};
+use crate::small_file;
 
 /// What the user says about fetching.
 #[derive(Debug, Clone, Default)]
@@ -163,7 +163,7 @@ fn mirrors_from(path: &Path) -> Result<Vec<Mirror>, SourceError> {
         problem,
         hint: "write it as: [mirrors], then \"https://github.com\" = \"https://mirror.example/github\"".to_owned(),
     };
-    let text = match fs::read_to_string(path) {
+    let text = match small_file::read_text(path, small_file::BY_HAND) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(SourceError::disk("read", path)(error)),
@@ -174,6 +174,8 @@ fn mirrors_from(path: &Path) -> Result<Vec<Mirror>, SourceError> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

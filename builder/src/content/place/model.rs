@@ -1,7 +1,7 @@
 //! Models in Ollama's store on the target: blobs by digest, the manifest under the model's name, and the GGUF file where
 //! the manifest of the package wants it. What the documents say is decided in `model.rs`.
 
-use std::fs::{self, File};
+use std::fs::File;
 
 use payload::index::{Model, Role};
 use payload::{Digest, Mode, RelPath};
@@ -13,6 +13,7 @@ use crate::manifest::{InstallPath, ModelName, ModelSettings};
 
 use super::{Content, Entry, Job, Placement, Target};
 use crate::content::error::ContentError;
+use crate::small_file;
 
 /// Documents of a registry are read into memory up to this length, in bytes; they have some hundred.
 const MAX_DOCUMENT: u64 = 4 << 20;
@@ -198,7 +199,7 @@ fn document(job: Job<'_>, file: &VerifiedFile) -> Result<Vec<u8>, ContentError> 
         let problem = format!("is {} bytes long; such a document has some hundred", file.size);
         return Err(job.unsuitable(&file.location, problem, "name another model".to_owned()));
     }
-    fs::read(&file.path).map_err(ContentError::io("read", &file.path))
+    small_file::read(&file.path, small_file::BY_PROGRAMS).map_err(ContentError::io("read", &file.path))
 }
 
 fn read_gguf(job: Job<'_>, file: &VerifiedFile) -> Result<Gguf, ContentError> {

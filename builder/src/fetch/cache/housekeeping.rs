@@ -9,6 +9,7 @@ use payload::Digest;
 
 use crate::fetch::cache::Info;
 use crate::fetch::error::SourceError;
+use crate::small_file;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -81,7 +82,9 @@ pub fn cache_list(dir: &Path) -> Result<Vec<CacheEntry>, SourceError> {
     for file in files(&dir.join("sha256"))? {
         let Ok(digest) = file.file_name().to_string_lossy().parse::<Digest>() else { continue };
         let info_path = dir.join("info").join(digest.hex());
-        let info: Option<Info> = fs::read(&info_path).ok().and_then(|text| serde_json::from_slice(&text).ok());
+        let info: Option<Info> = small_file::read(&info_path, small_file::BY_PROGRAMS)
+            .ok()
+            .and_then(|text| serde_json::from_slice(&text).ok());
         let (name, url) = info.map(|info| (info.name, info.url)).unzip();
         let kind = EntryKind::Object { digest, name, url };
         entries.extend(entry(kind, vec![file.path(), info_path]));

@@ -2,6 +2,7 @@
 //! Which challenge a login answers is decided in `auth.rs`.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -10,6 +11,7 @@ use url::Url;
 
 use crate::fetch::net::fault::Fault;
 use crate::fetch::net::http::basic;
+use crate::small_file;
 
 /// What Docker knows of registries. A helper is asked once for each host, and only when the host wants a login.
 #[derive(Clone, Default)]
@@ -31,7 +33,13 @@ impl std::fmt::Debug for Login {
 impl Login {
     /// Reads Docker's `config.json`, as `docker login` writes it. A missing file is no login.
     pub(crate) fn from_docker_config(path: &Path) -> Result<Self, String> {
-        let Ok(text) = std::fs::read(path) else { return Ok(Self::default()) };
+        let text = match small_file::read(path, small_file::BY_PROGRAMS) {
+            Ok(text) => text,
+            Err(error) if matches!(error.kind(), ErrorKind::InvalidInput | ErrorKind::FileTooLarge) => {
+                return Err(error.to_string());
+            }
+            Err(_) => return Ok(Self::default()),
+        };
         serde_json::from_slice::<serde_json::Value>(&text).map_err(|error| error.to_string())?;
         Ok(Self { config: text.into(), ..Self::default() })
     }

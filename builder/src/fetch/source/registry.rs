@@ -14,6 +14,7 @@ use crate::fetch::net::policy::{is_loopback, shown};
 use crate::fetch::source::oci::{self, Blob, ModelManifest};
 use crate::fetch::transfer::{Fetcher, Order};
 use crate::manifest::ModelName;
+use crate::small_file;
 
 /// What a request to a registry needs beside the model's name.
 #[derive(Debug, Clone)]
@@ -70,7 +71,7 @@ pub(crate) fn resolve(
     if let Some(digest) = pinned
         && let Some((path, _)) = fetcher.cache.verified(digest, &|_| ())?
     {
-        let bytes = std::fs::read(&path).map_err(SourceError::disk("read", path))?;
+        let bytes = small_file::read(&path, small_file::BY_PROGRAMS).map_err(SourceError::disk("read", path))?;
         return finish(about, url, &bytes, None, None);
     }
     if fetcher.offline {

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use payload::{Digest, Hasher};
 use serde::{Deserialize, Serialize};
 
+use crate::small_file;
+
 /// What the server said about the content when its first byte came.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -77,7 +79,7 @@ impl Partial {
     }
 
     fn read_sidecar(&self) -> Option<Version> {
-        serde_json::from_slice(&fs::read(&self.sidecar).ok()?).ok()
+        serde_json::from_slice(&small_file::read(&self.sidecar, small_file::BY_PROGRAMS).ok()?).ok()
     }
 
     fn rehash(&mut self, seen: &dyn Fn(u64)) -> io::Result<()> {
