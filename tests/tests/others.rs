@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::crash::program::{Ended, Run};
 use e2e::crash::stage::Stage;
 use e2e::crash::trials::{Scratch, Series};
+use e2e::scenario::tree::Tree;
 use e2e::scenario::{Scenario, package, package_below, sample};
 
 const JOURNAL: &str = "var/lib/airgap-deploy/demo/journal";
@@ -126,5 +127,39 @@ fn what_somebody_changed_after_a_crash_stays_and_is_named() -> Result<()> {
     ensure!(again.code == Some(0), "{again:?}");
     let installed = Run::new(&stage.second, &scratch.root, &["--install", "--replace"]).end();
     ensure!(installed.code == Some(0), "{installed:?}");
+    Ok(())
+}
+
+#[test]
+fn an_uninstallation_is_shown_before_it_is_made_and_is_what_was_shown() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let root = scenario.target("root")?;
+    package_below(&run, &root, &["--install"])?.exits(0)?;
+    package_below(&run, &root, &["--uninstall", "--dry-run"])?.exits(0)?.says("Nothing was changed")?;
+    fs::write(root.join("opt/ollama/lib/ollama/of-theirs"), "new")?;
+    fs::write(root.join("opt/ollama/share/notes.txt"), "edited")?;
+    let changed = Tree::of(&root)?;
+    let shown = package_below(&run, &root, &["--uninstall", "--dry-run"])?.exits(32)?;
+    shown.says("/opt/ollama/lib/ollama/ is not empty: of-theirs")?.says("/opt/ollama/share/notes.txt was changed")?;
+    let purge = package_below(&run, &root, &["--uninstall", "--purge", "--dry-run", "--json"])?.exits(0)?;
+    let document: serde_json::Value = serde_json::from_str(purge.stdout.lines().next().context("no document")?)?;
+    ensure!(document["dry_run"] == true && document["stays"].as_array().is_some_and(Vec::is_empty), "{document}");
+    changed.equals(&Tree::of(&root)?)?;
+    let left = package_below(&run, &root, &["--uninstall"])?.exits(32)?;
+    left.says("/opt/ollama/lib/ollama/ is not empty: of-theirs")?.says("/opt/ollama/share/notes.txt was changed")?;
+    Ok(())
+}
+
+#[test]
+fn a_recovery_is_shown_before_it_is_made() -> Result<()> {
+    let stage = Stage::new(false)?;
+    let scratch = killed_upgrade(&stage)?;
+    let before = fs::read(scratch.root.join(JOURNAL))?;
+    let shown = Run::new(&stage.second, &scratch.root, &["--recover", "--dry-run"]).end();
+    ensure!(shown.code == Some(0) && shown.text.contains("undo: update /opt/demo/bin/demo"), "{shown:?}");
+    ensure!(fs::read(scratch.root.join(JOURNAL))? == before, "the journal was changed");
+    let done = Run::new(&stage.second, &scratch.root, &["--recover", "--json"]).end();
+    ensure!(done.code == Some(0) && done.text.contains(r#""outcome":"rolled-back""#), "{done:?}");
     Ok(())
 }

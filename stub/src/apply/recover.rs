@@ -27,6 +27,17 @@ pub enum Recovered {
     RolledBackKeepingStaged,
 }
 
+impl Recovered {
+    /// Its name in JSON output.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nothing => "nothing",
+            Self::Finished => "finished",
+            Self::RolledBack | Self::RolledBackKeepingStaged => "rolled-back",
+        }
+    }
+}
+
 /// What undoing left as it found it, in sentences for the administrator.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Remains {

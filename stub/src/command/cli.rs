@@ -7,7 +7,8 @@ use clap::{ArgGroup, Parser};
 
 /// Actions without a plan. That an option requires another is not enforced where the other conflicts with the action.
 const NO_PLAN: [&str; 6] = ["verify", "list", "extract", "status", "recover", "uninstall"];
-const NO_UNINSTALL: [&str; 7] = ["dry_run", "install", "verify", "list", "extract", "status", "recover"];
+const NO_UNINSTALL: [&str; 6] = ["install", "verify", "list", "extract", "status", "recover"];
+const NO_DRY_RUN: [&str; 5] = ["install", "verify", "list", "extract", "status"];
 
 #[expect(clippy::struct_excessive_bools, reason = "a command line is a set of switches")]
 /// Installs what is appended to this program: shows it first, verifies every byte, can undo it.
@@ -21,8 +22,8 @@ const NO_UNINSTALL: [&str; 7] = ["dry_run", "install", "verify", "list", "extrac
 31 failed and rollback incomplete, 32 uninstall left something, 33 service failed to start, 41 not found, 130 interrupted"
 )]
 pub struct Args {
-    /// Show what --install would do and change nothing; needs no root
-    #[arg(long, group = "action")]
+    /// Show what --install would do and change nothing; needs no root. Also with --uninstall and --recover
+    #[arg(long, conflicts_with_all = NO_DRY_RUN)]
     pub dry_run: bool,
     /// Verify everything and install it
     #[arg(long, group = "action")]

@@ -1,14 +1,19 @@
-//! `--uninstall`: what the receipt says is taken away again.
+//! `--uninstall`: what the receipt says is taken away again; with `--dry-run`, only shown.
 //! What goes is decided in `plan/removal.rs`, and done in `apply/uninstall.rs`.
+
+use payload::index::PackageName;
 
 use super::cli::Args;
 use super::recover::tell_recovered;
-use super::target::{lock, machine, not_installed, open_root, package_name, require_root, runs_systemd};
+use super::target::{UNFINISHED, lock, machine, not_installed, open_root, package_name, require_root, runs_systemd};
 use crate::apply::{recover, uninstall};
-use crate::error::Error;
+use crate::error::{Error, NOTHING_CHANGED};
+use crate::exit::Exit;
 use crate::host::interrupt;
+use crate::host::machine::Machine;
 use crate::plan::removal;
 use crate::record::state;
+use crate::report::removal as report;
 use crate::report::screen::Screen;
 
 /// Uninstalls the package.
@@ -19,6 +24,9 @@ pub fn uninstall(args: &Args, screen: Screen) -> Result<(), Error> {
     let name = package_name(args)?;
     let root = open_root(args)?;
     let systemd = runs_systemd(&root);
+    if args.dry_run {
+        return preview(&name, args.purge, systemd, &machine(root)?, screen);
+    }
     require_root(&root)?;
     let _lock = lock(&root)?;
     let machine = machine(root)?;
@@ -31,6 +39,33 @@ pub fn uninstall(args: &Args, screen: Screen) -> Result<(), Error> {
     };
     let plan = removal::plan(&receipt, &machine, systemd, args.purge)?;
     uninstall::apply(&plan, &receipt, &machine, &|removal| screen.say(&payload::printable(&removal.describe())))?;
+    if screen.json {
+        screen.json(&report::json(&receipt, &plan, &[], false));
+    }
     screen.say(&format!("{name} is uninstalled"));
     Ok(())
+}
+
+/// What would go and what would stay. Anybody may ask.
+fn preview(name: &PackageName, purge: bool, systemd: bool, machine: &Machine, screen: Screen) -> Result<(), Error> {
+    let unfinished = recover::unfinished(&machine.root, name)?.is_some();
+    let Some(receipt) = state::read_receipt(&machine.root, name)? else {
+        return Err(not_installed(name, unfinished));
+    };
+    let plan = removal::plan(&receipt, machine, systemd, purge)?;
+    let stays = plan.remainders(machine)?;
+    if screen.json {
+        screen.json(&report::json(&receipt, &plan, &stays, true));
+    } else {
+        screen.say_all(&report::lines(&receipt, &plan, &stays));
+        if unfinished {
+            screen.say(&format!("Note: {UNFINISHED}"));
+        }
+    }
+    if stays.is_empty() {
+        return Ok(());
+    }
+    Err(Error::new(Exit::UninstallIncomplete, "something would be left".to_owned())
+        .state(NOTHING_CHANGED)
+        .hint("--purge takes along what is in the package's own directories"))
 }

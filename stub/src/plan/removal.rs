@@ -3,6 +3,8 @@
 
 mod purge;
 
+use std::collections::BTreeSet;
+
 use payload::RelPath;
 
 use crate::error::Error;
@@ -60,6 +62,22 @@ pub struct Remainder {
 }
 
 impl Removal {
+    /// Its name in JSON output.
+    pub fn action(&self) -> &'static str {
+        match self {
+            Self::StopUnit { .. } => "stop-unit",
+            Self::DisableUnit { .. } => "disable-unit",
+            Self::File { .. } => "remove-file",
+            Self::Restore { .. } => "restore-file",
+            Self::Directory { .. } => "remove-directory",
+            Self::UnusualNames { .. } => "remove-unusual-names",
+            Self::ReloadSystemd => "reload-systemd",
+            Self::User { .. } => "remove-user",
+            Self::Group { .. } => "remove-group",
+            Self::State => "remove-receipt",
+        }
+    }
+
     /// What it does, in one line.
     pub fn describe(&self) -> String {
         match self {
@@ -109,6 +127,43 @@ pub fn plan(receipt: &Receipt, machine: &Machine, systemd: bool, purge: bool) ->
 }
 
 impl UninstallPlan {
+    /// What would stay if this were carried out now: what was changed, and directories with something of others in them.
+    ///
+    /// # Errors
+    /// A directory cannot be read.
+    pub fn remainders(&self, machine: &Machine) -> Result<Vec<Remainder>, FsError> {
+        let (mut gone, mut stays) = (BTreeSet::new(), BTreeSet::new());
+        let changed = self.kept.iter().map(|kept| Remainder { path: kept.path.clone(), why: kept.why.clone() });
+        let mut remainders: Vec<Remainder> = changed.collect();
+        for removal in &self.removals {
+            let path = match removal {
+                Removal::File { path } => path,
+                Removal::Restore { backup, .. } => backup,
+                Removal::Directory { path } => {
+                    let is_in =
+                        |set: &BTreeSet<RelPath>, name: &String| path.join(name).is_ok_and(|at| set.contains(&at));
+                    let names = machine.root.names(path)?;
+                    let left: Vec<&String> = names.iter().filter(|name| !is_in(&gone, name)).collect();
+                    if !left.is_empty() {
+                        // What keeps it is said once, not again for every directory above it.
+                        let others = left.iter().filter(|name| !is_in(&stays, name));
+                        let others: Vec<String> = others.map(|name| payload::printable(name)).collect();
+                        if !others.is_empty() {
+                            let why = format!("{path}/ is not empty: {}", others.join(", "));
+                            remainders.push(Remainder { path: path.clone(), why });
+                        }
+                        stays.insert(path.clone());
+                        continue;
+                    }
+                    path
+                }
+                _ => continue,
+            };
+            gone.insert(path.clone());
+        }
+        Ok(remainders)
+    }
+
     /// An earlier attempt may have removed the unit's file already: systemd is only asked for what it can do.
     fn unit(&mut self, unit: &str) {
         let state = unit::look(unit);

@@ -1,0 +1,38 @@
+//! The plan of an uninstallation as people and programs read it; the JSON is documented in `docs/json.md`.
+//! What goes and what stays is decided in `plan/removal.rs`.
+
+use payload::printable;
+use serde_json::{Value, json};
+
+use crate::plan::removal::{Remainder, UninstallPlan};
+use crate::record::receipt::Receipt;
+
+/// What would go, and what would stay.
+pub fn lines(receipt: &Receipt, plan: &UninstallPlan, stays: &[Remainder]) -> Vec<String> {
+    let mut lines = vec![format!("{} {} would be uninstalled:", receipt.package, printable(&receipt.version))];
+    // Directories that stay are named below, with what keeps them.
+    let removals = plan.removals.iter().map(|removal| format!("  {}", printable(&removal.describe())));
+    lines.extend(removals);
+    if !stays.is_empty() {
+        lines.push("What would stay:".to_owned());
+        lines.extend(stays.iter().map(|kept| format!("  {}", printable(&kept.why))));
+    }
+    lines.push("Nothing was changed.".to_owned());
+    lines
+}
+
+/// The same for programs, version 1; also of an uninstallation that was carried out.
+pub fn json(receipt: &Receipt, plan: &UninstallPlan, stays: &[Remainder], dry_run: bool) -> Value {
+    let removals = plan.removals.iter();
+    let removals: Vec<Value> =
+        removals.map(|removal| json!({"action": removal.action(), "text": removal.describe()})).collect();
+    let stays: Vec<Value> = stays.iter().map(|kept| json!({"path": kept.path.to_string(), "why": kept.why})).collect();
+    json!({
+        "uninstall": 1,
+        "package": receipt.package.as_str(),
+        "version": receipt.version,
+        "dry_run": dry_run,
+        "removals": removals,
+        "stays": stays,
+    })
+}
