@@ -7,6 +7,7 @@ mod placing;
 mod planner;
 pub mod preflight;
 pub mod removal;
+mod root_power;
 mod services;
 pub mod step;
 
@@ -39,6 +40,8 @@ pub struct Plan {
     /// Paths that already are as the package wants them.
     pub unchanged: Vec<RelPath>,
     pub conflicts: Vec<Conflict>,
+    /// What of the package decides what runs as root on this machine.
+    pub root_power: Vec<String>,
     /// Worth knowing, and no obstacle.
     pub notes: Vec<String>,
     /// What will be written, by the device number of the file system.

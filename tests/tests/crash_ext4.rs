@@ -77,7 +77,7 @@ fn cut(prior: &Path, package: &Path, action: &[&str], recovery: &[&str], options
         }
         let mounted = Mounted::new(&snapshot, &path("mount"), options)?;
         let ended: Ended = Run::new(package, &mounted.root(), recovery).end();
-        ensure!(ended.code == Some(0), "cut {number}: {ended:?}");
+        ensure!(ended.is_done(), "cut {number}: {ended:?}");
         let found = Tree::read(&mounted.root())?;
         let again = recovery != ["--recover"];
         ensure!(

@@ -2,14 +2,17 @@
 //! The series over all changes are in `crash_kill.rs` and `faults_injected.rs`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use e2e::crash::draft::Draft;
 use e2e::crash::program::{Ended, Run};
 use e2e::crash::stage::Stage;
 use e2e::crash::trials::{Scratch, Series};
 use e2e::scenario::tree::Tree;
 use e2e::scenario::{Scenario, package, package_below, sample};
+use payload::index::Role;
 
 const JOURNAL: &str = "var/lib/airgap-deploy/demo/journal";
 
@@ -161,5 +164,51 @@ fn a_recovery_is_shown_before_it_is_made() -> Result<()> {
     ensure!(fs::read(scratch.root.join(JOURNAL))? == before, "the journal was changed");
     let done = Run::new(&stage.second, &scratch.root, &["--recover", "--json"]).end();
     ensure!(done.code == Some(0) && done.text.contains(r#""outcome":"rolled-back""#), "{done:?}");
+    Ok(())
+}
+
+#[test]
+fn what_decides_what_runs_as_root_is_said_and_a_directory_of_anybodys_is_refused() -> Result<()> {
+    let stage = Stage::new(false)?;
+    let mut draft = Draft::new("1", "opt/demo", false)?;
+    draft.directory("etc")?.directory("etc/cron.d")?.directory("etc/systemd")?.directory("etc/systemd/system")?;
+    draft
+        .directory("opt")?
+        .directory("opt/demo")?
+        .directory("usr")?
+        .directory("usr/local")?
+        .directory("usr/local/bin")?;
+    draft.directory("usr/lib")?.directory("usr/lib/systemd")?.directory("usr/lib/systemd/system")?;
+    draft.file("etc/cron.d/demo", Role::Config, 0o644, b"* * * * * root id\n")?;
+    draft.file("usr/local/bin/demo", Role::Program, 0o755, b"program")?;
+    draft.unit("sshd.service", "[Service]\nExecStart=/usr/local/bin/demo\n")?;
+    let package = stage.path().join("power.run");
+    draft.write(&package)?;
+    let scratch = Scratch::of(&stage.bare)?;
+    let dry_run = || Run::new(&package, &scratch.root, &["--dry-run"]).end();
+    let shown = dry_run();
+    ensure!(shown.code == Some(0), "{shown:?}");
+    for said in [
+        "These decide what runs as root on this machine:",
+        "/etc/cron.d/demo: cron runs it, as the user it names",
+        "/usr/local/bin/demo: everybody, root too, runs it by its name",
+        "/etc/systemd/system/sshd.service: systemd runs what it says",
+    ] {
+        ensure!(shown.text.contains(said), "{said:?} is missing: {}", shown.text);
+    }
+    // Somebody else's unit of that name, and a prefix that anybody may change.
+    let theirs = scratch.root.join("usr/lib/systemd/system/sshd.service");
+    fs::create_dir_all(theirs.parent().context("a directory")?)?;
+    fs::write(&theirs, "[Service]\n")?;
+    let prefix = scratch.root.join("opt/demo");
+    fs::create_dir_all(&prefix)?;
+    fs::set_permissions(&prefix, fs::Permissions::from_mode(0o777))?;
+    let shown = dry_run();
+    ensure!(shown.code == Some(23), "{shown:?}");
+    for said in
+        ["/usr/lib/systemd/system/sshd.service is somebody else's", "/opt/demo can be changed by anybody (mode 0777)"]
+    {
+        ensure!(shown.text.contains(said), "{said:?} is missing: {}", shown.text);
+    }
     Ok(())
 }

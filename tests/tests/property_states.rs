@@ -160,7 +160,9 @@ fn case(prior: &BTreeMap<usize, Item>, one: &BTreeMap<usize, Item>, two: &BTreeM
     } else {
         seen.refused = 1;
     }
-    run(&second, &root, &["--uninstall"], false)?;
+    // Where both packages were refused, there is nothing to uninstall.
+    let ended = Run::new(&second, &root, &["--uninstall"]).end();
+    ensure!(ended.is_done(), "{ended:?}");
     let difference = before.difference(&Tree::read(&root)?);
     ensure!(difference.is_empty(), "an uninstallation does not lead back:\n{difference}");
     Ok(seen)

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use nix::unistd::geteuid;
 use payload::index::{GlibcVersion, Index, LinkKind};
-use payload::{AccountName, Digest, RelPath, glibc_provided};
+use payload::{AccountName, Digest, RelPath, UNIT_DIRECTORIES, glibc_provided};
 
 use crate::host::account::Accounts;
 use crate::host::names;
@@ -39,6 +39,8 @@ pub struct Host {
     pub receipt: Option<Receipt>,
     /// Of the units that the package ships, and of those that an earlier version did. Empty where systemd does not run.
     pub units: HashMap<String, UnitState>,
+    /// Unit files of the same name as one of the package's, in another of systemd's directories.
+    pub namesakes: Vec<RelPath>,
     /// Why systemd did not say how a unit is.
     pub systemd_silent: Option<String>,
     pub tools: HashSet<Tool>,
@@ -98,6 +100,7 @@ impl Host {
             accounts: Accounts::look_up(root, &users, &groups)?,
             entries: entries(index, root, receipt.as_ref())?,
             units,
+            namesakes: namesakes(index, root, receipt.as_ref())?,
             systemd_silent,
             staged: staged(&anchors, index, root)?,
             anchors,
@@ -200,6 +203,27 @@ fn units(systemd: Systemd, index: &Index, receipt: Option<&Receipt>) -> (HashMap
         }
     }
     (units, silent)
+}
+
+/// Which of the units are there already under another path, made by somebody else: the package's would take their place.
+fn namesakes(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<Vec<RelPath>, FsError> {
+    let mut namesakes = Vec::new();
+    for unit in &index.units {
+        let own = root.look(&unit.path)?;
+        for path in UNIT_DIRECTORIES.iter().filter_map(|directory| format!("{directory}/{}", unit.name).parse().ok()) {
+            let ours = path == unit.path || receipt.is_some_and(|receipt| receipt.file(&path).is_some());
+            match (root.look(&path)?, &own) {
+                (Found::Absent | Found::Hidden, _) => {}
+                // /lib is a link to /usr/lib on most machines.
+                (Found::File(found), Found::File(own)) if (found.device, found.inode) == (own.device, own.inode) => {}
+                _ if ours => {}
+                (found, _) => namesakes.push((path, found)),
+            }
+        }
+    }
+    // Two names of one directory are one namesake.
+    namesakes.dedup_by(|(_, one), (_, other)| one == other);
+    Ok(namesakes.into_iter().map(|(path, _)| path).collect())
 }
 
 fn entries(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<HashMap<RelPath, Existing>, FsError> {

@@ -5,6 +5,7 @@ use payload::index::{Index, Role};
 use payload::{Owner, RelPath};
 
 use super::facts::{Host, Systemd};
+use super::root_power;
 use super::step::Step;
 use super::{Conflict, Options, Plan, Space};
 use crate::host::root::{Attributes, Found};
@@ -15,6 +16,7 @@ use crate::record::state;
 /// What brings the machine `host` to what `index` says.
 pub fn plan(index: &Index, host: &Host, options: Options) -> Plan {
     let mut planner = Planner { index, host, options, plan: Plan::default() };
+    planner.plan.root_power = root_power::sentences(index, host);
     planner.notes();
     planner.accounts();
     planner.directories();
@@ -29,6 +31,7 @@ pub fn plan(index: &Index, host: &Host, options: Options) -> Plan {
     planner.links_no_longer_shipped();
     planner.labels();
     planner.services();
+    planner.namesakes();
     planner.own_files();
     planner.plan
 }
@@ -93,6 +96,10 @@ impl Planner<'_> {
                     let facts = *facts;
                     self.plan.unchanged.push(path.clone());
                     self.keep_origin(path);
+                    if facts.mode & 0o002 != 0 && self.holds_files(path) {
+                        let problem = format!("can be changed by anybody (mode {:04o})", facts.mode);
+                        self.conflict(path, problem, false);
+                    }
                     self.existing_directory(path, facts, &directory.owner);
                 }
                 Found::Hidden => {
@@ -106,6 +113,12 @@ impl Planner<'_> {
                 }
             }
         }
+    }
+
+    /// Whoever can change a directory decides what the files in it are.
+    fn holds_files(&self, directory: &payload::RelPath) -> bool {
+        self.index.files.iter().any(|file| file.path.parent().as_ref() == Some(directory))
+            || *directory == self.index.install.prefix
     }
 
     /// Existing directories are used as they are; when the service could not use one, that is said.

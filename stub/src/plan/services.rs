@@ -8,6 +8,17 @@ use super::step::Step;
 use crate::plan::facts::Systemd;
 
 impl Planner<'_> {
+    /// A unit of the same name elsewhere is somebody else's: it would silently stop counting.
+    pub(super) fn namesakes(&mut self) {
+        for path in self.host.namesakes.clone() {
+            if self.options.replace {
+                self.plan.notes.push(format!("{path} no longer counts: the package has a unit of the same name"));
+            } else {
+                self.conflict(&path, "is somebody else's, and would no longer count".to_owned(), true);
+            }
+        }
+    }
+
     pub(super) fn services(&mut self) {
         if self.host.systemd != Systemd::Running {
             if self.options.enable || self.options.start {

@@ -37,6 +37,7 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Va
         "afterwards": plan.afterwards.iter().map(step).collect::<Vec<_>>(),
         "unchanged": plan.unchanged.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "space": space,
+        "root_power": plan.root_power,
         "notes": plan.notes,
         "findings": findings,
     })

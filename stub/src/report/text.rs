@@ -43,6 +43,10 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Ve
             lines.extend(steps.iter().map(|step| format!("  {}", printable(&step.describe()))));
         }
     }
+    if !plan.root_power.is_empty() {
+        lines.push("These decide what runs as root on this machine:".to_owned());
+        lines.extend(plan.root_power.iter().map(|sentence| format!("  {}", printable(sentence))));
+    }
     commands(plan, host, &mut lines);
     for space in plan.space.values() {
         let (directory, needed, available) =
