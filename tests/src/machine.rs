@@ -86,10 +86,10 @@ impl Machine {
         arguments: &[&str],
     ) -> Result<Captured> {
         if !self.suite.has_systemd() {
-            return capture(self.enter()?.args(["runuser", "-u", user, "--"]).args(arguments), bound);
+            return capture(self.nsenter()?.args(["runuser", "-u", user, "--"]).args(arguments), bound);
         }
         let unit = format!("harness-{}.service", self.commands.fetch_add(1, Ordering::Relaxed));
-        let mut command = self.enter()?;
+        let mut command = self.nsenter()?;
         command.args(["systemd-run", "--wait", "--pipe", "--quiet", "--collect"]).arg(format!("--unit={unit}"));
         command.arg(format!("--uid={user}")).arg(format!("--property=RuntimeMaxSec={}", bound.as_secs().max(1)));
         command.arg("--property=WorkingDirectory=~").arg("--").args(arguments);
@@ -98,7 +98,7 @@ impl Machine {
             if !cut && enough(said) {
                 cut = true;
                 // It fails when the command has just ended by itself.
-                capture(self.enter()?.args(["systemctl", "stop", &unit]), GRACE)?;
+                capture(self.nsenter()?.args(["systemctl", "stop", &unit]), GRACE)?;
             }
             Ok(())
         })?;
@@ -158,7 +158,7 @@ impl Machine {
             let Some(leader) = leader_of(self.nspawn.id()) else { return Ok(false) };
             self.leader = leader;
             if !self.suite.has_systemd() {
-                return Ok(capture(self.enter()?.arg("runlevel"), BOOTED_WITHIN)?.stdout == "N 2\n");
+                return Ok(capture(self.nsenter()?.arg("runlevel"), BOOTED_WITHIN)?.stdout == "N 2\n");
             }
             Ok(fs::metadata(self.path("/run/systemd/private")).is_ok_and(|file| file.file_type().is_socket()))
         })?;
@@ -168,9 +168,9 @@ impl Machine {
         if !self.suite.has_systemd() {
             return Ok(());
         }
-        let state = capture(self.enter()?.args(["systemctl", "is-system-running", "--wait"]), BOOTED_WITHIN)?;
+        let state = capture(self.nsenter()?.args(["systemctl", "is-system-running", "--wait"]), BOOTED_WITHIN)?;
         if state.stdout.trim() != "running" {
-            let failed = capture(self.enter()?.args(["systemctl", "--failed"]), BOOTED_WITHIN)?;
+            let failed = capture(self.nsenter()?.args(["systemctl", "--failed"]), BOOTED_WITHIN)?;
             bail!("systemd is {}, not running\n{}\n{}", state.both().trim(), failed.stdout, self.state.console());
         }
         Ok(())
@@ -178,7 +178,7 @@ impl Machine {
 
     /// `reboot` or `poweroff`; systemd-nspawn's exit code.
     fn leave(&mut self, verb: &str) -> Result<i32> {
-        succeed(self.enter()?.args(["systemctl", "--no-block", verb]), DOWN_WITHIN)?;
+        succeed(self.nsenter()?.args(["systemctl", "--no-block", verb]), DOWN_WITHIN)?;
         if !wait_until(DOWN_WITHIN, || Ok(self.nspawn.try_wait()?.is_some()))? {
             bail!("the machine did not {verb} within {DOWN_WITHIN:?}\n{}", self.state.console());
         }
@@ -186,7 +186,7 @@ impl Machine {
     }
 
     /// The start of a command line that continues inside the machine.
-    fn enter(&self) -> Result<std::process::Command> {
+    fn nsenter(&self) -> Result<std::process::Command> {
         let leader = self.leader.to_string();
         argv(&["nsenter", "-t", &leader, "-m", "-u", "-i", "-n", "-p", "-C", "-r", "-w", "--"])
     }

@@ -73,6 +73,15 @@ fn no_two_rooms_import_each_other_even_over_others() -> Result<()> {
 }
 
 #[test]
+fn the_command_line_stays_out_of_the_library() -> Result<()> {
+    let src = workspace().join("builder/src");
+    for path in sources(&src)?.iter().filter(|path| !path.starts_with(src.join("command"))) {
+        ensure!(!text(path)?.contains("clap::"), "{} knows clap: only builder/src/command/ does", path.display());
+    }
+    Ok(())
+}
+
+#[test]
 fn the_graph_sees_circles_nested_imports_and_super() -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let write = |name: &str, text: &str| -> Result<()> {

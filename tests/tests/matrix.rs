@@ -18,66 +18,67 @@ const ANSWERS_WITHIN: Duration = Duration::from_secs(30);
 #[test]
 #[ignore = "needs root and systemd-nspawn; run by `make acceptance`"]
 fn bullseye() -> Result<()> {
-    let site = Site::boot(Suite::Bullseye)?;
-    let refused = site.installer("dynamic", &["--install"])?;
+    let host = Host::boot(Suite::Bullseye)?;
+    let refused = host.installer("dynamic", &["--install"])?;
     ensure!(refused.code == 21 && refused.both().contains("glibc"), "{}", refused.describe());
-    site.life_of_a_service()
+    host.life_of_a_service()
 }
 
 #[test]
 #[ignore = "needs root and systemd-nspawn; run by `make acceptance`"]
 fn bookworm() -> Result<()> {
-    let mut site = Site::boot(Suite::Bookworm)?;
-    site.life_of_a_service()?;
-    site.refuses_accounts_of_people()?;
-    site.leaves_an_account_that_was_there()?;
-    site.works_from_odd_places()?;
-    site.killed_while_the_service_runs()?;
-    site.killed_while_it_is_uninstalled()?;
-    site.killed_before_the_service_is_started()?;
-    site.reset_in_the_middle_of_an_upgrade()
+    let mut host = Host::boot(Suite::Bookworm)?;
+    host.life_of_a_service()?;
+    host.refuses_accounts_of_people()?;
+    host.leaves_an_account_that_was_there()?;
+    host.works_from_odd_places()?;
+    host.killed_while_the_service_runs()?;
+    host.killed_while_it_is_uninstalled()?;
+    host.goes_back_though_the_service_cannot_start()?;
+    host.killed_before_the_service_is_started()?;
+    host.reset_in_the_middle_of_an_upgrade()
 }
 
 #[test]
 #[ignore = "needs root and systemd-nspawn; run by `make acceptance`"]
 fn trixie() -> Result<()> {
-    let site = Site::boot(Suite::Trixie)?;
-    site.life_of_a_service()?;
-    site.labels_what_it_makes()
+    let host = Host::boot(Suite::Trixie)?;
+    host.life_of_a_service()?;
+    host.labels_what_it_makes()
 }
 
 #[test]
 #[ignore = "needs root and systemd-nspawn; run by `make acceptance`"]
 fn without_systemd() -> Result<()> {
-    let site = Site::boot(Suite::Sysvinit)?;
-    let before = site.tree()?;
-    let plan = site.installer("one", &["--dry-run"])?;
+    let host = Host::boot(Suite::Sysvinit)?;
+    let before = host.tree()?;
+    let plan = host.installer("one", &["--dry-run"])?;
     ensure!(plan.ok() && plan.both().contains("systemd is not running here"), "{}", plan.describe());
-    let installed = site.installer("one", &["--install", "--enable", "--start"])?;
+    let installed = host.installer("one", &["--install", "--enable", "--start"])?;
     ensure!(installed.ok() && installed.both().contains("need a running systemd"), "{}", installed.describe());
-    site.machine.must(&["getent", "passwd", "demo"])?;
-    let again = site.installer("one", &["--install"])?;
+    host.machine.must(&["getent", "passwd", "demo"])?;
+    let again = host.installer("one", &["--install"])?;
     ensure!(again.ok() && again.both().contains("nothing was changed"), "{}", again.describe());
-    let upgraded = site.installer("two", &["--install"])?;
+    let upgraded = host.installer("two", &["--install"])?;
     ensure!(upgraded.ok(), "{}", upgraded.describe());
-    let status = site.machine.run(&[COPY, "--status"])?;
+    let status = host.machine.run(&[COPY, "--status"])?;
     ensure!(status.ok() && status.stdout.contains("demo two is installed"), "{}", status.describe());
     // Whatever starts services here can start this one.
     let by_hand = "runuser -u demo -- /opt/demo/bin/httpd -p 127.0.0.1:8080 -h /opt/demo/www";
-    site.machine.must(&["sh", "-c", by_hand])?;
-    site.answers("two\n")?;
-    site.machine.must(&["pkill", "-u", "demo"])?;
-    site.machine.must(&[COPY, "--uninstall"])?;
-    site.is_as(&before)
+    host.machine.must(&["sh", "-c", by_hand])?;
+    host.answers("two\n")?;
+    host.machine.must(&["pkill", "-u", "demo"])?;
+    host.machine.must(&[COPY, "--uninstall"])?;
+    host.is_as(&before)
 }
 
 /// A machine with the packages at hand.
-struct Site {
+struct Host {
     machine: Machine,
     _stick: Stick,
 }
 
-impl Site {
+impl Host {
     fn boot(suite: Suite) -> Result<Self> {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target directory")?;
         let builder = std::env::var_os("AIRGAP_DEPLOY_BUILDER");
@@ -352,6 +353,29 @@ impl Site {
         }
         println!("an upgrade of a running service: {trials} kills, {forward} of them led forward");
         ensure!(trials > 20 && forward > 1, "hardly a trial was made: {trials}, {forward}");
+        Ok(())
+    }
+
+    /// The files go back, the service that does not start is reported, and there is nothing left to recover: otherwise no
+    /// installer would ever get past it.
+    fn goes_back_though_the_service_cannot_start(&self) -> Result<()> {
+        ensure!(self.installer("one", &["--install", "--start"])?.ok());
+        let before = self.tree()?;
+        ensure!(self.killed("two", 40, "--install")?, "it was not killed");
+        let broken = "mkdir -p /etc/systemd/system/demo.service.d && \
+            printf '[Service]\\nExecStartPre=/bin/false\\n' > /etc/systemd/system/demo.service.d/of-theirs.conf";
+        self.machine.must(&["sh", "-c", broken])?;
+        let back = self.installer("two", &["--recover"])?;
+        ensure!(back.code == 33 && back.both().contains(UNIT), "{}", back.describe());
+        ensure!(back.both().contains("nothing is left to recover"), "{}", back.describe());
+        self.machine.must(&["rm", "-r", "/etc/systemd/system/demo.service.d"])?;
+        self.is_as(&before)?;
+        let again = self.installer("two", &["--recover"])?;
+        ensure!(again.ok() && again.both().contains("nothing to recover"), "{}", again.describe());
+        self.machine.must(&["systemctl", "daemon-reload"])?;
+        self.machine.must(&["systemctl", "start", UNIT])?;
+        self.answers("one\n")?;
+        self.machine.must(&[COPY, "--uninstall"])?;
         Ok(())
     }
 

@@ -84,18 +84,18 @@ pub(crate) fn place(
     components: &[(&Component, Option<Artifact>)],
     workdir: &Path,
 ) -> Result<Placed, ContentError> {
-    let mut site = Target::new(manifest, arch, components, workdir);
+    let mut placing = Placing::new(manifest, arch, components, workdir);
     for (position, (component, artifact)) in components.iter().enumerate() {
         let job = Job { position, component };
         match (&component.kind, artifact) {
             (ComponentKind::ExternalBinary { install_path, exclude, .. }, Some(artifact)) => {
-                site.place_binary(job, artifact, install_path, exclude)?;
+                placing.place_binary(job, artifact, install_path, exclude)?;
             }
             (ComponentKind::ModelFile { install_path, model, settings, .. }, Some(artifact)) => {
-                site.place_model(job, artifact, install_path.as_ref(), model, settings)?;
+                placing.place_model(job, artifact, install_path.as_ref(), model, settings)?;
             }
             (ComponentKind::ConfigFile { content, install_path }, artifact) => {
-                site.place_config(job, content, artifact.as_ref(), install_path)?;
+                placing.place_config(job, content, artifact.as_ref(), install_path)?;
             }
             (_, None) => {
                 let remedy = "this is a bug: nothing was fetched for this component".to_owned();
@@ -103,7 +103,7 @@ pub(crate) fn place(
             }
         }
     }
-    site.finish()
+    placing.finish()
 }
 
 /// The component at work.
@@ -131,7 +131,7 @@ impl Job<'_> {
 }
 
 /// The target as it grows.
-struct Target<'a> {
+struct Placing<'a> {
     manifest: &'a Manifest,
     arch: Arch,
     workdir: &'a Path,
@@ -145,7 +145,7 @@ struct Target<'a> {
     warnings: Vec<String>,
 }
 
-impl<'a> Target<'a> {
+impl<'a> Placing<'a> {
     fn new(
         manifest: &'a Manifest,
         arch: Arch,

@@ -124,7 +124,7 @@ impl Disk {
         Ok((self.find(parent)?, name))
     }
 
-    fn enter(&mut self, path: &str, id: Id) -> Result<()> {
+    fn add_name(&mut self, path: &str, id: Id) -> Result<()> {
         let (parent, name) = self.parent(path)?;
         self.names(parent)?.insert(name.to_owned(), id);
         Ok(())
@@ -147,16 +147,16 @@ impl Disk {
         match text("op") {
             "mkdir" => {
                 let id = self.make(0o700, Body::Directory(BTreeMap::new()));
-                self.enter(path, id)?;
+                self.add_name(path, id)?;
             }
             "create" if self.find(path).is_err() => {
                 let id = self.make(0o600, Body::File(Vec::new()));
-                self.enter(path, id)?;
+                self.add_name(path, id)?;
             }
             "create" => {}
             "symlink" => {
                 let id = self.make(0o777, Body::Link(text("target").into()));
-                self.enter(path, id)?;
+                self.add_name(path, id)?;
             }
             "attributes" => {
                 let id = self.find(path)?;
@@ -174,13 +174,13 @@ impl Disk {
             }
             "link" => {
                 let id = self.find(text("from"))?;
-                self.enter(path, id)?;
+                self.add_name(path, id)?;
             }
             "rename" => {
                 let id = self.find(text("from"))?;
                 let (from, to) = (self.parent(text("from"))?.0, self.parent(path)?.0);
                 self.leave(text("from"))?;
-                self.enter(path, id)?;
+                self.add_name(path, id)?;
                 self.renames.push((from, to));
             }
             "unlink" | "rmdir" => self.leave(path)?,

@@ -11,7 +11,7 @@ use crate::content::archive::{self, Exclude, Limits, Member, Members, OnDisk, Se
 use crate::fetch::artifact::Artifact;
 use crate::manifest::InstallPath;
 
-use super::{Content, Entry, Job, Placement, Target, relative};
+use super::{Content, Entry, Job, Placement, Placing, relative};
 use crate::content::error::ContentError;
 
 impl From<OnDisk> for Content {
@@ -20,7 +20,7 @@ impl From<OnDisk> for Content {
     }
 }
 
-impl Target<'_> {
+impl Placing<'_> {
     pub(super) fn place_binary(
         &mut self,
         job: Job<'_>,
@@ -190,7 +190,7 @@ impl Transfer<'_> {
         Ok(None)
     }
 
-    fn carry_out(&self, site: &mut Target<'_>, job: Job<'_>) -> Result<(), ContentError> {
+    fn carry_out(&self, placing: &mut Placing<'_>, job: Job<'_>) -> Result<(), ContentError> {
         let mut targets: BTreeMap<&RelPath, RelPath> = BTreeMap::new();
         for path in self.members.list.keys() {
             if let Some(target) = self.target(path)? {
@@ -203,25 +203,25 @@ impl Transfer<'_> {
             let is_main = self.main == Some(*path);
             if let Member::File { content, .. } = member {
                 if is_main {
-                    site.check_program(job, content, path.as_str())?;
+                    placing.check_program(job, content, path.as_str())?;
                 } else {
                     libraries.push((*path, content));
                 }
             }
             if *member == Member::Directory {
-                site.tree.need_directory(job.position, target.clone());
+                placing.tree.need_directory(job.position, target.clone());
                 continue;
             }
             let owner = if is_main { job.owner(&Owner::root()) } else { Owner::root() };
             let entry = self.entry(member, is_main, job, &targets);
-            site.add(job, target.clone(), owner, entry)?;
+            placing.add(job, target.clone(), owner, entry)?;
         }
         for (path, pattern) in &self.members.excluded {
             if let Some(target) = self.target(path)? {
-                site.tree.note_excluded(target, pattern.clone());
+                placing.tree.note_excluded(target, pattern.clone());
             }
         }
-        site.check_libraries(job, &libraries)
+        placing.check_libraries(job, &libraries)
     }
 
     fn entry(&self, member: &Member, is_main: bool, job: Job<'_>, targets: &BTreeMap<&RelPath, RelPath>) -> Entry {

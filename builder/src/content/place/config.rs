@@ -11,13 +11,13 @@ use crate::content::unit::{self, Kind};
 use crate::fetch::artifact::Artifact;
 use crate::manifest::{Content as Given, InstallPath};
 
-use super::{Content, Entry, Job, Placement, Target};
+use super::{Content, Entry, Job, Placement, Placing};
 use crate::content::error::ContentError;
 
 /// Longer files are no units, in bytes.
 const MAX_UNIT: u64 = 1 << 20;
 
-impl Target<'_> {
+impl Placing<'_> {
     pub(super) fn place_config(
         &mut self,
         job: Job<'_>,

@@ -11,14 +11,14 @@ use crate::content::model::{self, Original, StoreEntries};
 use crate::fetch::artifact::{Artifact, RegistryModel, VerifiedFile};
 use crate::manifest::{InstallPath, ModelName, ModelSettings};
 
-use super::{Content, Entry, Job, Placement, Target};
+use super::{Content, Entry, Job, Placement, Placing};
 use crate::content::error::ContentError;
 use crate::small_file;
 
 /// Documents of a registry are read into memory up to this length, in bytes; they have some hundred.
 const MAX_DOCUMENT: u64 = 4 << 20;
 
-impl Target<'_> {
+impl Placing<'_> {
     pub(super) fn place_model(
         &mut self,
         job: Job<'_>,
@@ -117,8 +117,8 @@ impl Target<'_> {
         };
         let owner = job.owner(&self.service);
         let whole = Entry::File { content: content(file), mode: job.mode(Mode::READABLE), role: Role::ModelBlob };
-        let add = |site: &mut Self, path: &RelPath, entry: Entry| {
-            site.tree.add(job.position, Placement { path: path.clone(), owner: owner.clone(), entry })
+        let add = |placing: &mut Self, path: &RelPath, entry: Entry| {
+            placing.tree.add(job.position, Placement { path: path.clone(), owner: owner.clone(), entry })
         };
         if !install_path.starts_with(self.prefix()) {
             let text = format!(
