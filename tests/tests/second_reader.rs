@@ -1,0 +1,110 @@
+//! A second reader of the format, in Python and from docs/format.md alone, against the stub: on good, damaged and evil
+//! packages. What single rules say is tested in the crate `payload`.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use e2e::crash::program::Run;
+use e2e::crash::{directory, sample, workspace};
+use e2e::skip::skipped;
+use e2e::tree::Tree;
+use serde::Deserialize;
+
+/// One package of `tests/format/evil.py`.
+#[derive(Debug, Deserialize)]
+struct Evil {
+    name: String,
+    /// An exit code; of random damage it is one of two.
+    expect: Option<i32>,
+    file: PathBuf,
+    /// What the second reader says, and why.
+    verdict: i32,
+    why: String,
+}
+
+/// Whether the second reader cannot run; says that aloud.
+fn needs_python() -> bool {
+    let missing = Command::new("python3").arg("--version").output().is_err();
+    if missing {
+        skipped("needs python3");
+    }
+    missing
+}
+
+fn script(name: &str) -> PathBuf {
+    workspace().join("tests/format").join(name)
+}
+
+fn python(script: &Path, arguments: &[&Path]) -> Result<String> {
+    let output = Command::new("python3").arg("-B").arg(script).args(arguments).output()?;
+    ensure!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    Ok(String::from_utf8(output.stdout)?)
+}
+
+fn code(package: &Path, root: &Path, action: &str) -> Option<i32> {
+    Run::new(package, root, &[action]).end().code
+}
+
+#[test]
+fn two_readers_say_the_same_of_every_package() -> Result<()> {
+    if needs_python() {
+        return Ok(());
+    }
+    let scratch = directory()?;
+    let at = |name: &str| scratch.path().join(name);
+    let (good, root, packages) = (at("good.run"), at("root"), at("packages"));
+    sample::first(false)?.write(&good)?;
+    fs::create_dir(&root)?;
+    fs::create_dir(&packages)?;
+    let before = Tree::read(&root)?;
+    let listed: Vec<Evil> = serde_json::from_str(&python(&script("evil.py"), &[&good, &packages])?)?;
+    let (mut accepted, mut refused) = (0, 0);
+    for Evil { name, expect, file, verdict, why } in &listed {
+        match expect {
+            Some(expect) => {
+                ensure!(verdict == expect, "{name}: the second reader says {verdict} ({why}), not {expect}")
+            }
+            None => ensure!([10, 12].contains(verdict), "{name}: the second reader says {verdict} ({why})"),
+        }
+        let run = Run::new(file, &root, &["--verify"]).end();
+        ensure!(run.code == Some(*verdict), "{name}: the second reader says {verdict} ({why}), the stub {run:?}");
+        if *verdict == 0 {
+            accepted += 1;
+            continue;
+        }
+        refused += 1;
+        ensure!(
+            code(file, &root, "--install") == Some(*verdict),
+            "{name}: --install says something else than --verify"
+        );
+        // What the index alone can tell is told by the plan.
+        ensure!(*verdict != 12 || code(file, &root, "--dry-run") == Some(12), "{name}: the plan is more hopeful");
+        let changed = before.difference(&Tree::read(&root)?);
+        ensure!(changed.is_empty(), "{name}: it was refused, and yet:\n{changed}");
+    }
+    println!("{accepted} packages accepted and {refused} refused by both readers");
+    ensure!(accepted > 10 && refused > 250, "hardly a package was tried: {accepted}, {refused}");
+    Ok(())
+}
+
+#[test]
+fn two_readers_extract_the_same_tree() -> Result<()> {
+    if needs_python() {
+        return Ok(());
+    }
+    let scratch = directory()?;
+    let at = |name: &str| scratch.path().join(name);
+    let (good, ours, theirs) = (at("good.run"), at("ours"), at("theirs"));
+    let mut draft = sample::first(false)?;
+    draft.service_directory("opt/demo/closed", 0o500)?;
+    draft.write(&good)?;
+    let ours_text = ours.to_str().context("UTF-8")?;
+    let ended = Run::new(&good, scratch.path(), &["--extract", ours_text]).end();
+    ensure!(ended.code == Some(0), "{ended:?}");
+    python(&script("runfile.py"), &[Path::new("extract"), &good, &theirs])?;
+    let difference = Tree::read(&ours)?.difference(&Tree::read(&theirs)?);
+    ensure!(difference.is_empty(), "the second reader extracts something else:\n{difference}");
+    Ok(())
+}
