@@ -182,6 +182,31 @@ fn a_purge_removes_everything_but_what_is_mounted_there() -> Result<()> {
 }
 
 #[test]
+fn a_purge_enters_no_mount_below_names_that_no_path_can_have() -> Result<()> {
+    if needs_root() {
+        return Ok(());
+    }
+    let stage = Stage::new(true)?;
+    let own = stage.path().join("own");
+    fs::create_dir(&own)?;
+    fs::write(own.join("file"), "of somebody else\n")?;
+    let mess = "cd \"$2/opt/demo/models\" && odd=\"$(printf 'two\\nlines')\" && mkdir \"$odd\" && mkdir \"$odd/on\" \
+        && mount --bind \"$1\" \"$odd/on\" && touch \"$(printf 'no-\\377-text')\" && shift 2 && \"$@\"";
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "sh", "-c", mess, "sh"]).arg(&own).arg(&stage.installed).arg(stub());
+    command.arg("--payload").arg(&stage.first).arg("--root").arg(&stage.installed).args(["--uninstall", "--purge"]);
+    let ended: Ended = command.stdin(Stdio::null()).output()?.into();
+    ensure!(ended.code == Some(32) && ended.text.contains("something is mounted there"), "{ended:?}");
+    ensure!(fs::read_to_string(own.join("file"))? == "of somebody else\n", "files of others went");
+    let models: Vec<_> = fs::read_dir(stage.installed.join("opt/demo/models"))?.collect::<Result<_, _>>()?;
+    ensure!(models.len() == 1 && models[0].file_name() == "two\nlines", "{models:?}");
+    // With the mount gone, it goes on where it stopped.
+    let again = Run::new(&stage.first, &stage.installed, &["--uninstall", "--purge"]).end();
+    ensure!(again.code == Some(0) && !stage.installed.join("opt/demo").exists(), "{again:?}");
+    Ok(())
+}
+
+#[test]
 fn a_second_writer_that_takes_the_space_leads_back_to_the_state_before() -> Result<()> {
     if needs_root() {
         return Ok(());

@@ -56,6 +56,8 @@ pub enum Cause {
     UntrustedLink(String),
     #[error("it is not what was put there")]
     Foreign,
+    #[error("something is mounted there")]
+    Mounted,
 }
 
 type Result<T> = std::result::Result<T, FsError>;

@@ -6,10 +6,11 @@ use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat};
-use nix::sys::stat::Mode as Bits;
+use nix::sys::stat::{Mode as Bits, fstat};
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use payload::RelPath;
 
+use super::found;
 use super::read::raw_names;
 use super::write::sync;
 use super::{Cause, Found, FsError, Result, Root, failed};
@@ -39,16 +40,21 @@ impl Root {
         self.remove_directory(path)
     }
 
-    /// Removes what has a name in this directory that is no component of a path, with everything in it.
+    /// Removes what has a name in this directory that is no component of a path, with everything in it; but nothing that is
+    /// mounted there.
+    ///
+    /// # Errors
+    /// The first thing that could not be removed; everything else is.
     pub fn remove_unusual(&self, path: &RelPath) -> Result<()> {
         let directory = self.directory(Some(path))?;
+        let mut outcome = Ok(());
         for name in raw_names(&directory, path)? {
             if name.to_str().is_ok_and(|name| path.join(name).is_ok()) {
                 continue;
             }
-            remove_raw(&directory, &name, path)?;
+            outcome = outcome.and(remove_raw(&directory, &name, path));
         }
-        sync(&directory, path)
+        sync(&directory, path).and(outcome)
     }
 
     fn unlink(&self, path: &RelPath, flag: UnlinkatFlags, change: Change<'_>) -> Result<()> {
@@ -67,12 +73,16 @@ impl Root {
     }
 }
 
-/// Removes one name and, if it is a directory, everything in it; follows no link.
+/// Removes one name and, if it is a directory, everything in it; follows no link, and enters no mount.
 fn remove_raw(directory: &OwnedFd, name: &CStr, shown: &RelPath) -> Result<()> {
     let unlink = |flag| Change::Remove(shown).make(|| unlinkat(directory, name, flag));
     let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
     match openat(directory, name, flags, Bits::empty()) {
         Ok(below) => {
+            if mount_of(directory, shown)? != mount_of(&below, shown)? {
+                let path = payload::printable(&format!("{shown}/{}", name.to_string_lossy()));
+                return Err(FsError { action: "remove", path, cause: Cause::Mounted });
+            }
             for name in raw_names(&below, shown)? {
                 remove_raw(&below, &name, shown)?;
             }
@@ -81,4 +91,10 @@ fn remove_raw(directory: &OwnedFd, name: &CStr, shown: &RelPath) -> Result<()> {
         Err(Errno::ENOTDIR | Errno::ELOOP) => unlink(UnlinkatFlags::NoRemoveDir),
         Err(errno) => Err(failed("remove", shown)(errno)),
     }
+}
+
+/// Tells mounts apart, also of one file system.
+fn mount_of(directory: &OwnedFd, shown: &RelPath) -> Result<(u64, Option<u64>)> {
+    let stat = fstat(directory).map_err(failed("look at", shown))?;
+    Ok((stat.st_dev, found::mount(directory)))
 }
