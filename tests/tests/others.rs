@@ -3,7 +3,9 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use e2e::crash::draft::Draft;
@@ -12,6 +14,8 @@ use e2e::crash::stage::Stage;
 use e2e::crash::trials::{Scratch, Series};
 use e2e::scenario::tree::Tree;
 use e2e::scenario::{Scenario, package, package_below, sample};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use payload::index::Role;
 
 const JOURNAL: &str = "var/lib/airgap-deploy/demo/journal";
@@ -210,5 +214,37 @@ fn what_decides_what_runs_as_root_is_said_and_a_directory_of_anybodys_is_refused
     {
         ensure!(shown.text.contains(said), "{said:?} is missing: {}", shown.text);
     }
+    Ok(())
+}
+
+/// Starts an action, waits until it notices signals, and sends it a Ctrl-C. An action that went on hashing what is larger
+/// than any disk would be ended by its limit of processor time instead.
+fn interrupted(package: &Path, root: &Path, action: &[&str]) -> Result<Ended> {
+    let stub = Run::new(package, root, action).command();
+    let mut command = Command::new("prlimit");
+    command.arg("--cpu=8").arg(stub.get_program()).args(stub.get_args()).env_clear().process_group(0);
+    let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+    let status = format!("/proc/{}/status", child.id());
+    loop {
+        let caught = fs::read_to_string(&status)?;
+        let caught = caught.lines().find_map(|line| line.strip_prefix("SigCgt:")).context("no SigCgt")?;
+        if u64::from_str_radix(caught.trim(), 16)? & (1 << 1) != 0 {
+            break;
+        }
+        std::thread::yield_now();
+    }
+    kill(Pid::from_raw(i32::try_from(child.id())?), Signal::SIGINT)?;
+    Ok(child.wait_with_output()?.into())
+}
+
+#[test]
+fn a_ctrl_c_ends_hashing_at_once_and_changes_nothing() -> Result<()> {
+    let stage = Stage::new(false)?;
+    let model = stage.installed.join("opt/demo/models/m.gguf");
+    // Sparse: takes no room, and minutes to read.
+    fs::File::options().write(true).open(&model)?.set_len(1 << 37)?;
+    let ended = interrupted(&stage.second, &stage.installed, &["--install", "--replace"])?;
+    ensure!(ended.code == Some(130) && ended.text.contains("nothing was changed"), "{ended:?}");
+    ensure!(!stage.installed.join(JOURNAL).exists() && fs::metadata(&model)?.len() == 1 << 37, "something changed");
     Ok(())
 }

@@ -58,6 +58,8 @@ pub enum Cause {
     Foreign,
     #[error("something is mounted there")]
     Mounted,
+    #[error("interrupted")]
+    Interrupted,
 }
 
 type Result<T> = std::result::Result<T, FsError>;
@@ -79,6 +81,9 @@ impl FsError {
 
 impl From<FsError> for Error {
     fn from(error: FsError) -> Self {
+        if matches!(error.cause, Cause::Interrupted) {
+            return Self::interrupted();
+        }
         let exit = match error.errno() {
             Some(Errno::EACCES | Errno::EPERM) => Exit::PermissionDenied,
             Some(Errno::EROFS) => Exit::IncompatibleHost,

@@ -8,6 +8,7 @@ use payload::index::{GlibcVersion, Index, LinkKind};
 use payload::{AccountName, Digest, RelPath, UNIT_DIRECTORIES, glibc_provided};
 
 use crate::host::account::Accounts;
+use crate::host::interrupt;
 use crate::host::names;
 use crate::host::root::{FileSystem, Found, FsError, Root};
 use crate::host::tool::Tool;
@@ -286,7 +287,7 @@ fn free_backup(root: &Root, path: &RelPath) -> Result<Option<RelPath>, FsError> 
 }
 
 fn readable_digest(root: &Root, path: &RelPath) -> Result<Option<Digest>, FsError> {
-    match root.digest(path) {
+    match root.digest_unless(path, interrupt::requested) {
         Ok(digest) => Ok(Some(digest)),
         Err(error) if error.errno() == Some(nix::errno::Errno::EACCES) => Ok(None),
         Err(error) => Err(error),

@@ -87,13 +87,21 @@ impl Root {
         }
     }
 
-    /// The digest of the regular file at `path`.
+    /// The digest of the regular file at `path`, whatever happens meanwhile: to undo something is not interrupted.
     pub fn digest(&self, path: &RelPath) -> Result<Digest> {
+        self.digest_unless(path, || false)
+    }
+
+    /// The digest of the regular file at `path`, unless somebody asks to stop.
+    pub fn digest_unless(&self, path: &RelPath, stop: impl Fn() -> bool) -> Result<Digest> {
         let file = self.open_file(path)?;
         let mut hasher = Hasher::default();
         let mut buffer = vec![0; 1 << 20];
         let mut offset = 0;
         loop {
+            if stop() {
+                return Err(FsError { action: "read", path: path.to_string(), cause: Cause::Interrupted });
+            }
             let count = file.read_at(&mut buffer, offset).map_err(io("read", path))?;
             if count == 0 {
                 return Ok(hasher.finish());
