@@ -361,7 +361,12 @@ impl Host {
     fn goes_back_though_the_service_cannot_start(&self) -> Result<()> {
         ensure!(self.installer("one", &["--install", "--start"])?.ok());
         let before = self.tree()?;
-        ensure!(self.killed("two", 40, "--install")?, "it was not killed");
+        let mut change = 10;
+        while self.show(UNIT, "ActiveState")? == "active" {
+            ensure!(self.installer("one", &["--recover"])?.ok());
+            change += 10;
+            ensure!(self.killed("two", change, "--install")?, "the service was never stopped");
+        }
         let broken = "mkdir -p /etc/systemd/system/demo.service.d && \
             printf '[Service]\\nExecStartPre=/bin/false\\n' > /etc/systemd/system/demo.service.d/of-theirs.conf";
         self.machine.must(&["sh", "-c", broken])?;

@@ -248,3 +248,22 @@ fn a_ctrl_c_ends_hashing_at_once_and_changes_nothing() -> Result<()> {
     ensure!(!stage.installed.join(JOURNAL).exists() && fs::metadata(&model)?.len() == 1 << 37, "something changed");
     Ok(())
 }
+
+#[test]
+fn after_a_power_cut_the_machine_recovers_without_the_medium() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let root = scenario.target("root")?;
+    let before = e2e::tree::Tree::read(&root)?;
+    // While it is staged, after the first steps, and later.
+    for change in [40, 80, 150] {
+        let killed = Run::new(&run, &root, &["--install"]).set("KILL_AT", change).end();
+        ensure!(killed.killed, "{killed:?}");
+        let copy = root.join("var/lib/airgap-deploy/sample/airgap-deploy");
+        package_below(&copy, &root, &["--status"])?.exits(23)?.says("--recover goes back")?;
+        package_below(&copy, &root, &["--recover"])?.exits(0)?.says("was undone")?;
+        let left = before.difference(&e2e::tree::Tree::read(&root)?);
+        ensure!(left.is_empty(), "killed at {change}:\n{left}");
+    }
+    Ok(())
+}

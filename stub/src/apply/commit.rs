@@ -95,7 +95,8 @@ fn run(
 ) -> Result<(), Failure> {
     let name = &package.index().package.name;
     let root = &machine.root;
-    let mut journal = Journal::start(root, name, header)?;
+    let stub = package.stub().map_err(StageError::from)?;
+    let mut journal = Journal::start(root, name, header, &stub)?;
     for area in &plan.areas {
         if root.look(area)? == Found::Absent {
             root.make_directory(area)?;
@@ -130,7 +131,6 @@ fn run(
     for step in &plan.afterwards {
         journal.begin(step)?;
     }
-    let stub = package.stub().map_err(StageError::from)?;
     root.write_atomically(&state::fresh_stub(name), &stub, Mode::EXECUTABLE)?;
     // From here on the installation is complete: what is left is finished forwards, also after a crash.
     root.write_atomically(&state::receipt(name), &receipt.to_json(), Mode::READABLE)?;

@@ -66,10 +66,10 @@ pub enum JournalError {
 
 impl Journal {
     /// Starts the journal of an installation; takes the place of one whose steps were undone.
-    pub fn start(root: &Root, package: &PackageName, header: &Header) -> Result<Self, FsError> {
+    pub fn start(root: &Root, package: &PackageName, header: &Header, program: &[u8]) -> Result<Self, FsError> {
         let path = state::journal(package);
         let line = v1::header_line(header);
-        state::start_journal(root, package, &line)?;
+        state::start_journal(root, package, &line, program)?;
         let file = root.open_staged(&path)?;
         let length = line.len() as u64;
         Ok(Self { file, path, length, last: length })

@@ -58,14 +58,18 @@ impl Planner<'_> {
     /// Takes the place of a file that somebody else made or changed. What stood there before the package ever came is
     /// what uninstallation puts back.
     fn replace(&mut self, position: usize, file: &File, backup: RelPath) {
-        let origin = match self.recorded_origin(&file.path) {
+        let origin = self.origin_of_replaced(&file.path, &backup);
+        self.place(position, file, Replaces::Foreign { backup }, origin);
+    }
+
+    fn origin_of_replaced(&mut self, path: &RelPath, backup: &RelPath) -> Origin {
+        match self.recorded_origin(path) {
             Origin::Replaced { backup: first } => {
-                self.plan.notes.push(format!("{} is kept as {backup}; --uninstall puts {first} back", file.path));
+                self.plan.notes.push(format!("{path} is kept as {backup}; --uninstall puts {first} back"));
                 Origin::Replaced { backup: first }
             }
             Origin::Created | Origin::AlreadyPresent => Origin::Replaced { backup: backup.clone() },
-        };
-        self.place(position, file, Replaces::Foreign { backup }, origin);
+        }
     }
 
     fn standing(&self, path: &RelPath, owner: &Owner, file: &File) -> Standing {
@@ -204,8 +208,9 @@ impl Planner<'_> {
             Standing::InTheWay(problem, true) if self.options.replace => {
                 match self.host.entries.get(path).and_then(|existing| existing.backup.clone()) {
                     Some(backup) => {
-                        self.plan.notes.push(format!("{path} is kept as {backup}"));
+                        let origin = self.origin_of_replaced(path, &backup);
                         self.relink(path, to, file, Some(backup));
+                        self.plan.made.origins.insert(path.clone(), origin);
                     }
                     None => self.conflict(path, problem, false),
                 }
@@ -224,6 +229,10 @@ impl Planner<'_> {
             None => self.remove_ours(path, digest),
         }
         self.make_hard_link(path, to, file);
+        // What stood there before any version of the package is what uninstallation puts back.
+        if let first @ Origin::Replaced { .. } = self.recorded_origin(path) {
+            self.plan.made.origins.insert(path.clone(), first);
+        }
     }
 
     fn is_one_file(&self, one: &RelPath, other: &RelPath) -> bool {

@@ -36,7 +36,7 @@ pub fn plan(index: &Index, host: &Host, options: Options) -> Plan {
     planner.plan
 }
 
-/// Bytes for the journal and the receipt, beside the stub's copy.
+/// Bytes for the journal and the receipt, beside the stub's copy, of which there are two until the end.
 const STATE_SIZE: u64 = 1 << 20;
 
 pub(super) struct Planner<'a> {
@@ -179,7 +179,7 @@ impl Planner<'_> {
 
     fn own_files(&mut self) {
         if !self.plan.is_empty() {
-            self.need(&state::stub(&self.index.package.name), self.index.build.stub.size + STATE_SIZE);
+            self.need(&state::stub(&self.index.package.name), 2 * self.index.build.stub.size + STATE_SIZE);
         }
     }
 

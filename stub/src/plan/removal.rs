@@ -104,11 +104,10 @@ pub fn plan(receipt: &Receipt, machine: &Machine, systemd: bool, purge: bool) ->
         receipt.units.iter().for_each(|unit| plan.unit(unit));
     }
     for link in receipt.links.iter().rev().filter(|link| link.origin != Origin::AlreadyPresent) {
-        let changed = link_is_unchanged(link, receipt, machine).map(|unchanged| !unchanged && !purge);
-        plan.entry(&link.path, changed, Removal::File { path: link.path.clone() });
+        plan_entry(&link.path, &link.origin, link_is_unchanged(link, receipt, machine), machine, purge, &mut plan);
     }
     for file in receipt.files.iter().rev().filter(|file| file.origin != Origin::AlreadyPresent) {
-        plan_file(file, machine, purge, &mut plan);
+        plan_entry(&file.path, &file.origin, file_is_unchanged(file, machine), machine, purge, &mut plan);
     }
     let made = receipt.directories.iter().filter(|entry| entry.origin == Origin::Created).map(|entry| &entry.path);
     let mut made: Vec<&RelPath> = made.collect();
@@ -214,10 +213,16 @@ fn file_is_unchanged(file: &FileEntry, machine: &Machine) -> Result<bool, FsErro
     })
 }
 
-fn plan_file(file: &FileEntry, machine: &Machine, purge: bool, plan: &mut UninstallPlan) {
-    let path = &file.path;
-    let unchanged = file_is_unchanged(file, machine);
-    let removal = match &file.origin {
+/// Plans the removal of a file or link, or that what it took the place of is put back.
+fn plan_entry(
+    path: &RelPath,
+    origin: &Origin,
+    unchanged: Result<bool, FsError>,
+    machine: &Machine,
+    purge: bool,
+    plan: &mut UninstallPlan,
+) {
+    let removal = match origin {
         Origin::Replaced { backup } => match machine.root.look(backup) {
             // An uninstallation that was interrupted has put it back already.
             Ok(Found::Absent) if matches!(unchanged, Ok(false)) => return,

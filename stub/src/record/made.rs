@@ -61,10 +61,17 @@ impl Made {
             role: file.role,
             origin: self.origin(&file.path),
         };
-        let earlier = old.iter().flat_map(|receipt| &receipt.files);
-        let earlier =
-            earlier.filter(|entry| matches!(entry.origin, Origin::Replaced { .. }) && !is_shipped(index, &entry.path));
-        index.files.iter().map(entry).chain(earlier.cloned()).collect()
+        let waits =
+            |origin: &Origin, path: &RelPath| matches!(origin, Origin::Replaced { .. }) && !is_shipped(index, path);
+        let earlier = old.iter().flat_map(|receipt| &receipt.files).filter(|entry| waits(&entry.origin, &entry.path));
+        // The file that a hard link was a second name of may be gone: what is left is a file of its own.
+        let second_names = old.iter().flat_map(|receipt| receipt.links.iter().map(move |link| (receipt, link)));
+        let second_names =
+            second_names.filter(|(_, link)| waits(&link.origin, &link.path)).filter_map(|(receipt, link)| {
+                let file = receipt.content(&link.path)?.clone();
+                Some(FileEntry { path: link.path.clone(), origin: link.origin.clone(), ..file })
+            });
+        index.files.iter().map(entry).chain(earlier.cloned()).chain(second_names).collect()
     }
 
     fn link(&self, link: &Link) -> LinkEntry {
@@ -77,5 +84,7 @@ impl Made {
 }
 
 fn is_shipped(index: &Index, path: &RelPath) -> bool {
-    index.directories.iter().any(|entry| entry.path == *path) || index.files.iter().any(|entry| entry.path == *path)
+    index.directories.iter().any(|entry| entry.path == *path)
+        || index.files.iter().any(|entry| entry.path == *path)
+        || index.links.iter().any(|entry| entry.path == *path)
 }

@@ -49,9 +49,9 @@ fn own_files(package: &PackageName) -> Vec<RelPath> {
 }
 
 /// Files that exist only while an installation runs, beside the journal.
-pub fn unfinished_files(package: &PackageName) -> [RelPath; 4] {
+pub fn unfinished_files(package: &PackageName) -> [RelPath; 5] {
     let unwritten = |name: &str| path(package, Some(&format!("{name}{UNWRITTEN}")));
-    [fresh_stub(package), unwritten(FRESH_STUB), unwritten(RECEIPT), unwritten(JOURNAL)]
+    [fresh_stub(package), unwritten(FRESH_STUB), unwritten(STUB), unwritten(RECEIPT), unwritten(JOURNAL)]
 }
 
 #[expect(clippy::expect_used, reason = "a package name is one plain component of at most 64 bytes")]
@@ -122,11 +122,18 @@ pub fn missing_directories(root: &Root, package: &PackageName) -> Result<Vec<Rel
 }
 
 /// Starts the journal. Directories that are missing for it appear together with it, in one rename: there is never a
-/// directory that no journal knows.
-pub fn start_journal(root: &Root, package: &PackageName, bytes: &[u8]) -> Result<(), FsError> {
+/// directory that no journal knows. With it comes the program that can read it, unless an earlier one is there: the medium
+/// that this one was started from may be gone when it is needed.
+pub fn start_journal(root: &Root, package: &PackageName, bytes: &[u8], program: &[u8]) -> Result<(), FsError> {
     let missing = missing_directories(root, package)?;
     let journal = journal(package);
-    let Some(top) = missing.first() else { return root.write_atomically(&journal, bytes, Mode::READABLE) };
+    let Some(top) = missing.first() else {
+        root.write_atomically(&journal, bytes, Mode::READABLE)?;
+        if root.look(&stub(package))? == Found::Absent {
+            root.write_atomically(&stub(package), program, Mode::EXECUTABLE)?;
+        }
+        return Ok(());
+    };
     let hidden = hidden(top, package);
     root.remove_tree(&hidden)?;
     for path in &missing {
@@ -134,6 +141,7 @@ pub fn start_journal(root: &Root, package: &PackageName, bytes: &[u8]) -> Result
         root.make_directory(&path)?;
         root.set_attributes(&path, Mode::EXECUTABLE, None)?;
     }
+    root.write_atomically(&moved(&stub(package), top, &hidden), program, Mode::EXECUTABLE)?;
     root.write_atomically(&moved(&journal, top, &hidden), bytes, Mode::READABLE)?;
     root.rename(&hidden, top)
 }
