@@ -2,5 +2,6 @@
 //! What is done because of it is decided in `plan.rs`.
 
 pub(crate) mod made;
+pub(crate) mod others;
 pub mod receipt;
 pub(crate) mod state;

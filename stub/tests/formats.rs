@@ -79,7 +79,7 @@ fn a_last_line_that_did_not_reach_the_disk_is_left_out_and_any_other_is_an_error
 fn a_receipt_of_version_1_is_read_and_written_unchanged() {
     let receipt = Receipt::from_json(RECEIPT_1).unwrap();
     assert_eq!((receipt.generation, receipt.version.as_str()), (2, "2"));
-    assert_eq!(receipt.user.as_ref().map(ToString::to_string).as_deref(), Some("demo"));
+    assert_eq!(receipt.user.as_ref().map(|user| (user.name.as_str(), user.id)), Some(("demo", 550)));
     assert_eq!(String::from_utf8(receipt.to_json()).unwrap(), String::from_utf8_lossy(RECEIPT_1));
 }
 

@@ -13,12 +13,12 @@ use crate::host::change;
 use crate::host::interrupt;
 use crate::host::machine::Machine;
 use crate::host::machine::StepError;
-use crate::host::root::{Found, FsError};
+use crate::host::root::{FileSystem, Found, FsError};
 use crate::plan::Plan;
-use crate::plan::preflight::ClearedPlan;
+use crate::plan::preflight::{self, ClearedPlan};
 use crate::plan::step::{PlaceFile, Step};
 use crate::record::receipt::Receipt;
-use crate::record::state;
+use crate::record::state::{self, Staged};
 
 /// What is told while a plan is carried out.
 pub trait Events: Sync {
@@ -39,6 +39,8 @@ enum Failure {
     Step(#[from] StepError),
     #[error(transparent)]
     Fs(#[from] FsError),
+    #[error("{0} is on a file system without hard links")]
+    NoHardLinks(String),
     #[error("interrupted")]
     Interrupted,
 }
@@ -97,9 +99,15 @@ fn run(
     let root = &machine.root;
     let stub = package.stub().map_err(StageError::from)?;
     let mut journal = Journal::start(root, name, header, &stub)?;
+    let mut tried = Vec::new();
     for area in &plan.areas {
         if root.look(area)? == Found::Absent {
             root.make_directory(area)?;
+        }
+        let here = root.file_system(Some(area))?;
+        if !tried.iter().any(|there: &FileSystem| there.is_same_mount(&here)) {
+            require_hard_links(machine, area)?;
+            tried.push(here);
         }
         require_private(machine, area)?;
     }
@@ -135,6 +143,24 @@ fn run(
     // From here on the installation is complete: what is left is finished forwards, also after a crash.
     root.write_atomically(&state::receipt(name), &receipt.to_json(), Mode::READABLE)?;
     Ok(())
+}
+
+/// Tries before anything large is copied: of many file systems only trying tells.
+fn require_hard_links(machine: &Machine, area: &RelPath) -> Result<(), Failure> {
+    let root = &machine.root;
+    let name = |probe| state::staged(area, Staged::LinkProbe(probe)).ok_or(StepError::State(format!("{area} is too long")));
+    let (one, two) = (name(1)?, name(2)?);
+    root.remove(&two)?;
+    drop(root.open_staged(&one)?);
+    match root.link(&one, &two) {
+        Err(error) if matches!(error.errno(), Some(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS)) => {
+            let place = area.parent().map_or_else(|| "/".to_owned(), |parent| parent.to_string());
+            return Err(Failure::NoHardLinks(place));
+        }
+        other => other?,
+    }
+    root.remove(&two)?;
+    Ok(root.remove(&one)?)
 }
 
 /// A staging directory that anybody else could change would void every verification.
@@ -214,6 +240,7 @@ fn describe(failure: &Failure) -> Error {
         Failure::Interrupted | Failure::Stage(StageError::Payload(PayloadError::Interrupted)) => {
             (Exit::Interrupted, "interrupted".to_owned(), "run it again when it suits")
         }
+        Failure::NoHardLinks(_) => (Exit::IncompatibleHost, failure.to_string(), preflight::NO_HARD_LINKS),
         Failure::Stage(StageError::Payload(error)) => return Error::payload(error).state(UNCHANGED),
         failure if failure.is_out_of_space() => {
             let what = format!("Out of disk space: {failure}");
@@ -235,7 +262,7 @@ impl Failure {
     fn is_permission_denied(&self) -> bool {
         let error = match self {
             Self::Fs(error) | Self::Stage(StageError::Fs(error)) | Self::Step(StepError::Fs(error)) => error,
-            Self::Stage(_) | Self::Step(_) | Self::Interrupted => return false,
+            Self::Stage(_) | Self::Step(_) | Self::NoHardLinks(_) | Self::Interrupted => return false,
         };
         matches!(error.errno(), Some(Errno::EACCES | Errno::EPERM))
     }
@@ -244,7 +271,7 @@ impl Failure {
         match self {
             Self::Stage(StageError::Fs(error)) | Self::Fs(error) => StepError::from(error.clone()).is_out_of_space(),
             Self::Step(error) => error.is_out_of_space(),
-            Self::Stage(_) | Self::Interrupted => false,
+            Self::Stage(_) | Self::NoHardLinks(_) | Self::Interrupted => false,
         }
     }
 }

@@ -4,13 +4,13 @@
 use std::collections::BTreeSet;
 
 use nix::errno::Errno;
-use payload::RelPath;
+use payload::{Mode, RelPath};
 
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::host::account;
 use crate::host::interrupt;
-use crate::host::machine::{Machine, StepError};
+use crate::host::machine::{Machine, StepError, Undone};
+use crate::host::root::{Found, Root};
 use crate::host::tool::Tool;
 use crate::host::unit;
 use crate::plan::removal::{Removal, UninstallPlan};
@@ -90,25 +90,49 @@ fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[St
     match removal {
         Removal::StopUnit { unit } => Ok(Tool::Systemctl.run(&["stop", "--", unit]).map(drop)?),
         Removal::DisableUnit { unit } => Ok(Tool::Systemctl.run(&["disable", "--", unit]).map(drop)?),
-        Removal::File { path } => Ok(root.remove(path)?),
-        Removal::Restore { path, backup } => Ok(root.rename(backup, path)?),
+        Removal::File { path, seen } => {
+            require_seen(path, seen, root)?;
+            Ok(root.remove(path)?)
+        }
+        Removal::Restore { path, backup, seen } => {
+            require_seen(path, seen, root)?;
+            Ok(root.rename(backup, path)?)
+        }
         Removal::Directory { path } => Ok(root.remove_directory(path)?),
         Removal::UnusualNames { directory } => Ok(root.remove_unusual(directory)?),
         Removal::ReloadSystemd => reload(receipt),
         // Files that stay must not end up with a number that the next account gets.
-        Removal::User { name } if !left.is_empty() => {
-            Err(StepError::State(format!("the user {name} stays, because files are left")))
+        Removal::User(user) if !left.is_empty() => {
+            Err(StepError::State(format!("the user {} stays, because files are left", user.name)))
         }
-        Removal::Group { .. } if !left.is_empty() => Ok(()),
-        Removal::User { name } => match account::user(root, name)? {
-            Some(_) => machine.run(Tool::Userdel, &[name.as_str()]),
-            None => Ok(()),
-        },
-        Removal::Group { name } => match account::group(root, name)? {
-            Some(_) => machine.run(Tool::Groupdel, &[name.as_str()]),
-            None => Ok(()),
-        },
+        Removal::Group(_) if !left.is_empty() => Ok(()),
+        Removal::User(user) => all_of_it(machine.remove_user(user)?),
+        Removal::Group(group) => all_of_it(machine.remove_group(group)?),
+        Removal::HandOver(to) => {
+            Ok(root.write_atomically(&state::receipt(&to.package), &to.to_json(), Mode::READABLE)?)
+        }
         Removal::State => Ok(state::remove_directory(root, &receipt.package, &receipt.made)?),
+    }
+}
+
+/// Somebody may have changed it since the plan was made.
+fn require_seen(path: &RelPath, seen: &Found, root: &Root) -> Result<(), StepError> {
+    let found = root.look(path)?;
+    let same = match (&found, seen) {
+        (Found::File(found), Found::File(seen)) => found.is_same(seen),
+        (found, seen) => found == seen,
+    };
+    // What is gone is removed.
+    if same || found == Found::Absent {
+        return Ok(());
+    }
+    Err(StepError::State(format!("{path} was changed while the uninstallation ran: it stays")))
+}
+
+fn all_of_it(undone: Undone) -> Result<(), StepError> {
+    match undone {
+        Undone::Clean => Ok(()),
+        Undone::Kept(what) | Undone::Unit(what) => Err(StepError::State(what)),
     }
 }
 

@@ -11,7 +11,8 @@ use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
 use crate::host::interrupt;
 use crate::host::machine::Machine;
-use crate::plan::removal;
+use crate::plan::{preflight, removal};
+use crate::record::others::Others;
 use crate::record::state;
 use crate::report::removal as report;
 use crate::report::screen::Screen;
@@ -37,7 +38,12 @@ pub fn uninstall(args: &Args, screen: Screen) -> Result<(), Error> {
     let Some(receipt) = state::read_receipt(&machine.root, &name)? else {
         return Err(not_installed(&name, false));
     };
-    let plan = removal::plan(&receipt, &machine, systemd, args.purge)?;
+    let others = Others::read(&machine.root, &name)?;
+    if let Some(other) = others.unfinished.first() {
+        return Err(others_first(other));
+    }
+    let plan = removal::plan(&receipt, &others, &machine, systemd, args.purge)?;
+    screen.say_all(&report::needed(&plan));
     uninstall::apply(&plan, &receipt, &machine, &|removal| screen.say(&payload::printable(&removal.describe())))?;
     if screen.json {
         screen.json(&report::json(&receipt, &plan, &[], false));
@@ -52,7 +58,8 @@ fn preview(name: &PackageName, purge: bool, systemd: bool, machine: &Machine, sc
     let Some(receipt) = state::read_receipt(&machine.root, name)? else {
         return Err(not_installed(name, unfinished));
     };
-    let plan = removal::plan(&receipt, machine, systemd, purge)?;
+    let others = Others::read(&machine.root, name)?;
+    let plan = removal::plan(&receipt, &others, machine, systemd, purge)?;
     let stays = plan.remainders(machine)?;
     if screen.json {
         screen.json(&report::json(&receipt, &plan, &stays, true));
@@ -62,10 +69,19 @@ fn preview(name: &PackageName, purge: bool, systemd: bool, machine: &Machine, sc
             screen.say(&format!("Note: {UNFINISHED}"));
         }
     }
+    if let Some(other) = others.unfinished.first() {
+        return Err(others_first(other));
+    }
     if stays.is_empty() {
         return Ok(());
     }
     Err(Error::new(Exit::UninstallIncomplete, "something would be left".to_owned())
         .state(NOTHING_CHANGED)
         .hint("--purge takes along what is in the package's own directories"))
+}
+
+/// Recovering the other one may need what this one would take away.
+fn others_first(other: &PackageName) -> Error {
+    let finding = preflight::unfinished(other);
+    Error::new(finding.exit, finding.what).state(NOTHING_CHANGED).hint(finding.hint)
 }

@@ -3,7 +3,7 @@
 
 use payload::{Owner, RelPath};
 
-use crate::host::account;
+use crate::host::account::{self, AccountError, MadeAccount};
 use crate::host::names;
 use crate::host::root::{Found, FsError, Root};
 use crate::host::tool::{Tool, ToolError};
@@ -15,6 +15,8 @@ pub enum StepError {
     Fs(#[from] FsError),
     #[error(transparent)]
     Tool(#[from] ToolError),
+    #[error(transparent)]
+    Account(#[from] AccountError),
     #[error("{0}")]
     State(String),
 }
@@ -45,6 +47,11 @@ impl Undone {
     }
 }
 
+fn not_the_one(kind: &str, made: &MadeAccount, found: u32) -> Undone {
+    let MadeAccount { name, id } = made;
+    Undone::Kept(format!("the {kind} {name} has the number {found}, and was to get {id}: somebody else made it, it stays"))
+}
+
 /// What steps need to act.
 #[derive(Debug)]
 pub struct Machine {
@@ -56,16 +63,20 @@ pub struct Machine {
 impl Machine {
     /// The numbers of an owner; `None` when owners cannot be set.
     pub fn ids(&self, owner: &Owner) -> Result<Option<(u32, u32)>, StepError> {
+        let missing = || StepError::State(format!("the account {owner} does not exist"));
+        self.ids_if_there(owner)?.ok_or_else(missing)
+    }
+
+    /// The same; `None` on the outside when there is no such account.
+    #[expect(clippy::option_option, reason = "no such account, and no owners at all, are two things")]
+    pub fn ids_if_there(&self, owner: &Owner) -> Result<Option<Option<(u32, u32)>>, StepError> {
         if !self.privileged {
-            return Ok(None);
+            return Ok(Some(None));
         }
         let uid =
             if owner.user.is_root() { Some(0) } else { account::user(&self.root, &owner.user)?.map(|user| user.uid) };
         let gid = if owner.group.is_root() { Some(0) } else { account::group(&self.root, &owner.group)? };
-        match (uid, gid) {
-            (Some(uid), Some(gid)) => Ok(Some((uid, gid))),
-            _ => Err(StepError::State(format!("the account {owner} does not exist"))),
-        }
+        Ok(uid.zip(gid).map(Some))
     }
 
     /// Runs an account tool on this machine's root.
@@ -74,6 +85,42 @@ impl Machine {
         let mut all = if self.root.is_live() { Vec::new() } else { vec!["--prefix", prefix.as_str()] };
         all.extend(arguments);
         Ok(tool.run(&all).map(drop)?)
+    }
+
+    /// Removes a user that was made; one of the same name with another number stays.
+    pub fn remove_user(&self, made: &MadeAccount) -> Result<Undone, StepError> {
+        let MadeAccount { name, id } = made;
+        match account::user(&self.root, name)? {
+            None => return Ok(Undone::Clean),
+            Some(user) if user.uid != *id => return Ok(not_the_one("user", made, user.uid)),
+            Some(_) => {}
+        }
+        let group = account::group(&self.root, name)?;
+        self.run(Tool::Userdel, &[name.as_str()])?;
+        // userdel(8) takes the group of the same name along, whoever made it (USERGROUPS_ENAB of login.defs).
+        if let Some(gid) = group
+            && account::group(&self.root, name)?.is_none()
+        {
+            self.run(Tool::Groupadd, &["--gid", &gid.to_string(), name.as_str()])?;
+        }
+        Ok(Undone::Clean)
+    }
+
+    /// Removes a group that was made; one of the same name with another number stays, and so does the group of a user.
+    pub fn remove_group(&self, made: &MadeAccount) -> Result<Undone, StepError> {
+        let MadeAccount { name, id } = made;
+        match account::group(&self.root, name)? {
+            None => return Ok(Undone::Clean),
+            Some(gid) if gid != *id => return Ok(not_the_one("group", made, gid)),
+            Some(_) => {}
+        }
+        match self.run(Tool::Groupdel, &[name.as_str()]) {
+            // E_GROUP_BUSY of groupdel(8).
+            Err(StepError::Tool(error)) if error.code == Some(8) => {
+                Ok(Undone::Kept(format!("the group {name} stays: it is the group of a user")))
+            }
+            other => other.map(|()| Undone::Clean),
+        }
     }
 
     /// Removes `path` if it is the same file as `other`, and so the one that was put there.

@@ -40,11 +40,23 @@ impl Planner<'_> {
             || self.index.directories.iter().any(|directory| directory.path == *path)
     }
 
+    /// Whether another package needs what this one no longer has: it stays in the receipt too, until the other one goes.
+    fn stays_for_others(&mut self, path: &RelPath) -> bool {
+        let by: Vec<String> = self.host.others.that_have(path).iter().map(ToString::to_string).collect();
+        if by.is_empty() {
+            return false;
+        }
+        let note = format!("{path} is no longer in the package; {} needs it, so it stays", by.join(", "));
+        self.plan.notes.push(note);
+        self.plan.made.for_others.insert(path.clone());
+        true
+    }
+
     pub(super) fn files_no_longer_shipped(&mut self) {
         let host = self.host;
         let Some(receipt) = &host.receipt else { return };
         for old in &receipt.files {
-            if self.is_shipped(&old.path) || old.origin != Origin::Created {
+            if self.is_shipped(&old.path) || old.origin != Origin::Created || self.stays_for_others(&old.path) {
                 continue;
             }
             if let Some(digest) = self.our_file(&old.path) {
@@ -59,7 +71,7 @@ impl Planner<'_> {
         let host = self.host;
         let Some(receipt) = &host.receipt else { return };
         for old in &receipt.links {
-            if self.is_shipped(&old.path) {
+            if self.is_shipped(&old.path) || self.stays_for_others(&old.path) {
                 continue;
             }
             if let Some(digest) = self.our_file(&old.path) {
@@ -76,7 +88,7 @@ impl Planner<'_> {
     pub(super) fn services_no_longer_shipped(&mut self) {
         let host = self.host;
         for unit in host.receipt.iter().flat_map(|receipt| &receipt.units) {
-            if self.index.units.iter().any(|shipped| shipped.name == *unit) {
+            if self.index.units.iter().any(|shipped| shipped.name == *unit) || !host.others.that_have_unit(unit).is_empty() {
                 continue;
             }
             let state = host.units.get(unit).cloned().unwrap_or_default();

@@ -7,14 +7,16 @@ use nix::unistd::geteuid;
 use payload::index::{GlibcVersion, Index, LinkKind};
 use payload::{AccountName, Digest, RelPath, UNIT_DIRECTORIES, glibc_provided};
 
+use crate::error::Error;
 use crate::host::account::Accounts;
 use crate::host::interrupt;
 use crate::host::names;
 use crate::host::root::{FileSystem, Found, FsError, Root};
 use crate::host::tool::Tool;
 use crate::host::unit::{self, UnitState};
+use crate::record::others::Others;
 use crate::record::receipt::Receipt;
-use crate::record::state::{self, StateError};
+use crate::record::state;
 
 /// Everything about the machine that a plan depends on.
 #[derive(Debug, Clone)]
@@ -38,6 +40,8 @@ pub struct Host {
     /// What an interrupted installation staged, with the bytes that it takes on the disk.
     pub staged: HashMap<RelPath, u64>,
     pub receipt: Option<Receipt>,
+    /// Other packages below this root.
+    pub others: Others,
     /// Of the units that the package ships, and of those that an earlier version did. Empty where systemd does not run.
     pub units: HashMap<String, UnitState>,
     /// Unit files of the same name as one of the package's, in another of systemd's directories.
@@ -83,7 +87,7 @@ impl Existing {
 
 impl Host {
     /// Looks at everything a plan for this package needs to know.
-    pub fn probe(index: &Index, root: &Root) -> Result<Self, StateError> {
+    pub fn probe(index: &Index, root: &Root) -> Result<Self, Error> {
         let live = root.is_live();
         let receipt = state::read_receipt(root, &index.package.name)?;
         let systemd = systemd(root);
@@ -105,12 +109,18 @@ impl Host {
             systemd_silent,
             staged: staged(&anchors, index, root)?,
             anchors,
+            others: Others::read(root, &index.package.name)?,
             receipt,
             tools: [Tool::Groupadd, Tool::Restorecon, Tool::Systemctl, Tool::Useradd]
                 .into_iter()
                 .filter(|tool| tool.find().is_some())
                 .collect(),
         })
+    }
+
+    /// Whether files get the owners that the package names: there are accounts, and the rights to use them.
+    pub fn sets_owners(&self) -> bool {
+        self.has_accounts && (self.privileged || self.live)
     }
 
     /// What stands at `path`.

@@ -91,7 +91,10 @@ impl Planner<'_> {
         }
         match recorded {
             Some(recorded) if *digest == Some(recorded.digest) && facts.mode == recorded.mode.bits() => {
-                Standing::OursUnchanged
+                match self.host.others.that_have(path).first() {
+                    Some(other) => Standing::InTheWay(format!("is needed by {other} as it is"), true),
+                    None => Standing::OursUnchanged,
+                }
             }
             Some(_) => Standing::InTheWay("was changed since it was installed".to_owned(), true),
             None if *digest == Some(file.blob) => {
@@ -102,7 +105,7 @@ impl Planner<'_> {
     }
 
     pub(super) fn belongs_to(&self, facts: Attributes, owner: &Owner) -> bool {
-        if !self.sets_owners() {
+        if !self.host.sets_owners() {
             return true;
         }
         let accounts = &self.host.accounts;

@@ -8,6 +8,7 @@ use super::facts::{Host, Systemd};
 use super::root_power;
 use super::step::Step;
 use super::{Conflict, Options, Plan, Space};
+use crate::host::account::MadeAccount;
 use crate::host::root::{Attributes, Found};
 use crate::host::tool::Tool;
 use crate::record::receipt::Origin;
@@ -63,23 +64,23 @@ impl Planner<'_> {
         }
     }
 
-    pub(super) fn sets_owners(&self) -> bool {
-        self.host.has_accounts && (self.host.privileged || self.host.live)
-    }
-
     fn accounts(&mut self) {
         let Some(account) = self.index.install.account.clone() else { return };
-        if !self.sets_owners() {
+        if !self.host.sets_owners() {
             return;
         }
+        // Without a free number preflight says so.
+        let Some(id) = self.host.accounts.unused else { return };
         if !self.host.accounts.groups.contains_key(&account.group) {
-            self.plan.made.group = Some(account.group.clone());
-            self.plan.steps.push(Step::CreateGroup { name: account.group.clone() });
+            let group = MadeAccount { name: account.group.clone(), id };
+            self.plan.made.group = Some(group.clone());
+            self.plan.steps.push(Step::CreateGroup(group));
         }
         if !self.host.accounts.users.contains_key(&account.user) {
             let home = self.index.install.prefix.clone();
-            self.plan.made.user = Some(account.user.clone());
-            self.plan.steps.push(Step::CreateUser { name: account.user, group: account.group, home });
+            let user = MadeAccount { name: account.user, id };
+            self.plan.made.user = Some(user.clone());
+            self.plan.steps.push(Step::CreateUser { user, group: account.group, home });
         }
     }
 
@@ -140,7 +141,7 @@ impl Planner<'_> {
     /// Directories of the service get their owner when everything in them is in place: until then only root can change
     /// what is there.
     fn owners(&mut self) {
-        if !self.sets_owners() {
+        if !self.host.sets_owners() {
             return;
         }
         for directory in &self.index.directories {

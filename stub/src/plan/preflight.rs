@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use payload::index::Index;
+use payload::index::{Index, PackageName};
 
 use crate::error::Finding;
 use crate::exit::Exit;
@@ -11,6 +11,7 @@ use crate::host::tool::Tool;
 use crate::plan::Plan;
 use crate::plan::facts::Host;
 use crate::plan::step::Step;
+use crate::record::state;
 
 /// A plan that nothing speaks against. Made by [`clear`] alone.
 #[derive(Debug)]
@@ -33,11 +34,13 @@ pub fn clear(plan: Plan, index: &Index, host: &Host) -> Result<ClearedPlan, Vec<
 pub fn findings(plan: &Plan, index: &Index, host: &Host) -> Vec<Finding> {
     let mut findings = Vec::new();
     privileges(plan, host, &mut findings);
+    findings.extend(host.others.unfinished.iter().map(unfinished));
     architecture(index, host, &mut findings);
     glibc(index, host, &mut findings);
     tools(plan, host, &mut findings);
     services(plan, host, &mut findings);
     destinations(plan, index, host, &mut findings);
+    hard_links(plan, host, &mut findings);
     space(plan, &mut findings);
     accounts(index, host, &mut findings);
     owners(index, host, &mut findings);
@@ -61,6 +64,15 @@ fn privileges(plan: &Plan, host: &Host, findings: &mut Vec<Finding>) {
     if host.live && !host.privileged && !plan.is_empty() {
         let what = "Permission denied: installing needs root".to_owned();
         add(findings, Exit::PermissionDenied, what, "run it with sudo");
+    }
+}
+
+/// One installation at a time: undoing the other one may need what this one would change.
+pub fn unfinished(other: &PackageName) -> Finding {
+    Finding {
+        exit: Exit::Conflict,
+        what: format!("an installation of {other} was interrupted, and is not recovered yet"),
+        hint: format!("first type: /{} --recover", state::stub(other).as_str()),
     }
 }
 
@@ -109,13 +121,30 @@ fn services(plan: &Plan, host: &Host, findings: &mut Vec<Finding>) {
 
 fn tools(plan: &Plan, host: &Host, findings: &mut Vec<Finding>) {
     let needed = plan.steps.iter().filter_map(|step| match step {
-        Step::CreateGroup { .. } => Some(Tool::Groupadd),
+        Step::CreateGroup(_) => Some(Tool::Groupadd),
         Step::CreateUser { .. } => Some(Tool::Useradd),
         _ => None,
     });
     for tool in needed.filter(|tool| !host.tools.contains(tool)) {
         let what = format!("an account must be created, and this machine has no {}", tool.name());
         add(findings, Exit::IncompatibleHost, what, "create the account by other means, then run again");
+    }
+}
+
+/// Every file is verified beside its place and linked to where it belongs.
+pub const NO_HARD_LINKS: &str = "use a file system such as ext4, xfs or btrfs there, or another prefix in the manifest";
+
+/// A hard link does not lead from one mount to another.
+fn hard_links(plan: &Plan, host: &Host, findings: &mut Vec<Finding>) {
+    for step in &plan.steps {
+        let Step::MakeHardLink { path, to, .. } = step else { continue };
+        let (one, other) = (host.anchors.get(&path.parent()), host.anchors.get(&to.parent()));
+        if let (Some(one), Some(other)) = (one, other)
+            && !one.file_system.is_same_mount(&other.file_system)
+        {
+            let what = format!("{path} and {to} are one file with two names, and lie on two file systems");
+            add(findings, Exit::IncompatibleHost, what, "have both on one file system, or use another prefix");
+        }
     }
 }
 
@@ -134,6 +163,10 @@ fn destinations(plan: &Plan, index: &Index, host: &Host, findings: &mut Vec<Find
         if anchor.file_system.read_only {
             let what = format!("{directory} is on a file system that is mounted read-only");
             add(findings, Exit::IncompatibleHost, what, "mount it writable, or choose another prefix in the manifest");
+        }
+        if anchor.file_system.no_hard_links {
+            let what = format!("{directory} is on a file system without hard links, such as FAT or exFAT");
+            add(findings, Exit::IncompatibleHost, what, NO_HARD_LINKS);
         }
         if program && anchor.file_system.no_exec {
             let what = format!("{directory} is on a file system that is mounted noexec: programs would not run there");
@@ -170,6 +203,11 @@ const FIRST_LOGIN_UID: u32 = 1000;
 
 fn accounts(index: &Index, host: &Host, findings: &mut Vec<Finding>) {
     let Some(account) = &index.install.account else { return };
+    let is_missing = !host.accounts.users.contains_key(&account.user) || !host.accounts.groups.contains_key(&account.group);
+    if host.sets_owners() && is_missing && host.accounts.unused.is_none() {
+        let what = format!("the account {account} must be made, and no number for system accounts is free");
+        add(findings, Exit::Conflict, what, "remove system accounts that nobody needs, or make it by other means");
+    }
     let hint = "name another user in the manifest, or rename the account";
     if let Some(user) = host.accounts.users.get(&account.user) {
         if user.uid == 0 {

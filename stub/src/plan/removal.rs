@@ -6,12 +6,15 @@ mod purge;
 use std::collections::BTreeSet;
 
 use payload::RelPath;
+use payload::index::PackageName;
 
 use crate::error::Error;
+use crate::host::account::MadeAccount;
 use crate::host::interrupt;
 use crate::host::machine::Machine;
 use crate::host::root::{Found, FsError};
 use crate::host::unit::{self, UnitState};
+use crate::record::others::Others;
 use crate::record::receipt::{FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
 
 /// One thing uninstallation does.
@@ -23,13 +26,16 @@ pub enum Removal {
     DisableUnit {
         unit: String,
     },
+    /// `seen` is what the plan saw there: anything else is somebody else's.
     File {
         path: RelPath,
+        seen: Found,
     },
     /// Puts the file back that was replaced.
     Restore {
         path: RelPath,
         backup: RelPath,
+        seen: Found,
     },
     Directory {
         path: RelPath,
@@ -39,12 +45,10 @@ pub enum Removal {
         directory: RelPath,
     },
     ReloadSystemd,
-    User {
-        name: payload::AccountName,
-    },
-    Group {
-        name: payload::AccountName,
-    },
+    User(MadeAccount),
+    Group(MadeAccount),
+    /// What another package needs becomes that package's.
+    HandOver(Box<Receipt>),
     State,
 }
 
@@ -53,6 +57,17 @@ pub enum Removal {
 pub struct UninstallPlan {
     pub removals: Vec<Removal>,
     pub kept: Vec<Remainder>,
+    /// What stays because another installed package needs it.
+    pub needed: Vec<Needed>,
+}
+
+/// Something that another installed package needs.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Needed {
+    /// A path, a unit, a user or a group.
+    pub what: String,
+    /// The packages that need it.
+    pub by: Vec<PackageName>,
 }
 
 /// Something of the package that stays, and why.
@@ -73,8 +88,9 @@ impl Removal {
             Self::Directory { .. } => "remove-directory",
             Self::UnusualNames { .. } => "remove-unusual-names",
             Self::ReloadSystemd => "reload-systemd",
-            Self::User { .. } => "remove-user",
-            Self::Group { .. } => "remove-group",
+            Self::User(_) => "remove-user",
+            Self::Group(_) => "remove-group",
+            Self::HandOver(_) => "hand-over",
             Self::State => "remove-receipt",
         }
     }
@@ -84,33 +100,48 @@ impl Removal {
         match self {
             Self::StopUnit { unit } => format!("stop {unit}"),
             Self::DisableUnit { unit } => format!("disable {unit}"),
-            Self::File { path } => format!("remove {path}"),
-            Self::Restore { path, backup } => format!("put {backup} back as {path}"),
+            Self::File { path, .. } => format!("remove {path}"),
+            Self::Restore { path, backup, .. } => format!("put {backup} back as {path}"),
             Self::Directory { path } => format!("remove directory {path}/"),
             Self::UnusualNames { directory } => format!("remove everything with an unusual name in {directory}/"),
             Self::ReloadSystemd => "reload systemd".to_owned(),
-            Self::User { name } => format!("remove user {name}"),
-            Self::Group { name } => format!("remove group {name}"),
+            Self::User(user) => format!("remove user {}", user.name),
+            Self::Group(group) => format!("remove group {}", group.name),
+            Self::HandOver(to) => format!("hand over to {} what it needs", to.package),
             Self::State => "remove the receipt".to_owned(),
         }
     }
 }
 
 /// Plans an uninstallation. With `purge`, what was created later below the package's own directories goes too, and what
-/// somebody changed.
-pub fn plan(receipt: &Receipt, machine: &Machine, systemd: bool, purge: bool) -> Result<UninstallPlan, Error> {
+/// somebody changed. What `others` need stays, and becomes theirs.
+pub fn plan(
+    receipt: &Receipt,
+    others: &Others,
+    machine: &Machine,
+    systemd: bool,
+    purge: bool,
+) -> Result<UninstallPlan, Error> {
     let mut plan = UninstallPlan::default();
-    if systemd {
-        receipt.units.iter().for_each(|unit| plan.unit(unit));
+    let heirs = others.heirs(receipt).into_iter();
+    plan.removals.extend(heirs.map(|heir| Removal::HandOver(Box::new(heir))));
+    for unit in &receipt.units {
+        if plan.goes(unit, others.that_have_unit(unit)) && systemd {
+            plan.unit(unit);
+        }
     }
-    for link in receipt.links.iter().rev().filter(|link| link.origin != Origin::AlreadyPresent) {
-        plan_entry(&link.path, &link.origin, link_is_unchanged(link, receipt, machine), machine, purge, &mut plan);
+    for link in receipt.links.iter().rev() {
+        if plan.is_ours_alone(&link.path, &link.origin, others) {
+            plan_entry(&link.path, &link.origin, link_is_unchanged(link, receipt, machine), machine, purge, &mut plan);
+        }
     }
-    for file in receipt.files.iter().rev().filter(|file| file.origin != Origin::AlreadyPresent) {
-        plan_entry(&file.path, &file.origin, file_is_unchanged(file, machine), machine, purge, &mut plan);
+    for file in receipt.files.iter().rev() {
+        if plan.is_ours_alone(&file.path, &file.origin, others) {
+            plan_entry(&file.path, &file.origin, file_is_unchanged(file, machine), machine, purge, &mut plan);
+        }
     }
-    let made = receipt.directories.iter().filter(|entry| entry.origin == Origin::Created).map(|entry| &entry.path);
-    let mut made: Vec<&RelPath> = made.collect();
+    let made = receipt.directories.iter().filter(|entry| plan.is_ours_alone(&entry.path, &entry.origin, others));
+    let mut made: Vec<&RelPath> = made.map(|entry| &entry.path).collect();
     // Parents before children, whichever version of the package made them.
     made.sort();
     if purge {
@@ -120,8 +151,7 @@ pub fn plan(receipt: &Receipt, machine: &Machine, systemd: bool, purge: bool) ->
     if systemd {
         plan.removals.push(Removal::ReloadSystemd);
     }
-    plan.removals.extend(receipt.user.iter().map(|name| Removal::User { name: name.clone() }));
-    plan.removals.extend(receipt.group.iter().map(|name| Removal::Group { name: name.clone() }));
+    plan.accounts(receipt, others);
     plan.removals.push(Removal::State);
     // What was not compared to its end would look like something that was changed.
     if interrupt::requested() { Err(Error::interrupted()) } else { Ok(plan) }
@@ -138,7 +168,7 @@ impl UninstallPlan {
         let mut remainders: Vec<Remainder> = changed.collect();
         for removal in &self.removals {
             let path = match removal {
-                Removal::File { path } => path,
+                Removal::File { path, .. } => path,
                 Removal::Restore { backup, .. } => backup,
                 Removal::Directory { path } => {
                     let is_in =
@@ -163,6 +193,33 @@ impl UninstallPlan {
             gone.insert(path.clone());
         }
         Ok(remainders)
+    }
+
+    fn accounts(&mut self, receipt: &Receipt, others: &Others) {
+        if let Some(user) = &receipt.user
+            && self.goes(&format!("user {}", user.name), others.that_use_user(&user.name))
+        {
+            self.removals.push(Removal::User(user.clone()));
+        }
+        if let Some(group) = &receipt.group
+            && self.goes(&format!("group {}", group.name), others.that_use_group(&group.name))
+        {
+            self.removals.push(Removal::Group(group.clone()));
+        }
+    }
+
+    /// Whether this package made what is at `path`, and no other needs it.
+    fn is_ours_alone(&mut self, path: &RelPath, origin: &Origin, others: &Others) -> bool {
+        *origin != Origin::AlreadyPresent && self.goes(path, others.that_have(path))
+    }
+
+    /// Whether something goes: not what other packages need, which is noted.
+    fn goes(&mut self, what: &impl ToString, by: Vec<&PackageName>) -> bool {
+        if by.is_empty() {
+            return true;
+        }
+        self.needed.push(Needed { what: what.to_string(), by: by.into_iter().cloned().collect() });
+        false
     }
 
     /// An earlier attempt may have removed the unit's file already: systemd is only asked for what it can do.
@@ -222,14 +279,16 @@ fn plan_entry(
     purge: bool,
     plan: &mut UninstallPlan,
 ) {
+    // What cannot be looked at is kept, with the reason.
+    let seen = machine.root.look(path).unwrap_or(Found::Hidden);
     let removal = match origin {
         Origin::Replaced { backup } => match machine.root.look(backup) {
             // An uninstallation that was interrupted has put it back already.
             Ok(Found::Absent) if matches!(unchanged, Ok(false)) => return,
-            Ok(Found::Absent) => Removal::File { path: path.clone() },
-            _ => Removal::Restore { path: path.clone(), backup: backup.clone() },
+            Ok(Found::Absent) => Removal::File { path: path.clone(), seen },
+            _ => Removal::Restore { path: path.clone(), backup: backup.clone(), seen },
         },
-        Origin::Created | Origin::AlreadyPresent => Removal::File { path: path.clone() },
+        Origin::Created | Origin::AlreadyPresent => Removal::File { path: path.clone(), seen },
     };
     plan.entry(path, unchanged.map(|unchanged| !unchanged && !purge), removal);
 }

@@ -8,7 +8,7 @@ use payload::{AccountName, Digest, Mode, Owner, RelPath};
 
 pub use place_file::{PlaceFile, Replaces};
 
-use crate::host::account;
+use crate::host::account::MadeAccount;
 use crate::host::machine::{Machine, StepError, Undone};
 use crate::host::root::{Found, FsError, Root};
 use crate::host::tool::Tool;
@@ -17,11 +17,9 @@ use crate::host::unit;
 /// One change of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
-    CreateGroup {
-        name: AccountName,
-    },
+    CreateGroup(MadeAccount),
     CreateUser {
-        name: AccountName,
+        user: MadeAccount,
         group: AccountName,
         home: RelPath,
     },
@@ -79,9 +77,9 @@ impl Step {
     /// What the step does, in one line.
     pub fn describe(&self) -> String {
         match self {
-            Self::CreateGroup { name } => format!("create group {name}"),
-            Self::CreateUser { name, group, home } => {
-                format!("create user {name} (system account, group {group}, home {home}, no login shell)")
+            Self::CreateGroup(MadeAccount { name, id }) => format!("create group {name} (gid {id})"),
+            Self::CreateUser { user: MadeAccount { name, id }, group, home } => {
+                format!("create user {name} (uid {id}, system account, group {group}, home {home}, no login shell)")
             }
             Self::StopUnit { unit } => format!("stop {unit}"),
             Self::MakeDirectory { path, mode } => format!("make directory {path}/ (mode {mode})"),
@@ -110,7 +108,7 @@ impl Step {
             | Self::MakeHardLink { .. }
             | Self::MakeSymbolicLink { .. }
             | Self::RemoveSymbolicLink { .. } => true,
-            Self::CreateGroup { .. }
+            Self::CreateGroup(_)
             | Self::CreateUser { .. }
             | Self::StopUnit { .. }
             | Self::MakeDirectory { .. }
@@ -133,7 +131,7 @@ impl Step {
     /// The step's name in JSON output.
     pub fn action(&self) -> &'static str {
         match self {
-            Self::CreateGroup { .. } => "create-group",
+            Self::CreateGroup(_) => "create-group",
             Self::CreateUser { .. } => "create-user",
             Self::StopUnit { .. } => "stop-unit",
             Self::MakeDirectory { .. } => "make-directory",
@@ -157,13 +155,14 @@ impl Step {
             arguments.extend(["--prefix".to_owned(), root.display().to_string()]);
         }
         let tool = match self {
-            Self::CreateGroup { name } => {
-                arguments.extend(["--system".to_owned(), name.to_string()]);
+            Self::CreateGroup(MadeAccount { name, id }) => {
+                arguments.extend(words(&["--system", "--gid", &id.to_string(), name.as_str()]));
                 Tool::Groupadd
             }
-            Self::CreateUser { name, group, home } => {
-                let home = home.to_string();
-                let fixed = ["--system", "--gid", group.as_str(), "--home-dir", &home, "--no-create-home"];
+            Self::CreateUser { user: MadeAccount { name, id }, group, home } => {
+                let (id, home) = (id.to_string(), home.to_string());
+                arguments.extend(words(&["--system", "--uid", &id]));
+                let fixed = ["--gid", group.as_str(), "--home-dir", &home, "--no-create-home"];
                 arguments.extend(fixed.map(str::to_owned));
                 arguments.extend(["--shell", "/usr/sbin/nologin", name.as_str()].map(str::to_owned));
                 Tool::Useradd
@@ -186,7 +185,7 @@ impl Step {
             return Ok(());
         }
         match self {
-            Self::CreateGroup { .. }
+            Self::CreateGroup(_)
             | Self::CreateUser { .. }
             | Self::StopUnit { .. }
             | Self::ReloadSystemd
@@ -228,7 +227,7 @@ impl Step {
             | Self::EnableUnit { .. }
             | Self::DisableUnit { .. }
             | Self::StartUnit { .. } => true,
-            Self::CreateGroup { .. }
+            Self::CreateGroup(_)
             | Self::CreateUser { .. }
             | Self::MakeDirectory { .. }
             | Self::PlaceFile(_)
@@ -245,8 +244,10 @@ impl Step {
     pub fn was_done_by_others(&self, error: &StepError) -> bool {
         match (self, error) {
             (Self::MakeDirectory { .. }, StepError::Fs(error)) => error.errno() == Some(Errno::EEXIST),
-            // E_NAME_IN_USE of groupadd(8) and useradd(8).
-            (Self::CreateGroup { .. } | Self::CreateUser { .. }, StepError::Tool(error)) => error.code == Some(9),
+            // E_NAME_IN_USE, and E_GID_IN_USE or E_UID_IN_USE, of groupadd(8) and useradd(8).
+            (Self::CreateGroup(_) | Self::CreateUser { .. }, StepError::Tool(error)) => {
+                matches!(error.code, Some(4 | 9))
+            }
             _ => false,
         }
     }
@@ -260,14 +261,8 @@ impl Step {
         }
         let undone = |outcome: Result<(), StepError>| outcome.map(|()| Undone::Clean);
         match self {
-            Self::CreateGroup { name } => match account::group(root, name)? {
-                Some(_) => undone(machine.run(Tool::Groupdel, &[name.as_str()])),
-                None => Ok(Undone::Clean),
-            },
-            Self::CreateUser { name, .. } => match account::user(root, name)? {
-                Some(_) => undone(machine.run(Tool::Userdel, &[name.as_str()])),
-                None => Ok(Undone::Clean),
-            },
+            Self::CreateGroup(group) => machine.remove_group(group),
+            Self::CreateUser { user, .. } => machine.remove_user(user),
             Self::MakeDirectory { path, .. } => undo_directory(path, machine),
             Self::PlaceFile(place) => place.undo(machine),
             Self::MakeHardLink { path, to, .. } => {
@@ -292,7 +287,9 @@ impl Step {
             },
             Self::SetOwner { path, mode, owner } => match root.look(path)? {
                 Found::Directory(_) => {
-                    let from = machine.ids(owner)?.map(|(uid, _)| uid);
+                    // An account that somebody removed meanwhile owns nothing that could be taken back from it.
+                    let Some(from) = machine.ids_if_there(owner)? else { return Ok(Undone::Clean) };
+                    let from = from.map(|(uid, _)| uid);
                     match root.take_back(path, *mode, machine.ids(&Owner::root())?, from) {
                         Err(error) if error.is_foreign() => Ok(Undone::changed(path)),
                         other => undone(other.map_err(StepError::from)),

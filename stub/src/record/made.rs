@@ -1,20 +1,23 @@
 //! The receipt of an installation in the making: what its plan makes, then what the receipt says.
 //! Its fields are explained in `receipt.rs`; it is written when everything stands, in `apply/commit.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use payload::index::{Index, Link, LinkKind};
-use payload::{AccountName, Digest, RelPath};
+use payload::{Digest, RelPath};
 
+use crate::host::account::MadeAccount;
 use crate::record::receipt::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
 
 /// What an installation makes, gathered while it is planned.
 #[derive(Debug, Clone, Default)]
 pub struct Made {
-    pub user: Option<AccountName>,
-    pub group: Option<AccountName>,
+    pub user: Option<MadeAccount>,
+    pub group: Option<MadeAccount>,
     /// Where each path of the package comes from.
     pub origins: BTreeMap<RelPath, Origin>,
+    /// Files and links of an earlier version that stay because other packages need them.
+    pub for_others: BTreeSet<RelPath>,
 }
 
 impl Made {
@@ -28,11 +31,12 @@ impl Made {
             index: digest,
             stub_version: env!("CARGO_PKG_VERSION").to_owned(),
             prefix: index.install.prefix.clone(),
+            account: index.install.account.clone(),
             user: self.user.clone().or_else(|| old.and_then(|receipt| receipt.user.clone())),
             group: self.group.clone().or_else(|| old.and_then(|receipt| receipt.group.clone())),
             directories: self.directories(index, old),
             files: self.files(index, old),
-            links: index.links.iter().map(|link| self.link(link)).collect(),
+            links: self.links(index, old),
             units: index.units.iter().map(|unit| unit.name.clone()).collect(),
             models: index.models.iter().map(|model| model.name.clone()).collect(),
             made: old.map_or_else(Vec::new, |receipt| receipt.made.clone()),
@@ -61,8 +65,10 @@ impl Made {
             role: file.role,
             origin: self.origin(&file.path),
         };
-        let waits =
-            |origin: &Origin, path: &RelPath| matches!(origin, Origin::Replaced { .. }) && !is_shipped(index, path);
+        let waits = |origin: &Origin, path: &RelPath| {
+            let stays = matches!(origin, Origin::Replaced { .. }) || self.for_others.contains(path);
+            stays && !is_shipped(index, path)
+        };
         let earlier = old.iter().flat_map(|receipt| &receipt.files).filter(|entry| waits(&entry.origin, &entry.path));
         // The file that a hard link was a second name of may be gone: what is left is a file of its own.
         let second_names = old.iter().flat_map(|receipt| receipt.links.iter().map(move |link| (receipt, link)));
@@ -72,6 +78,15 @@ impl Made {
                 Some(FileEntry { path: link.path.clone(), origin: link.origin.clone(), ..file })
             });
         index.files.iter().map(entry).chain(earlier.cloned()).chain(second_names).collect()
+    }
+
+    fn links(&self, index: &Index, old: Option<&Receipt>) -> Vec<LinkEntry> {
+        let earlier = old.iter().flat_map(|receipt| &receipt.links);
+        // A second name is recorded as a file.
+        let earlier = earlier.filter(|link| {
+            self.for_others.contains(&link.path) && matches!(link.target, LinkTarget::Symbolic(_))
+        });
+        index.links.iter().map(|link| self.link(link)).chain(earlier.cloned()).collect()
     }
 
     fn link(&self, link: &Link) -> LinkEntry {

@@ -4,7 +4,9 @@
 mod v1;
 
 use payload::index::{PackageName, Role};
-use payload::{AccountName, Digest, Mode, Owner, RelPath};
+use payload::{Digest, Mode, Owner, RelPath};
+
+use crate::host::account::MadeAccount;
 
 /// What is known about an installed package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,9 +20,11 @@ pub struct Receipt {
     /// Version of the stub that wrote this.
     pub stub_version: String,
     pub prefix: RelPath,
-    /// Accounts that were created for the package.
-    pub user: Option<AccountName>,
-    pub group: Option<AccountName>,
+    /// What the package's services run as, whoever made these accounts.
+    pub account: Option<Owner>,
+    /// Accounts that were made for the package.
+    pub user: Option<MadeAccount>,
+    pub group: Option<MadeAccount>,
     pub directories: Vec<DirectoryEntry>,
     pub files: Vec<FileEntry>,
     pub links: Vec<LinkEntry>,
@@ -111,6 +115,21 @@ impl Receipt {
             LinkTarget::Symbolic(target) => Some(target.as_str()),
             LinkTarget::Hard(_) => None,
         })
+    }
+
+    /// Whether the package has something at `path`.
+    pub fn has(&self, path: &RelPath) -> bool {
+        self.file(path).is_some()
+            || self.directories.iter().any(|entry| entry.path == *path)
+            || self.links.iter().any(|entry| entry.path == *path)
+    }
+
+    /// What was put there by this package, and in the place of what.
+    pub fn made_by_it(&self) -> impl Iterator<Item = (&RelPath, &Origin)> {
+        let directories = self.directories.iter().map(|entry| (&entry.path, &entry.origin));
+        let files = self.files.iter().map(|entry| (&entry.path, &entry.origin));
+        let links = self.links.iter().map(|entry| (&entry.path, &entry.origin));
+        directories.chain(files).chain(links).filter(|(_, origin)| **origin != Origin::AlreadyPresent)
     }
 
     /// The file recorded at `path`.

@@ -81,6 +81,8 @@ pub enum Staged {
     Old(usize),
     /// A file that the new version of the package no longer has.
     Removed(usize),
+    /// One of the two names with which is tried whether a file can have two.
+    LinkProbe(usize),
 }
 
 /// The name of something in a staging directory.
@@ -89,6 +91,7 @@ pub fn staged(area: &RelPath, what: Staged) -> Option<RelPath> {
         Staged::Fresh(position) => format!("f{position}"),
         Staged::Old(position) => format!("b{position}"),
         Staged::Removed(position) => format!("r{position}"),
+        Staged::LinkProbe(number) => format!("l{number}"),
     };
     area.join(&name).ok()
 }

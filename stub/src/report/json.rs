@@ -49,9 +49,13 @@ fn step_json(step: &Step, host: &Host) -> Value {
         value[key] = content;
     };
     match step {
-        Step::CreateGroup { name } => set("name", json!(name.as_str())),
-        Step::CreateUser { name, group, home } => {
-            set("name", json!(name.as_str()));
+        Step::CreateGroup(group) => {
+            set("name", json!(group.name.as_str()));
+            set("gid", json!(group.id));
+        }
+        Step::CreateUser { user, group, home } => {
+            set("name", json!(user.name.as_str()));
+            set("uid", json!(user.id));
             set("group", json!(group.as_str()));
             set("home", json!(home.to_string()));
         }

@@ -1,6 +1,9 @@
 //! The plan of an uninstallation as people and programs read it; the JSON is documented in `docs/json.md`.
 //! What goes and what stays is decided in `plan/removal.rs`.
 
+use std::collections::BTreeMap;
+
+use payload::index::PackageName;
 use payload::printable;
 use serde_json::{Value, json};
 
@@ -13,6 +16,7 @@ pub fn lines(receipt: &Receipt, plan: &UninstallPlan, stays: &[Remainder]) -> Ve
     // Directories that stay are named below, with what keeps them.
     let removals = plan.removals.iter().map(|removal| format!("  {}", printable(&removal.describe())));
     lines.extend(removals);
+    lines.extend(needed(plan));
     if !stays.is_empty() {
         lines.push("What would stay:".to_owned());
         lines.extend(stays.iter().map(|kept| format!("  {}", printable(&kept.why))));
@@ -21,11 +25,25 @@ pub fn lines(receipt: &Receipt, plan: &UninstallPlan, stays: &[Remainder]) -> Ve
     lines
 }
 
+/// What stays because other packages need it, one line for each set of these.
+pub fn needed(plan: &UninstallPlan) -> Vec<String> {
+    let mut by_packages: BTreeMap<String, Vec<&str>> = BTreeMap::new();
+    for needed in &plan.needed {
+        let packages: Vec<String> = needed.by.iter().map(ToString::to_string).collect();
+        by_packages.entry(packages.join(", ")).or_default().push(&needed.what);
+    }
+    by_packages.iter().map(|(by, what)| format!("stays, needed by {by}: {}", printable(&what.join(", ")))).collect()
+}
+
 /// The same for programs, version 1; also of an uninstallation that was carried out.
 pub fn json(receipt: &Receipt, plan: &UninstallPlan, stays: &[Remainder], dry_run: bool) -> Value {
     let removals = plan.removals.iter();
     let removals: Vec<Value> =
         removals.map(|removal| json!({"action": removal.action(), "text": removal.describe()})).collect();
+    let needed = plan.needed.iter().map(|needed| {
+        json!({"what": needed.what, "by": needed.by.iter().map(PackageName::as_str).collect::<Vec<_>>()})
+    });
+    let needed: Vec<Value> = needed.collect();
     let stays: Vec<Value> = stays.iter().map(|kept| json!({"path": kept.path.to_string(), "why": kept.why})).collect();
     json!({
         "uninstall": 1,
@@ -33,6 +51,7 @@ pub fn json(receipt: &Receipt, plan: &UninstallPlan, stays: &[Remainder], dry_ru
         "version": receipt.version,
         "dry_run": dry_run,
         "removals": removals,
+        "needed": needed,
         "stays": stays,
     })
 }

@@ -70,7 +70,7 @@ type Section = (&'static str, fn(&Step) -> bool);
 
 const SECTIONS: [Section; 9] = [
     ("Services to stop", |step| matches!(step, Step::StopUnit { .. } | Step::DisableUnit { .. })),
-    ("1. Accounts", |step| matches!(step, Step::CreateGroup { .. } | Step::CreateUser { .. })),
+    ("1. Accounts", |step| matches!(step, Step::CreateGroup(_) | Step::CreateUser { .. })),
     ("2. Directories", |step| matches!(step, Step::MakeDirectory { .. })),
     ("3. Programs, libraries and configuration", |step| match step {
         Step::PlaceFile(place) => matches!(place.role, Role::Program | Role::Config),

@@ -9,6 +9,7 @@ use payload::index::Role;
 use serde::{Deserialize, Serialize};
 
 use super::{Begun, Header, JournalError, Unfinished};
+use crate::host::account::MadeAccount;
 use crate::plan::step::{PlaceFile, Replaces, Step};
 
 const VERSION: u32 = 1;
@@ -33,9 +34,11 @@ struct WireHeader {
 enum WireStep {
     CreateGroup {
         name: String,
+        gid: u32,
     },
     CreateUser {
         name: String,
+        uid: u32,
         group: String,
         home: String,
     },
@@ -188,9 +191,10 @@ fn read_header(line: &[u8]) -> Result<Header, JournalError> {
 
 fn read_step(wire: WireStep) -> Result<Step, JournalError> {
     Ok(match wire {
-        WireStep::CreateGroup { name } => Step::CreateGroup { name: parsed(&name)? },
-        WireStep::CreateUser { name, group, home } => {
-            Step::CreateUser { name: parsed(&name)?, group: parsed(&group)?, home: parsed(&home)? }
+        WireStep::CreateGroup { name, gid } => Step::CreateGroup(MadeAccount { name: parsed(&name)?, id: gid }),
+        WireStep::CreateUser { name, uid, group, home } => {
+            let user = MadeAccount { name: parsed(&name)?, id: uid };
+            Step::CreateUser { user, group: parsed(&group)?, home: parsed(&home)? }
         }
         WireStep::StopUnit { unit } => Step::StopUnit { unit },
         WireStep::MakeDirectory { path, mode } => Step::MakeDirectory { path: parsed(&path)?, mode: parsed(&mode)? },
@@ -243,9 +247,9 @@ fn read_place_file(wire: &WirePlaceFile) -> Result<PlaceFile, JournalError> {
 fn write_step(step: &Step) -> WireStep {
     let text = |path: &payload::RelPath| path.as_str().to_owned();
     match step {
-        Step::CreateGroup { name } => WireStep::CreateGroup { name: name.to_string() },
-        Step::CreateUser { name, group, home } => {
-            WireStep::CreateUser { name: name.to_string(), group: group.to_string(), home: text(home) }
+        Step::CreateGroup(MadeAccount { name, id }) => WireStep::CreateGroup { name: name.to_string(), gid: *id },
+        Step::CreateUser { user: MadeAccount { name, id }, group, home } => {
+            WireStep::CreateUser { name: name.to_string(), uid: *id, group: group.to_string(), home: text(home) }
         }
         Step::StopUnit { unit } => WireStep::StopUnit { unit: unit.clone() },
         Step::MakeDirectory { path, mode } => WireStep::MakeDirectory { path: text(path), mode: mode.to_string() },

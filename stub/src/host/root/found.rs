@@ -58,6 +58,8 @@ pub struct FileSystem {
     pub free_inodes: Option<u64>,
     pub read_only: bool,
     pub no_exec: bool,
+    /// Whether it is of a kind that is known to have no hard links; of others only trying tells.
+    pub no_hard_links: bool,
 }
 
 impl FileSystem {

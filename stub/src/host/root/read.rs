@@ -10,11 +10,15 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode as Bits, SFlag, fstat, fstatat};
+use nix::sys::statfs::{FsType, MSDOS_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 use payload::{Digest, Hasher, RelPath};
 
 use super::found::{self, attributes};
 use super::{Cause, FileSystem, Found, FsError, Result, Root, failed, io, shown};
+
+/// As `linux/magic.h` of the kernel has it.
+const EXFAT_SUPER_MAGIC: FsType = FsType(0x2011_bab0);
 
 impl Root {
     /// What stands at `path`, without following it when it is a link.
@@ -61,6 +65,7 @@ impl Root {
     pub fn file_system(&self, path: Option<&RelPath>) -> Result<FileSystem> {
         let handle = self.directory(path)?;
         let stat = fstat(&handle).map_err(failed("look at", &shown(path)))?;
+        let kind = fstatfs(&handle).map_err(failed("ask for the kind of", &shown(path)))?.filesystem_type();
         let facts = fstatvfs(&handle).map_err(failed("ask for the free space of", &shown(path)))?;
         let block = facts.fragment_size();
         let flags = facts.flags();
@@ -72,6 +77,7 @@ impl Root {
             free_inodes: (facts.files() > 0).then(|| facts.files_available()),
             read_only: flags.contains(FsFlags::ST_RDONLY),
             no_exec: flags.contains(FsFlags::ST_NOEXEC),
+            no_hard_links: kind == MSDOS_SUPER_MAGIC || kind == EXFAT_SUPER_MAGIC,
         })
     }
 

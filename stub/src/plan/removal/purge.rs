@@ -13,7 +13,7 @@ use crate::host::root::{Found, FsError};
 pub(super) fn plan(made: &[&RelPath], machine: &Machine, plan: &mut UninstallPlan) -> Result<(), FsError> {
     let mut known: BTreeSet<RelPath> = made.iter().map(|path| (*path).clone()).collect();
     known.extend(plan.removals.iter().filter_map(|removal| match removal {
-        Removal::File { path } | Removal::Restore { path, .. } => Some(path.clone()),
+        Removal::File { path, .. } | Removal::Restore { path, .. } => Some(path.clone()),
         _ => None,
     }));
     let mut purge = Purge { machine, known, plan };
@@ -56,7 +56,7 @@ impl Purge<'_> {
                 // Not gone since: a name that is no UTF-8 was listed as another one.
                 Found::Absent => unusual = true,
                 _ if self.known.contains(&path) => {}
-                _ => self.plan.removals.push(Removal::File { path }),
+                seen => self.plan.removals.push(Removal::File { path, seen }),
             }
         }
         if unusual {

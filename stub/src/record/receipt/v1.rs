@@ -8,6 +8,8 @@ use payload::Owner;
 use payload::index::Role;
 use serde::{Deserialize, Serialize};
 
+use crate::host::account::MadeAccount;
+
 use super::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt, ReceiptError};
 
 const VERSION: u32 = 1;
@@ -26,14 +28,27 @@ struct WireReceipt {
     index: String,
     stub_version: String,
     prefix: String,
-    created_user: Option<String>,
-    created_group: Option<String>,
+    account: Option<WireOwner>,
+    created_user: Option<WireAccount>,
+    created_group: Option<WireAccount>,
     directories: Vec<WireDirectory>,
     files: Vec<WireFile>,
     links: Vec<WireLink>,
     units: Vec<String>,
     models: Vec<String>,
     made: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireOwner {
+    user: String,
+    group: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireAccount {
+    name: String,
+    id: u32,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -109,8 +124,9 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Receipt, ReceiptError> {
         index: parsed(&wire.index)?,
         stub_version: wire.stub_version,
         prefix: parsed(&wire.prefix)?,
-        user: wire.created_user.as_deref().map(parsed).transpose()?,
-        group: wire.created_group.as_deref().map(parsed).transpose()?,
+        account: wire.account.as_ref().map(read_owner).transpose()?,
+        user: wire.created_user.as_ref().map(read_account).transpose()?,
+        group: wire.created_group.as_ref().map(read_account).transpose()?,
         directories: wire.directories.into_iter().map(read_directory).collect::<Result<_, _>>()?,
         files: wire.files.into_iter().map(read_file).collect::<Result<_, _>>()?,
         links: wire.links.into_iter().map(read_link).collect::<Result<_, _>>()?,
@@ -118,6 +134,14 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Receipt, ReceiptError> {
         models: wire.models,
         made: wire.made.iter().map(|path| parsed(path)).collect::<Result<_, _>>()?,
     })
+}
+
+fn read_owner(wire: &WireOwner) -> Result<Owner, ReceiptError> {
+    Ok(Owner { user: parsed(&wire.user)?, group: parsed(&wire.group)? })
+}
+
+fn read_account(wire: &WireAccount) -> Result<MadeAccount, ReceiptError> {
+    Ok(MadeAccount { name: parsed(&wire.name)?, id: wire.id })
 }
 
 fn read_origin(wire: WireOrigin) -> Result<Origin, ReceiptError> {
@@ -169,8 +193,9 @@ pub(super) fn render(receipt: &Receipt) -> Vec<u8> {
         index: receipt.index.to_string(),
         stub_version: receipt.stub_version.clone(),
         prefix: receipt.prefix.as_str().to_owned(),
-        created_user: receipt.user.as_ref().map(ToString::to_string),
-        created_group: receipt.group.as_ref().map(ToString::to_string),
+        account: receipt.account.as_ref().map(write_owner),
+        created_user: receipt.user.as_ref().map(write_account),
+        created_group: receipt.group.as_ref().map(write_account),
         directories: receipt.directories.iter().map(write_directory).collect(),
         files: receipt.files.iter().map(write_file).collect(),
         links: receipt.links.iter().map(write_link).collect(),
@@ -181,6 +206,14 @@ pub(super) fn render(receipt: &Receipt) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(&wire).unwrap_or_default();
     bytes.push(b'\n');
     bytes
+}
+
+fn write_owner(owner: &Owner) -> WireOwner {
+    WireOwner { user: owner.user.to_string(), group: owner.group.to_string() }
+}
+
+fn write_account(account: &MadeAccount) -> WireAccount {
+    WireAccount { name: account.name.to_string(), id: account.id }
 }
 
 fn write_origin(origin: &Origin) -> WireOrigin {

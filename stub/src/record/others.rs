@@ -1,0 +1,102 @@
+//! Other packages that are installed below the same root: what they need of one that goes, and how it becomes theirs.
+//! What goes and what stays is decided in `plan/removal.rs` and `plan/earlier.rs`.
+
+use std::collections::BTreeMap;
+
+use payload::index::PackageName;
+use payload::names::STATE_DIRECTORY;
+use payload::{AccountName, RelPath};
+
+use crate::host::account::MadeAccount;
+use crate::host::root::{Found, FsError, Root};
+use crate::record::receipt::{Origin, Receipt};
+use crate::record::state::{self, StateError};
+
+/// The receipts of all other packages.
+#[derive(Debug, Clone, Default)]
+pub struct Others {
+    receipts: Vec<Receipt>,
+    /// Whose installation was interrupted.
+    pub unfinished: Vec<PackageName>,
+}
+
+impl Others {
+    /// Reads what is known about every package but `package`.
+    ///
+    /// # Errors
+    /// [`StateError`] when a receipt cannot be read: then nobody can say what that package needs.
+    pub fn read(root: &Root, package: &PackageName) -> Result<Self, StateError> {
+        let mut others = Self::default();
+        for name in names(root)?.into_iter().filter(|name| name != package) {
+            if root.look(&state::journal(&name))? != Found::Absent {
+                others.unfinished.push(name.clone());
+            }
+            others.receipts.extend(state::read_receipt(root, &name)?);
+        }
+        Ok(others)
+    }
+
+    /// The packages that have something at `path`.
+    pub fn that_have(&self, path: &RelPath) -> Vec<&PackageName> {
+        self.receipts.iter().filter(|receipt| receipt.has(path)).map(|receipt| &receipt.package).collect()
+    }
+
+    /// The packages whose services run as this user, or that have files of it.
+    pub fn that_use_user(&self, user: &AccountName) -> Vec<&PackageName> {
+        self.that(|receipt| {
+            receipt.account.as_ref().is_some_and(|account| account.user == *user)
+                || receipt.files.iter().any(|file| file.owner.user == *user)
+        })
+    }
+
+    /// The packages whose services run with this group, or that have files of it.
+    pub fn that_use_group(&self, group: &AccountName) -> Vec<&PackageName> {
+        self.that(|receipt| {
+            receipt.account.as_ref().is_some_and(|account| account.group == *group)
+                || receipt.files.iter().any(|file| file.owner.group == *group)
+        })
+    }
+
+    /// The packages that have this unit.
+    pub fn that_have_unit(&self, unit: &str) -> Vec<&PackageName> {
+        self.that(|receipt| receipt.units.iter().any(|name| name == unit))
+    }
+
+    fn that(&self, needs: impl Fn(&Receipt) -> bool) -> Vec<&PackageName> {
+        self.receipts.iter().filter(|receipt| needs(receipt)).map(|receipt| &receipt.package).collect()
+    }
+
+    /// The receipts of the others that change when `leaving` goes: what it made and they need becomes theirs, so that the
+    /// last one to go takes it along. Empty when that was done already.
+    pub fn heirs(&self, leaving: &Receipt) -> Vec<Receipt> {
+        let heirs = self.receipts.iter().map(|receipt| (receipt, self.inherited(receipt, leaving)));
+        heirs.filter(|(before, after)| *before != after).map(|(_, after)| after).collect()
+    }
+
+    fn inherited(&self, heir: &Receipt, leaving: &Receipt) -> Receipt {
+        let mut after = heir.clone();
+        let origins: BTreeMap<&RelPath, &Origin> = leaving.made_by_it().collect();
+        let directories = after.directories.iter_mut().map(|entry| (&entry.path, &mut entry.origin));
+        let files = after.files.iter_mut().map(|entry| (&entry.path, &mut entry.origin));
+        let links = after.links.iter_mut().map(|entry| (&entry.path, &mut entry.origin));
+        for (path, origin) in directories.chain(files).chain(links) {
+            if let (Origin::AlreadyPresent, Some(made)) = (&*origin, origins.get(path)) {
+                *origin = (*made).clone();
+            }
+        }
+        let is_used = |made: &&MadeAccount| self.that_use_user(&made.name).contains(&&heir.package);
+        after.user = after.user.or_else(|| leaving.user.as_ref().filter(is_used).cloned());
+        let is_used = |made: &&MadeAccount| self.that_use_group(&made.name).contains(&&heir.package);
+        after.group = after.group.or_else(|| leaving.group.as_ref().filter(is_used).cloned());
+        let directory = state::directory(&heir.package);
+        let above = leaving.made.iter().filter(|path| directory.starts_with(path) && !heir.made.contains(path));
+        after.made = above.cloned().chain(heir.made.iter().cloned()).collect();
+        after
+    }
+}
+
+/// The packages that have a directory of the installer's own.
+fn names(root: &Root) -> Result<Vec<PackageName>, FsError> {
+    let Ok(above) = STATE_DIRECTORY.parse::<RelPath>() else { return Ok(Vec::new()) };
+    Ok(root.names(&above)?.iter().filter_map(|name| name.parse().ok()).collect())
+}
