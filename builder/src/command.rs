@@ -6,6 +6,7 @@ mod check;
 pub mod cli;
 mod init;
 mod inspect;
+pub mod interrupt;
 mod lock;
 mod output;
 mod prep;

@@ -2,7 +2,7 @@
 //! Each source type, the cache and the network have files of their own below `fetch/`.
 
 pub mod artifact;
-mod cache;
+pub(crate) mod cache;
 mod error;
 mod lock_update;
 mod named;

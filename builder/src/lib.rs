@@ -15,7 +15,9 @@ mod pack;
 mod prep;
 pub mod progress;
 mod small_file;
+mod unfinished;
 
 pub use check::check;
 pub use error::{BuildError, payload_exit_code};
 pub use prep::{Built, Request, prep, read_manifest};
+pub use unfinished::remove_all as remove_unfinished;

@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 fn main() -> ExitCode {
     let json = std::env::args_os().any(|argument| argument == "--json");
+    command::interrupt::end_on_signals(json);
     match command::run(command::cli::Cli::from_arguments(std::env::args_os())) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {

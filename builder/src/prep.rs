@@ -9,6 +9,7 @@ use payload::index::{Arch, Component as ComponentFact, ComponentKind as Kind, In
 use crate::content::place::place;
 use crate::error::BuildError;
 use crate::fetch::artifact::Artifact;
+use crate::fetch::cache::{Cache, WORK_PREFIX};
 use crate::fetch::{SourceOptions, acquire};
 use crate::manifest::{self, Component, ComponentKind, Content, Manifest, Parsed, select};
 use crate::output::emit::emit;
@@ -16,6 +17,7 @@ use crate::pack::stub::stub;
 use crate::pack::{PackError, PackOptions, pack};
 use crate::progress::{Event, ProgressSink};
 use crate::small_file;
+use crate::unfinished::Unfinished;
 
 /// What is to be built.
 #[derive(Debug)]
@@ -63,7 +65,9 @@ pub fn prep(
     let stub = stub(request.arch).ok_or(BuildError::NoStub(request.arch))?;
     let components = select(manifest, request.include)?;
     let acquisition = acquire(manifest, &components, options, progress)?;
-    let workdir = workdir(&options.cache_dir)?;
+    // Nobody prunes what is being packed.
+    let cache = Cache::open(&options.cache_dir)?;
+    let workdir = workdir(&cache)?;
     let facts: Vec<ComponentFact> = components
         .iter()
         .zip(&acquisition.artifacts)
@@ -96,10 +100,9 @@ pub fn prep(
 }
 
 /// A private directory beside the cache: `/tmp` may be small, or memory.
-fn workdir(cache: &Path) -> Result<tempfile::TempDir, BuildError> {
-    let failed = |source| PackError::Read { path: cache.display().to_string(), source };
-    std::fs::create_dir_all(cache).map_err(failed)?;
-    Ok(tempfile::Builder::new().prefix("work.").tempdir_in(cache).map_err(failed)?)
+fn workdir(cache: &Cache) -> Result<Unfinished, BuildError> {
+    let failed = |source| PackError::Read { path: cache.dir().display().to_string(), source };
+    Ok(Unfinished::directory(cache.dir(), WORK_PREFIX).map_err(failed)?)
 }
 
 fn fact(component: &Component, artifact: Option<&Artifact>) -> ComponentFact {

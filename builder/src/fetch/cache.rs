@@ -18,6 +18,8 @@ use crate::fetch::net::retry::Cancel;
 
 /// How often another builder's lock is tried again.
 const LOCK_POLL: Duration = Duration::from_millis(200);
+/// What the directories of builds begin with; they go with their build, or with the next `prune`.
+pub(crate) const WORK_PREFIX: &str = "work.";
 const CHUNK: usize = 128 << 10;
 
 /// A cache directory that no `prune` touches while this value lives.

@@ -3,10 +3,16 @@
 
 use std::fs::{self, File};
 use std::io;
+use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
+use nix::sys::stat::Mode;
+use nix::unistd::linkat;
+
 use crate::pack::{PackError, Packed};
+use crate::unfinished::Unfinished;
 
 /// Why the output could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -52,11 +58,43 @@ pub fn emit(packed: &Packed<'_>, path: &Path, watch: payload::Watch<'_>) -> Resu
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     };
-    let mut file = tempfile::Builder::new().prefix(".airgap-deploy.").tempfile_in(directory).map_err(failed)?;
-    packed.write(file.as_file_mut(), watch).map_err(|source| EmitError::Pack { path: path.to_owned(), source })?;
-    file.as_file().set_permissions(fs::Permissions::from_mode(0o755)).map_err(failed)?;
-    file.as_file().sync_all().map_err(failed)?;
-    file.persist(path).map_err(|error| failed(error.error))?;
+    let write = |file: &mut File| {
+        packed.write(file, watch).map_err(|source| EmitError::Pack { path: path.to_owned(), source })?;
+        file.set_permissions(fs::Permissions::from_mode(0o755)).map_err(failed)?;
+        file.sync_all().map_err(failed)
+    };
+    if let Some(mut file) = without_a_name(directory) {
+        write(&mut file)?;
+        let named = hidden().make_in(directory, |name| give_name(&file, name)).map_err(failed)?;
+        named.persist(path).map_err(|error| failed(error.error))?;
+    } else {
+        let make = || hidden().tempfile_in(directory)?.keep().map(|(file, name)| (name, file)).map_err(|e| e.error);
+        let (named, mut file) = Unfinished::make(make).map_err(failed)?;
+        write(&mut file)?;
+        fs::rename(named.path(), path).map_err(failed)?;
+    }
     // The new name is on the disk only when its directory is; not every file system can do that.
     File::open(directory).and_then(|directory| directory.sync_all()).or(Ok(()))
+}
+
+fn hidden() -> tempfile::Builder<'static, 'static> {
+    let mut builder = tempfile::Builder::new();
+    builder.prefix(".airgap-deploy.");
+    builder
+}
+
+/// A file that is gone with this process, however that ends; `None` where the file system has no such files.
+fn without_a_name(directory: &Path) -> Option<File> {
+    let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    let file = open(directory, flags, Mode::S_IRUSR | Mode::S_IWUSR).map(File::from).ok()?;
+    opened(&file).exists().then_some(file)
+}
+
+/// Where the kernel shows an open file (proc(5)).
+fn opened(file: &File) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", file.as_raw_fd()))
+}
+
+fn give_name(file: &File, name: &Path) -> io::Result<()> {
+    Ok(linkat(AT_FDCWD, &opened(file), AT_FDCWD, name, AtFlags::AT_SYMLINK_FOLLOW)?)
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use payload::Digest;
 
-use crate::fetch::cache::Info;
+use crate::fetch::cache::{Info, WORK_PREFIX};
 use crate::fetch::error::SourceError;
 use crate::small_file;
 
@@ -136,6 +136,12 @@ pub fn cache_prune(dir: &Path, what: Prune, now: SystemTime) -> Result<CacheRepo
         }
     };
     let mut report = CacheReport::default();
+    // No build runs: whatever they left was left by a crash.
+    for left in files(dir)?.iter().filter(|entry| entry.file_name().to_string_lossy().starts_with(WORK_PREFIX)) {
+        report.freed += size_below(&left.path())?;
+        report.removed += 1;
+        fs::remove_dir_all(left.path()).map_err(SourceError::disk("remove", left.path()))?;
+    }
     for entry in cache_list(dir)? {
         if goes(entry.last_used) {
             remove(&entry.paths)?;
@@ -148,6 +154,16 @@ pub fn cache_prune(dir: &Path, what: Prune, now: SystemTime) -> Result<CacheRepo
     let locks: Vec<_> = files(&dir.join("locks"))?.iter().map(DirEntry::path).collect();
     remove(&locks)?;
     Ok(report)
+}
+
+/// In bytes.
+fn size_below(directory: &Path) -> Result<u64, SourceError> {
+    let mut size = 0;
+    for entry in files(directory)? {
+        let facts = entry.metadata().map_err(SourceError::disk("look at", entry.path()))?;
+        size += if facts.is_dir() { size_below(&entry.path())? } else { facts.len() };
+    }
+    Ok(size)
 }
 
 fn remove(paths: &[PathBuf]) -> Result<(), SourceError> {
@@ -185,6 +201,16 @@ mod tests {
         let EntryKind::Object { digest, name, .. } = &entries[0].kind else { panic!("{entries:?}") };
         assert_eq!((digest, name.as_deref()), (&Digest::of(b"content"), Some("tool")));
         assert_eq!(entries[1].kind, EntryKind::Unfinished);
+    }
+
+    #[test]
+    fn prune_removes_what_a_killed_build_left() {
+        let dir = tempfile::tempdir().unwrap();
+        fs::create_dir_all(dir.path().join("work.abc/0")).unwrap();
+        fs::write(dir.path().join("work.abc/0/blob"), b"12345").unwrap();
+        let report = cache_prune(dir.path(), Prune::UnusedFor(30), SystemTime::now()).unwrap();
+        assert_eq!(report, CacheReport { removed: 1, freed: 5, kept: 0 });
+        assert!(!dir.path().join("work.abc").exists());
     }
 
     #[test]
