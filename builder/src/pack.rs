@@ -56,6 +56,8 @@ impl PackError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Changed { .. } => 42,
+            // What no target would take is a mistake of the manifest.
+            Self::Payload(PayloadError::Format(_)) => 40,
             Self::Read { .. } | Self::Compress { .. } | Self::Payload(_) => 44,
         }
     }
@@ -66,6 +68,7 @@ impl PackError {
             Self::Changed { .. } => "do not change files while they are packed; run the same command again",
             Self::Read { .. } => "check the permissions of the file",
             Self::Compress { .. } => "check the free space in the temporary directory (TMPDIR)",
+            Self::Payload(PayloadError::Format(_)) => "no target would take this package: change the manifest",
             Self::Payload(_) => "check the free space at the output",
         }
     }

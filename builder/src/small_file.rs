@@ -16,11 +16,7 @@ pub(crate) const BY_PROGRAMS: u64 = 16 << 20;
 /// # Errors
 /// What the system says; or that it is no regular file, or too large.
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    // Opening a FIFO would wait for its writer.
-    let file = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
-    if !file.metadata()?.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
-    }
+    let file = open_regular(path)?;
     let mut bytes = Vec::new();
     file.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
@@ -29,7 +25,20 @@ pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The same of a text.
+/// Opens a regular file of any size.
+///
+/// # Errors
+/// What the system says; or that it is no regular file.
+pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
+    // Opening a FIFO would wait for its writer.
+    let file = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
+    if file.metadata()?.is_file() {
+        return Ok(file);
+    }
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
+}
+
+/// Reads a text as [`read`] does.
 ///
 /// # Errors
 /// As [`read`]; or that it is not UTF-8.

@@ -39,6 +39,52 @@ fn check_says_everything_at_once_and_makes_no_request() -> Result<()> {
 }
 
 #[test]
+fn inspect_and_verify_wait_for_nobody_and_say_what_is_not_there() -> Result<()> {
+    let scenario = Scenario::new()?;
+    nix::unistd::mkfifo(&scenario.path("fifo"), nix::sys::stat::Mode::S_IRWXU)?;
+    for command in ["inspect", "verify"] {
+        run(scenario.builder()?.args([command, "fifo"]))?.exits(44)?.says("no regular file")?;
+        run(scenario.builder()?.args([command, "nosuch.run"]))?.exits(41)?.says("nosuch.run")?;
+    }
+    Ok(())
+}
+
+#[test]
+fn places_that_every_target_refuses_are_mistakes_of_the_manifest() -> Result<()> {
+    let scenario = Scenario::new()?;
+    sample::write_inputs(&scenario)?;
+    for (from, to, said) in [
+        ("prefix = \"/opt/ollama\"", "prefix = \"/etc\"", "m.toml:7:10"),
+        ("prefix = \"/opt/ollama\"", "prefix = \"/usr\"", "belongs to the system"),
+        ("\"share/notes.txt\"", "\"/etc/sudoers.d/notes\"", "decides who can become root"),
+        ("\"share/notes.txt\"", "\"/bin/sh\"", "is a program of the system"),
+    ] {
+        scenario.write("m.toml", sample::MANIFEST.replace(from, to))?;
+        run(scenario.builder()?.args(["check", "m.toml"]))?.exits(40)?.says(said)?;
+        run(scenario.builder()?.args(["--manifest", "m.toml"]))?.exits(40)?.says(said)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn names_that_look_alike_are_pointed_out() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let text = |name: &str| {
+        format!(
+            "[[components]]\ntype = \"config-file\"\nname = \"{name}\"\ncontent = \"x\"\ninstall_path = \"{name}\"\n"
+        )
+    };
+    let run_file = scenario.build(&format!("{}{}{}", sample::HEAD, text("caf\u{e9}"), text("cafe\u{301}")))?;
+    let said = "they differ in Unicode normalisation alone";
+    package(&run_file, &["--dry-run", "--root", scenario.target("root")?.to_str().context("UTF-8")?])?
+        .exits(0)?
+        .says(said)?;
+    let name = run_file.to_str().context("UTF-8")?;
+    run(scenario.builder()?.args(["inspect", name]))?.exits(0)?.says(said)?;
+    Ok(())
+}
+
+#[test]
 fn inspect_and_verify_agree_with_the_package_itself() -> Result<()> {
     let scenario = Scenario::new()?;
     let path = sample::build(&scenario)?;

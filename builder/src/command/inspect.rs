@@ -5,6 +5,7 @@ use std::path::Path;
 
 use builder::output::inspect;
 use builder::payload_exit_code;
+use payload::PayloadError;
 use serde_json::json;
 
 use super::cli::FileArgs;
@@ -12,7 +13,13 @@ use super::output::{print_json, say};
 use super::{Failure, threads};
 
 fn open(path: &Path) -> Result<payload::Package, Failure> {
-    inspect::open(path).map_err(|error| damaged(path, &error))
+    inspect::open(path).map_err(|error| match &error {
+        PayloadError::Read { source, .. } => {
+            let code = if source.kind() == std::io::ErrorKind::NotFound { 41 } else { 44 };
+            Failure::new(code, format!("cannot read {}: {source}", path.display()), "name a package: a .run file")
+        }
+        error => damaged(path, error),
+    })
 }
 
 fn damaged(path: &Path, error: &payload::PayloadError) -> Failure {

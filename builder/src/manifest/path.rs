@@ -4,6 +4,7 @@
 use std::ops::Range;
 
 use payload::RelPath;
+use payload::index::{file_problem, prefix_problem};
 use payload::names::{DROP_IN, STATE_DIRECTORY};
 use toml::Spanned;
 
@@ -33,7 +34,11 @@ pub(super) fn prefix(reader: &Reader<'_>) -> Result<RelPath, Reported> {
         return Err(error("the prefix contains ':'".to_owned(), help));
     }
     match relative.parse::<RelPath>() {
-        Ok(path) => refuse_places(reader.findings, &given.span(), &path).map(|()| path),
+        Ok(path) => {
+            refuse_places(reader.findings, &given.span(), &path)?;
+            refuse_problem(reader.findings, &given.span(), &path, prefix_problem(&path))?;
+            Ok(path)
+        }
         Err(_) if relative.chars().all(|c| c == '/') => Err(error(
             "the prefix cannot be `/`".to_owned(),
             "choose a directory of its own, such as /opt/ollama".to_owned(),
@@ -76,6 +81,7 @@ pub(super) fn install_path(
         },
     };
     refuse_places(findings, &span, &path)?;
+    refuse_problem(findings, &span, &path, file_problem(&path))?;
     if let Ok(prefix) = prefix {
         refuse_store(findings, &span, &path, prefix)?;
     }
@@ -93,14 +99,25 @@ fn refuse_places(findings: &Findings, span: &Range<usize>, path: &RelPath) -> Re
     } else {
         return Ok(());
     };
-    Err(findings.error(Diagnostic::error(span.clone(), format!("nothing can be installed at {path}")).label(reason)))
+    Err(nothing_at(findings, span, path, reason))
+}
+
+/// What the stub of every package refuses, whoever made it.
+fn refuse_problem(
+    findings: &Findings,
+    span: &Range<usize>,
+    path: &RelPath,
+    problem: Option<String>,
+) -> Result<(), Reported> {
+    problem.map_or(Ok(()), |problem| Err(nothing_at(findings, span, path, problem)))
+}
+
+fn nothing_at(findings: &Findings, span: &Range<usize>, path: &RelPath, reason: String) -> Reported {
+    findings.error(Diagnostic::error(span.clone(), format!("nothing can be installed at {path}")).label(reason))
 }
 
 fn refuse_store(findings: &Findings, span: &Range<usize>, path: &RelPath, prefix: &RelPath) -> Result<(), Reported> {
-    let error = |label: String| {
-        let diagnostic = Diagnostic::error(span.clone(), format!("nothing can be installed at {path}"));
-        Err(findings.error(diagnostic.label(label)))
-    };
+    let error = |label: String| Err(nothing_at(findings, span, path, label));
     if prefix.starts_with(path) {
         return error(format!("the prefix {prefix} is a directory that needs this path"));
     }

@@ -1,16 +1,17 @@
 //! Looking into a finished package on the connected side: what it states, and whether every byte is right.
 //! The same reader as the stub's does the work; it is in the crate `payload`.
 
-use std::fs::File;
 use std::path::Path;
 
-use payload::index::{ComponentKind, Index, LinkKind};
+use payload::index::{ComponentKind, Index, LinkKind, lookalikes};
 use payload::{Package, PayloadError, printable};
+
+use crate::small_file;
 
 /// Opens a package: its stub and index are intact then.
 pub fn open(path: &Path) -> Result<Package, PayloadError> {
     let what = path.display().to_string();
-    let file = File::open(path).map_err(|source| PayloadError::Read { what, source })?;
+    let file = small_file::open_regular(path).map_err(|source| PayloadError::Read { what, source })?;
     Package::open(file)
 }
 
@@ -56,6 +57,9 @@ pub fn describe(package: &Package) -> Vec<String> {
             LinkKind::Symbolic { target } => format!("link {path} -> {}", printable(target)),
         });
     }
+    lines.extend(lookalikes(index).iter().map(|(one, other)| {
+        format!("look alike, and are two names (they differ in Unicode normalisation alone): {one} and {other}")
+    }));
     lines.extend(index.models.iter().map(|model| format!("model {}", printable(&model.name))));
     lines
 }

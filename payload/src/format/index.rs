@@ -4,6 +4,8 @@
 mod check;
 mod v1;
 
+pub use check::{file_problem, lookalikes, prefix_problem};
+
 use crate::{Digest, Mode, Owner, PayloadError, RelPath};
 
 /// The format version that this program writes.

@@ -148,7 +148,8 @@ fn run(
 /// Tries before anything large is copied: of many file systems only trying tells.
 fn require_hard_links(machine: &Machine, area: &RelPath) -> Result<(), Failure> {
     let root = &machine.root;
-    let name = |probe| state::staged(area, Staged::LinkProbe(probe)).ok_or(StepError::State(format!("{area} is too long")));
+    let name =
+        |probe| state::staged(area, Staged::LinkProbe(probe)).ok_or(StepError::State(format!("{area} is too long")));
     let (one, two) = (name(1)?, name(2)?);
     root.remove(&two)?;
     drop(root.open_staged(&one)?);

@@ -49,7 +49,9 @@ impl Undone {
 
 fn not_the_one(kind: &str, made: &MadeAccount, found: u32) -> Undone {
     let MadeAccount { name, id } = made;
-    Undone::Kept(format!("the {kind} {name} has the number {found}, and was to get {id}: somebody else made it, it stays"))
+    Undone::Kept(format!(
+        "the {kind} {name} has the number {found}, and was to get {id}: somebody else made it, it stays"
+    ))
 }
 
 /// What steps need to act.

@@ -88,7 +88,9 @@ impl Planner<'_> {
     pub(super) fn services_no_longer_shipped(&mut self) {
         let host = self.host;
         for unit in host.receipt.iter().flat_map(|receipt| &receipt.units) {
-            if self.index.units.iter().any(|shipped| shipped.name == *unit) || !host.others.that_have_unit(unit).is_empty() {
+            if self.index.units.iter().any(|shipped| shipped.name == *unit)
+                || !host.others.that_have_unit(unit).is_empty()
+            {
                 continue;
             }
             let state = host.units.get(unit).cloned().unwrap_or_default();

@@ -1,7 +1,7 @@
 //! Planning: which steps bring this machine to what the index says. Pure: it looks at nothing but its arguments.
 //! Files are planned in `placing.rs`, services in `services.rs`; whether the plan may be carried out, in `preflight.rs`.
 
-use payload::index::{Index, Role};
+use payload::index::{Index, Role, lookalikes};
 use payload::{Owner, RelPath};
 
 use super::facts::{Host, Systemd};
@@ -56,6 +56,11 @@ impl Planner<'_> {
             _ if self.index.units.is_empty() => {}
             Systemd::Absent => note("systemd is not running here: units are installed, systemd is not reloaded"),
             Systemd::OtherRoot => note("below another root: units are installed, systemd is not reloaded"),
+        }
+        for (one, other) in lookalikes(self.index) {
+            note(&format!(
+                "{one} and {other} are two names that look alike: they differ in Unicode normalisation alone"
+            ));
         }
         if !host.live && !host.privileged {
             note("not run as root: files below this root will belong to you, no account is created");

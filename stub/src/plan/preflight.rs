@@ -203,7 +203,8 @@ const FIRST_LOGIN_UID: u32 = 1000;
 
 fn accounts(index: &Index, host: &Host, findings: &mut Vec<Finding>) {
     let Some(account) = &index.install.account else { return };
-    let is_missing = !host.accounts.users.contains_key(&account.user) || !host.accounts.groups.contains_key(&account.group);
+    let is_missing =
+        !host.accounts.users.contains_key(&account.user) || !host.accounts.groups.contains_key(&account.group);
     if host.sets_owners() && is_missing && host.accounts.unused.is_none() {
         let what = format!("the account {account} must be made, and no number for system accounts is free");
         add(findings, Exit::Conflict, what, "remove system accounts that nobody needs, or make it by other means");

@@ -83,9 +83,8 @@ impl Made {
     fn links(&self, index: &Index, old: Option<&Receipt>) -> Vec<LinkEntry> {
         let earlier = old.iter().flat_map(|receipt| &receipt.links);
         // A second name is recorded as a file.
-        let earlier = earlier.filter(|link| {
-            self.for_others.contains(&link.path) && matches!(link.target, LinkTarget::Symbolic(_))
-        });
+        let earlier = earlier
+            .filter(|link| self.for_others.contains(&link.path) && matches!(link.target, LinkTarget::Symbolic(_)));
         index.links.iter().map(|link| self.link(link)).chain(earlier.cloned()).collect()
     }
 

@@ -40,9 +40,9 @@ pub fn json(receipt: &Receipt, plan: &UninstallPlan, stays: &[Remainder], dry_ru
     let removals = plan.removals.iter();
     let removals: Vec<Value> =
         removals.map(|removal| json!({"action": removal.action(), "text": removal.describe()})).collect();
-    let needed = plan.needed.iter().map(|needed| {
-        json!({"what": needed.what, "by": needed.by.iter().map(PackageName::as_str).collect::<Vec<_>>()})
-    });
+    let needed = plan.needed.iter().map(
+        |needed| json!({"what": needed.what, "by": needed.by.iter().map(PackageName::as_str).collect::<Vec<_>>()}),
+    );
     let needed: Vec<Value> = needed.collect();
     let stays: Vec<Value> = stays.iter().map(|kept| json!({"path": kept.path.to_string(), "why": kept.why})).collect();
     json!({

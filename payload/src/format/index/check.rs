@@ -4,11 +4,15 @@
 mod contents;
 mod entries;
 mod links;
+mod lookalikes;
 mod places;
 #[cfg(test)]
 mod tests;
 mod texts;
 mod units;
+
+pub use lookalikes::lookalikes;
+pub use places::{file_problem, prefix_problem};
 
 use super::Index;
 use crate::PayloadError;

@@ -136,17 +136,21 @@ const PRIVILEGED_GROUPS: &[&str] = &[
 const WRITABLE_BY_ALL: u32 = 0o002;
 
 pub(super) fn check(index: &Index) -> Result<(), PayloadError> {
-    prefix(&index.install.prefix)?;
+    refuse_if(prefix_problem(&index.install.prefix))?;
     account(index)?;
     for directory in &index.directories {
-        place(&directory.path, true)?;
+        refuse_if(place_problem(&directory.path))?;
         permissions(&directory.path, directory.mode)?;
     }
     for file in &index.files {
-        place(&file.path, false)?;
+        refuse_if(file_problem(&file.path))?;
         permissions(&file.path, file.mode)?;
     }
-    index.links.iter().try_for_each(|link| place(&link.path, false))
+    index.links.iter().try_for_each(|link| refuse_if(file_problem(&link.path)))
+}
+
+fn refuse_if(problem: Option<String>) -> Result<(), PayloadError> {
+    problem.map_or(Ok(()), refuse)
 }
 
 fn is_below(path: &RelPath, places: &[&str]) -> bool {
@@ -155,13 +159,14 @@ fn is_below(path: &RelPath, places: &[&str]) -> bool {
         .any(|place| path.as_str().strip_prefix(place).is_some_and(|rest| rest.is_empty() || rest.starts_with('/')))
 }
 
-fn prefix(prefix: &RelPath) -> Result<(), PayloadError> {
+/// Why no package can have this directory for itself, if it cannot.
+pub fn prefix_problem(prefix: &RelPath) -> Option<String> {
     if SHARED.contains(&prefix.as_str()) || is_below(prefix, NOT_FOR_PREFIXES) || is_below(prefix, NEVER) {
-        return refuse(format!(
+        return Some(format!(
             "its prefix {prefix} belongs to the system; a directory such as /opt/ollama is one of its own"
         ));
     }
-    Ok(())
+    None
 }
 
 fn account(index: &Index) -> Result<(), PayloadError> {
@@ -178,29 +183,30 @@ fn account(index: &Index) -> Result<(), PayloadError> {
     Ok(())
 }
 
-fn place(path: &RelPath, directory: bool) -> Result<(), PayloadError> {
+/// Why no package may have anything at `path`, if none may.
+fn place_problem(path: &RelPath) -> Option<String> {
     if is_below(path, NEVER) {
-        return refuse(format!("{path} is no place for a package"));
+        return Some(format!("{path} is no place for a package"));
     }
     let own_name = |name: &str| name.starts_with(STAGING_PREFIX) || name.contains(BACKUP_SUFFIX);
     if is_below(path, INSTALLERS) || path.components().any(own_name) {
-        return refuse(format!("{path} is a name that the installer keeps for itself"));
+        return Some(format!("{path} is a name that the installer keeps for itself"));
     }
-    if is_below(path, ACCOUNTS_AND_BOOT) {
-        return refuse(format!("{path} decides who can become root: no package needs it"));
-    }
-    if directory {
-        return Ok(());
+    is_below(path, ACCOUNTS_AND_BOOT).then(|| format!("{path} decides who can become root: no package needs it"))
+}
+
+/// Why no package may have a file or link at `path`, if none may.
+pub fn file_problem(path: &RelPath) -> Option<String> {
+    if let Some(problem) = place_problem(path) {
+        return Some(problem);
     }
     let in_programs = path.parent().is_some_and(|parent| PROGRAMS.contains(&parent.as_str()));
     if in_programs && SYSTEM_PROGRAMS.contains(&path.name()) {
-        return refuse(format!("{path} is a program of the system: no package needs it"));
+        return Some(format!("{path} is a program of the system: no package needs it"));
     }
     // In the place of a directory that every machine has.
-    if SHARED.contains(&path.as_str()) || !path.as_str().contains('/') {
-        return refuse(format!("{path} is a directory on every machine, and no directory here"));
-    }
-    Ok(())
+    (SHARED.contains(&path.as_str()) || !path.as_str().contains('/'))
+        .then(|| format!("{path} is a directory on every machine, and no directory here"))
 }
 
 fn permissions(path: &RelPath, mode: Mode) -> Result<(), PayloadError> {
