@@ -2,10 +2,12 @@
 //! kills it at every change. What is asserted stands in `tests/crash_*.rs`, `faults_*.rs` and `property_*.rs`.
 
 pub mod draft;
+pub mod foreign;
 pub mod powerloss;
 pub mod program;
 pub mod sample;
 pub mod stage;
+pub mod stopped;
 pub mod trials;
 
 use std::path::{Path, PathBuf};

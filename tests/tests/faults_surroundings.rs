@@ -2,20 +2,20 @@
 //! the output, closed descriptors, odd variables and limits, no /proc, a package that is rewritten while it is read.
 
 use std::fs::{self, OpenOptions};
-use std::io::Read;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use e2e::crash::program::{Ended, Run, stub};
 use e2e::crash::stage::Stage;
+use e2e::crash::stopped::{go_on, signal, stopped};
 use e2e::crash::trials::{Scratch, Series};
 use e2e::crash::{directory, sample};
 use e2e::skip::needs_root;
 use e2e::tree::Tree;
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 use tempfile::TempDir;
@@ -40,30 +40,6 @@ fn same(expected: &Tree, root: &Path, what: &str) -> Result<()> {
     let difference = expected.difference(&Tree::read(root)?);
     ensure!(difference.is_empty(), "{what}:\n{difference}");
     Ok(())
-}
-
-/// Starts a run and waits until it has stopped before its change `number`; `None` when it ended before that.
-fn stopped(run: Run, number: u64) -> Result<Option<Child>> {
-    let mut child = run.set("STOP_AT", number).command().stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
-    let pid = Pid::from_raw(i32::try_from(child.id())?);
-    match waitpid(pid, Some(WaitPidFlag::WUNTRACED))? {
-        WaitStatus::Stopped(..) => Ok(Some(child)),
-        WaitStatus::Exited(_, 0) => Ok(None),
-        other => {
-            let mut text = String::new();
-            child.stderr.take().context("no stderr")?.read_to_string(&mut text)?;
-            anyhow::bail!("{other:?}: {text}")
-        }
-    }
-}
-
-fn signal(child: &Child, signal: Signal) -> Result<()> {
-    Ok(kill(Pid::from_raw(i32::try_from(child.id())?), signal)?)
-}
-
-fn go_on(child: Child) -> Result<Ended> {
-    signal(&child, Signal::SIGCONT)?;
-    Ok(child.wait_with_output()?.into())
 }
 
 /// The program started by a shell that first does what `preparation` says.

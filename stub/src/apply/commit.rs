@@ -80,8 +80,9 @@ pub fn apply(
     }
     // The journal goes last: until then a recovery starts what is to run.
     let started = start(plan, machine, events);
-    if let Err(error) = recover::finish(&machine.root, name, &header.areas) {
-        events.note(&leftovers(&error));
+    match recover::finish(machine, name, &header.areas, plan.steps.iter()) {
+        Ok(kept) => kept.iter().for_each(|line| events.note(line)),
+        Err(error) => events.note(&leftovers(&error)),
     }
     started
 }

@@ -76,9 +76,10 @@ pub fn recover(
     let header = &unfinished.header;
     if is_complete(&machine.root, package, header)? {
         let started = start(&unfinished, &machine.root);
-        finish(&machine.root, package, &header.areas).map_err(incomplete)?;
+        let steps = unfinished.steps.iter().map(|begun| &begun.step);
+        let kept = finish(machine, package, &header.areas, steps).map_err(incomplete)?;
         started?;
-        return Ok((Recovered::Finished, Remains::default()));
+        return Ok((Recovered::Finished, Remains { kept, units: Vec::new() }));
     }
     let keep = resume == Some(header.index);
     let remains = roll_back(machine, package, keep)?;
@@ -189,14 +190,42 @@ fn stop_what_runs_again(unfinished: &Unfinished) -> Result<(), StepError> {
     Ok(())
 }
 
-/// Cleans up after an installation that is complete. Doing this twice is the same as once.
-pub fn finish(root: &Root, package: &PackageName, areas: &[RelPath]) -> Result<(), StepError> {
+/// Cleans up after an installation that is complete. Doing this twice is the same as once. Says what somebody changed
+/// while it ran, and where that is kept.
+pub fn finish<'a>(
+    machine: &Machine,
+    package: &PackageName,
+    areas: &[RelPath],
+    steps: impl Iterator<Item = &'a Step>,
+) -> Result<Vec<String>, StepError> {
+    let root = &machine.root;
     let fresh = state::fresh_stub(package);
     if root.look(&fresh)? != Found::Absent {
         root.rename(&fresh, &state::stub(package))?;
     }
+    let kept = keep_what_was_changed(machine, steps)?;
     clean_areas(root, areas)?;
-    Ok(root.remove(&state::journal(package))?)
+    root.remove(&state::journal(package))?;
+    Ok(kept)
+}
+
+/// Old versions go, but not with what somebody wrote into one that was in use.
+fn keep_what_was_changed<'a>(
+    machine: &Machine,
+    steps: impl Iterator<Item = &'a Step>,
+) -> Result<Vec<String>, StepError> {
+    let mut kept = Vec::new();
+    for old in steps.filter_map(Step::old_version) {
+        match machine.root.look(old.backup)? {
+            Found::Absent => continue,
+            Found::File(facts) if old.seen.is_some_and(|seen| facts.is_same(&seen)) => continue,
+            Found::File(_) if machine.root.digest(old.backup)? == old.digest => continue,
+            _ => {}
+        }
+        let name = machine.keep_beside(old.backup, old.path, false)?;
+        kept.push(format!("{} was changed while the installation ran: that is kept as {name}", old.path));
+    }
+    Ok(kept)
 }
 
 /// Removes staging directories with everything in them.

@@ -10,7 +10,6 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::host::interrupt;
 use crate::host::machine::{Machine, StepError, Undone};
-use crate::host::root::{Found, Root};
 use crate::host::tool::Tool;
 use crate::host::unit;
 use crate::plan::removal::{Removal, UninstallPlan};
@@ -90,13 +89,10 @@ fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[St
     match removal {
         Removal::StopUnit { unit } => Ok(Tool::Systemctl.run(&["stop", "--", unit]).map(drop)?),
         Removal::DisableUnit { unit } => Ok(Tool::Systemctl.run(&["disable", "--", unit]).map(drop)?),
-        Removal::File { path, seen } => {
-            require_seen(path, seen, root)?;
-            Ok(root.remove(path)?)
-        }
+        Removal::File { path, seen } => require_gone(path, machine.take_away(path, seen)?),
         Removal::Restore { path, backup, seen } => {
-            require_seen(path, seen, root)?;
-            Ok(root.rename(backup, path)?)
+            require_gone(path, machine.take_away(path, seen)?)?;
+            Ok(root.move_to_free(backup, path)?)
         }
         Removal::Directory { path } => Ok(root.remove_directory(path)?),
         Removal::UnusualNames { directory } => Ok(root.remove_unusual(directory)?),
@@ -116,17 +112,17 @@ fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[St
 }
 
 /// Somebody may have changed it since the plan was made.
-fn require_seen(path: &RelPath, seen: &Found, root: &Root) -> Result<(), StepError> {
-    let found = root.look(path)?;
-    let same = match (&found, seen) {
-        (Found::File(found), Found::File(seen)) => found.is_same(seen),
-        (found, seen) => found == seen,
-    };
-    // What is gone is removed.
-    if same || found == Found::Absent {
-        return Ok(());
-    }
-    Err(StepError::State(format!("{path} was changed while the uninstallation ran: it stays")))
+fn require_gone(path: &RelPath, gone: bool) -> Result<(), StepError> {
+    let stays = || StepError::State(format!("{path} was changed while the uninstallation ran: it stays"));
+    if gone { Ok(()) } else { Err(stays()) }
+}
+
+/// What an uninstallation had moved aside when a crash came is where it was again, so that it can be planned.
+///
+/// # Errors
+/// It cannot be moved.
+pub fn bring_back(receipt: &Receipt, machine: &Machine) -> Result<(), StepError> {
+    receipt.made_by_it().try_for_each(|(path, _)| machine.bring_back(path))
 }
 
 fn all_of_it(undone: Undone) -> Result<(), StepError> {

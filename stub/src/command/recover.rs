@@ -29,7 +29,11 @@ pub fn recover(args: &Args, screen: Screen) -> Result<(), Error> {
     interrupt::watch();
     let (recovered, remains) = recover::recover(&machine, &name, None)?;
     tell_recovered(recovered, screen);
-    remains.report("an interrupted installation was undone")?;
+    if recovered == Recovered::Finished {
+        remains.kept.iter().for_each(|line| screen.warn(&payload::printable(line)));
+    } else {
+        remains.report("an interrupted installation was undone")?;
+    }
     if screen.json {
         screen.json(&json!({"recover": 1, "package": name.as_str(), "dry_run": false, "outcome": recovered.name()}));
     }

@@ -10,7 +10,7 @@ use crate::apply::{recover, uninstall};
 use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
 use crate::host::interrupt;
-use crate::host::machine::Machine;
+use crate::host::machine::{Machine, StepError};
 use crate::plan::{preflight, removal};
 use crate::record::others::Others;
 use crate::record::state;
@@ -42,6 +42,7 @@ pub fn uninstall(args: &Args, screen: Screen) -> Result<(), Error> {
     if let Some(other) = others.unfinished.first() {
         return Err(others_first(other));
     }
+    uninstall::bring_back(&receipt, &machine).map_err(|error| still_aside(&error))?;
     let plan = removal::plan(&receipt, &others, &machine, systemd, args.purge)?;
     screen.say_all(&report::needed(&plan));
     uninstall::apply(&plan, &receipt, &machine, &|removal| screen.say(&payload::printable(&removal.describe())))?;
@@ -78,6 +79,12 @@ fn preview(name: &PackageName, purge: bool, systemd: bool, machine: &Machine, sc
     Err(Error::new(Exit::UninstallIncomplete, "something would be left".to_owned())
         .state(NOTHING_CHANGED)
         .hint("--purge takes along what is in the package's own directories"))
+}
+
+fn still_aside(error: &StepError) -> Error {
+    Error::new(Exit::UninstallIncomplete, error.to_string())
+        .state("a part of the package is removed; the receipt is kept")
+        .hint("see what is in the way, then run --uninstall again")
 }
 
 /// Recovering the other one may need what this one would take away.

@@ -46,6 +46,10 @@ pub enum Change<'a> {
         from: &'a RelPath,
         to: &'a RelPath,
     },
+    Exchange {
+        one: &'a RelPath,
+        other: &'a RelPath,
+    },
     Remove(&'a RelPath),
     RemoveDirectory(&'a RelPath),
 }
@@ -60,7 +64,7 @@ impl Change<'_> {
             Self::Write { .. } | Self::Truncate { .. } | Self::SyncFile(_) => "write",
             Self::SyncDirectoryOf(_) => "write the directory of",
             Self::MakeSymbolicLink { .. } => "make the link",
-            Self::Rename { .. } => "replace",
+            Self::Rename { .. } | Self::Exchange { .. } => "replace",
             Self::Remove(_) | Self::RemoveDirectory(_) => "remove",
         }
     }
@@ -79,7 +83,8 @@ impl Change<'_> {
             | Self::Truncate { path, .. }
             | Self::MakeSymbolicLink { path, .. }
             | Self::Link { to: path, .. }
-            | Self::Rename { to: path, .. } => path,
+            | Self::Rename { to: path, .. }
+            | Self::Exchange { other: path, .. } => path,
         }
     }
 

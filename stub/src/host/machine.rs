@@ -1,6 +1,7 @@
 //! The machine that steps act on: its root directory and the numbers of its accounts.
 //! System calls are made in `root.rs`; what a step does is in `plan/step.rs`.
 
+use nix::errno::Errno;
 use payload::{Owner, RelPath};
 
 use crate::host::account::{self, AccountError, MadeAccount};
@@ -24,7 +25,6 @@ pub enum StepError {
 impl StepError {
     /// Whether a file system or quota is full.
     pub fn is_out_of_space(&self) -> bool {
-        use nix::errno::Errno;
         matches!(self, Self::Fs(error) if matches!(error.errno(), Some(Errno::ENOSPC | Errno::EDQUOT)))
     }
 }
@@ -133,6 +133,41 @@ impl Machine {
         Ok(())
     }
 
+    /// Removes what was `seen` at `path`, a file or link. It is moved aside first and looked at once more, so that nothing
+    /// else is ever removed in its place. Says whether that was it; anything else stays.
+    pub fn take_away(&self, path: &RelPath, seen: &Found) -> Result<bool, StepError> {
+        let root = &self.root;
+        match root.look(path)? {
+            // Somebody else has removed it.
+            Found::Absent => return Ok(true),
+            found if !found.is_same(seen) => return Ok(false),
+            _ => {}
+        }
+        let Some(aside) = names::aside(path) else {
+            root.remove(path)?;
+            return Ok(true);
+        };
+        root.move_to_free(path, &aside)?;
+        if root.look(&aside)?.is_same(seen) {
+            root.remove(&aside)?;
+            return Ok(true);
+        }
+        self.bring_back(path)?;
+        Ok(false)
+    }
+
+    /// What was moved aside when a crash came gets its name back, or one beside it.
+    pub fn bring_back(&self, path: &RelPath) -> Result<(), StepError> {
+        let Some(aside) = names::aside(path) else { return Ok(()) };
+        if self.root.look(&aside)? == Found::Absent {
+            return Ok(());
+        }
+        match self.root.move_to_free(&aside, path) {
+            Err(error) if error.errno() == Some(Errno::EEXIST) => self.keep_beside(&aside, path, true).map(drop),
+            other => Ok(other?),
+        }
+    }
+
     /// Puts a kept file back under its old name; nothing kept means nothing had been done. What stands at `path` goes only
     /// if it `is_ours`; what somebody else put there stays, and the kept file gets a name beside it.
     pub fn put_back(
@@ -152,13 +187,14 @@ impl Machine {
             self.root.rename(backup, path)?;
             return Ok(Undone::Clean);
         }
-        let kept = self.keep_beside(backup, path)?;
+        let kept = self.keep_beside(backup, path, false)?;
         Ok(Undone::Kept(format!("{path} was changed by somebody else: it stays, and what was there before is {kept}")))
     }
 
-    /// Gives a kept file a name that the administrator finds; one that has such a name already keeps it.
-    fn keep_beside(&self, backup: &RelPath, path: &RelPath) -> Result<RelPath, StepError> {
-        if backup.parent() == path.parent() {
+    /// Gives a kept file a name that the administrator finds; one that has such a name already keeps it, unless it has to
+    /// `go` from there.
+    pub fn keep_beside(&self, backup: &RelPath, path: &RelPath, go: bool) -> Result<RelPath, StepError> {
+        if !go && backup.parent() == path.parent() {
             return Ok(backup.clone());
         }
         for name in names::backups(path) {
@@ -180,10 +216,14 @@ impl Machine {
 
     /// A free name beside a staged file.
     pub fn second_name(&self, staged: &RelPath) -> Result<RelPath, StepError> {
-        let path: RelPath = format!("{}.2", staged.as_str())
-            .parse()
-            .map_err(|error: payload::PathError| StepError::State(error.to_string()))?;
+        let path = Self::name_of_second(staged)?;
         self.root.remove(&path)?;
         Ok(path)
+    }
+
+    /// Where the copy of a staged file is that goes to its place.
+    pub fn name_of_second(staged: &RelPath) -> Result<RelPath, StepError> {
+        let parsed = format!("{}.2", staged.as_str()).parse();
+        parsed.map_err(|error: payload::PathError| StepError::State(error.to_string()))
     }
 }

@@ -7,6 +7,12 @@ use payload::names::BACKUP_SUFFIX;
 /// What a small file is called, behind its own name, until all of it is written.
 pub const UNWRITTEN: &str = ".new";
 
+/// Where something is for the moment in which it is looked at once more before it is removed. `None` for a name that is too
+/// long for that.
+pub fn aside(path: &RelPath) -> Option<RelPath> {
+    format!("{}{BACKUP_SUFFIX}.going", path.as_str()).parse().ok()
+}
+
 /// Names for a file that is kept while another has its place: `….airgap-deploy-backup`, then with `.2` to `.99`.
 pub fn backups(path: &RelPath) -> impl Iterator<Item = RelPath> {
     let first = format!("{}{BACKUP_SUFFIX}", path.as_str());

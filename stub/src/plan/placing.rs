@@ -38,7 +38,8 @@ impl Planner<'_> {
                         Found::File(facts) => Some(*facts),
                         _ => None,
                     };
-                    self.place(position, file, Replaces::Ours { backup, seen }, origin);
+                    let digest = self.host.entries.get(path).and_then(|existing| existing.digest).unwrap_or(file.blob);
+                    self.place(position, file, Replaces::Ours { backup, digest, seen }, origin);
                 }
                 Standing::OurLink(target) => {
                     self.plan.steps.push(Step::RemoveSymbolicLink { path: path.clone(), target });

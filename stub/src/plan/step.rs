@@ -10,7 +10,7 @@ pub use place_file::{PlaceFile, Replaces};
 
 use crate::host::account::MadeAccount;
 use crate::host::machine::{Machine, StepError, Undone};
-use crate::host::root::{Found, FsError, Root};
+use crate::host::root::{Attributes, Found, FsError, Root};
 use crate::host::tool::Tool;
 use crate::host::unit;
 
@@ -68,6 +68,16 @@ pub enum Step {
     StartUnit {
         unit: String,
     },
+}
+
+/// The old version of a file, kept until the installation is complete.
+#[derive(Debug, Clone, Copy)]
+pub struct OldVersion<'a> {
+    pub path: &'a RelPath,
+    pub backup: &'a RelPath,
+    /// What it held when the plan was made.
+    pub digest: Digest,
+    pub seen: Option<Attributes>,
 }
 
 /// Far below what fits on a command line, however long the paths are.
@@ -200,22 +210,40 @@ impl Step {
             Self::MakeHardLink { path, to, .. } => Ok(root.link(to, path)?),
             Self::MakeSymbolicLink { path, target } => Ok(root.make_link(target, path)?),
             Self::RemoveFile { path, digest, backup } => {
+                let seen = root.look(path)?;
                 if root.digest(path)? != *digest {
-                    return Err(StepError::State(format!("{path} was changed while the installation ran")));
+                    return Err(changed_meanwhile(path));
                 }
-                root.link(path, backup)?;
-                Ok(root.remove(path)?)
+                root.move_to_free(path, backup)?;
+                if root.look(backup)?.is_same(&seen) {
+                    return Ok(());
+                }
+                root.move_to_free(backup, path)?;
+                Err(changed_meanwhile(path))
             }
-            Self::RemoveSymbolicLink { path, target } => match root.look(path)? {
-                Found::Link { target: found } if found == *target => Ok(root.remove(path)?),
-                _ => Err(StepError::State(format!("{path} was changed while the installation ran"))),
-            },
+            Self::RemoveSymbolicLink { path, target } => {
+                let seen = Found::Link { target: target.clone() };
+                if machine.take_away(path, &seen)? { Ok(()) } else { Err(changed_meanwhile(path)) }
+            }
             Self::SetOwner { path, mode, owner } => Ok(root.set_attributes(path, *mode, machine.ids(owner)?)?),
             Self::RestoreLabels { paths } => paths.chunks(PATHS_A_CALL).try_for_each(|paths| {
                 let arguments = restorecon(paths);
                 let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
                 Ok(Tool::Restorecon.run(&arguments).map(drop)?)
             }),
+        }
+    }
+
+    /// The old version of a file that is thrown away when the installation is complete.
+    pub fn old_version(&self) -> Option<OldVersion<'_>> {
+        match self {
+            Self::PlaceFile(PlaceFile { path, replaces: Replaces::Ours { backup, digest, seen }, .. }) => {
+                Some(OldVersion { path, backup, digest: *digest, seen: *seen })
+            }
+            Self::RemoveFile { path, digest, backup } if path.parent() != backup.parent() => {
+                Some(OldVersion { path, backup, digest: *digest, seen: None })
+            }
+            _ => None,
         }
     }
 
@@ -277,14 +305,17 @@ impl Step {
                 _ => Ok(kept_if_there(path, root)?),
             },
             Self::RemoveFile { path, backup, .. } => machine.put_back(backup, path, |_| Ok(false)),
-            Self::RemoveSymbolicLink { path, target } => match root.look(path)? {
-                Found::Absent => {
-                    root.make_link(target, path)?;
-                    Ok(Undone::Clean)
+            Self::RemoveSymbolicLink { path, target } => {
+                machine.bring_back(path)?;
+                match root.look(path)? {
+                    Found::Absent => {
+                        root.make_link(target, path)?;
+                        Ok(Undone::Clean)
+                    }
+                    Found::Link { target: found } if found == *target => Ok(Undone::Clean),
+                    _ => Ok(kept_if_there(path, root)?),
                 }
-                Found::Link { target: found } if found == *target => Ok(Undone::Clean),
-                _ => Ok(kept_if_there(path, root)?),
-            },
+            }
             Self::SetOwner { path, mode, owner } => match root.look(path)? {
                 Found::Directory(_) => {
                     // An account that somebody removed meanwhile owns nothing that could be taken back from it.
@@ -339,6 +370,10 @@ fn undo_directory(path: &RelPath, machine: &Machine) -> Result<Undone, StepError
         Err(error) if error.errno() == Some(Errno::ENOTDIR) => Ok(Undone::changed(path)),
         other => Ok(other.map(|()| Undone::Clean)?),
     }
+}
+
+fn changed_meanwhile(path: &RelPath) -> StepError {
+    StepError::State(format!("{path} was changed while the installation ran"))
 }
 
 /// What stands at the path of something that was made is not what was made.

@@ -183,6 +183,13 @@ impl Disk {
                 self.add_name(path, id)?;
                 self.renames.push((from, to));
             }
+            "exchange" => {
+                let (one, other) = (self.find(text("from"))?, self.find(path)?);
+                let (from, to) = (self.parent(text("from"))?.0, self.parent(path)?.0);
+                self.add_name(text("from"), other)?;
+                self.add_name(path, one)?;
+                self.renames.extend([(from, to), (to, from)]);
+            }
             "unlink" | "rmdir" => self.leave(path)?,
             "fsync" => {
                 let id = self.find(path)?;

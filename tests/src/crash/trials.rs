@@ -165,7 +165,10 @@ fn ended_early(ended: &Ended) -> Result<bool> {
 }
 
 /// Calls `trial` with 1, 2, 3… until it says that there is no more; on all cores. Gives the number of trials before.
-fn on_all_cores(trial: impl Fn(u64) -> Result<bool> + Sync) -> Result<u64> {
+///
+/// # Errors
+/// The first one of a trial.
+pub fn on_all_cores(trial: impl Fn(u64) -> Result<bool> + Sync) -> Result<u64> {
     let next = AtomicU64::new(1);
     let made = AtomicU64::new(0);
     let failure = Mutex::new(None);

@@ -116,7 +116,7 @@ enum WireRole {
 #[serde(rename_all = "kebab-case")]
 enum WireOver {
     Nothing,
-    Ours { backup: String },
+    Ours { backup: String, digest: String },
     Foreign { backup: String },
 }
 
@@ -238,7 +238,9 @@ fn read_place_file(wire: &WirePlaceFile) -> Result<PlaceFile, JournalError> {
         },
         replaces: match &wire.over {
             WireOver::Nothing => Replaces::Nothing,
-            WireOver::Ours { backup } => Replaces::Ours { backup: parsed(backup)?, seen: None },
+            WireOver::Ours { backup, digest } => {
+                Replaces::Ours { backup: parsed(backup)?, digest: parsed(digest)?, seen: None }
+            }
             WireOver::Foreign { backup } => Replaces::Foreign { backup: parsed(backup)? },
         },
     })
@@ -298,7 +300,9 @@ fn write_place_file(place: &PlaceFile) -> WirePlaceFile {
         },
         over: match &place.replaces {
             Replaces::Nothing => WireOver::Nothing,
-            Replaces::Ours { backup, .. } => WireOver::Ours { backup: text(backup) },
+            Replaces::Ours { backup, digest, .. } => {
+                WireOver::Ours { backup: text(backup), digest: digest.to_string() }
+            }
             Replaces::Foreign { backup } => WireOver::Foreign { backup: text(backup) },
         },
     }

@@ -103,6 +103,7 @@ fn line(change: &Change<'_>) -> Value {
         Change::Link { from, .. } => json!({"op": "link", "path": path, "from": from.as_str()}),
         Change::MakeSymbolicLink { target, .. } => json!({"op": "symlink", "path": path, "target": target}),
         Change::Rename { from, .. } => json!({"op": "rename", "path": path, "from": from.as_str()}),
+        Change::Exchange { one, .. } => json!({"op": "exchange", "path": path, "from": one.as_str()}),
         Change::Remove(_) => json!({"op": "unlink", "path": path}),
         Change::RemoveDirectory(_) => json!({"op": "rmdir", "path": path}),
     }

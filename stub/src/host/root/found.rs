@@ -20,6 +20,16 @@ pub enum Found {
     Special,
 }
 
+impl Found {
+    /// Whether the same is there as before, as far as one can tell without reading it.
+    pub fn is_same(&self, before: &Self) -> bool {
+        match (self, before) {
+            (Self::File(found), Self::File(before)) => found.is_same(before),
+            (found, before) => found == before,
+        }
+    }
+}
+
 /// Facts about an existing file or directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Attributes {

@@ -7,8 +7,9 @@ use std::os::fd::{AsFd, OwnedFd};
 use nix::errno::Errno;
 use nix::fcntl::{OFlag, openat, renameat};
 use nix::sys::stat::{Mode as Bits, SFlag, fchmod, fstat, mkdirat};
-use nix::unistd::{Gid, LinkatFlags, Uid, fchown, fsync, linkat, symlinkat};
+use nix::unistd::{Gid, LinkatFlags, Uid, UnlinkatFlags, fchown, fsync, linkat, symlinkat, unlinkat};
 use payload::{Mode, RelPath};
+use rustix::fs::{RenameFlags, renameat_with};
 
 use super::{Cause, FsError, Result, Root, failed};
 use crate::host::change::{self, Change};
@@ -81,6 +82,35 @@ impl Root {
         sync(&target, to)
     }
 
+    /// Moves a file or link to where nothing stands, all at once: what was there is what arrives, whatever it was.
+    pub fn move_to_free(&self, from: &RelPath, to: &RelPath) -> Result<()> {
+        let (source, target) = (self.parent(from)?, self.parent(to)?);
+        let call = || rename_with(&source, from, &target, to, RenameFlags::NOREPLACE);
+        match (Change::Rename { from, to }).make(call) {
+            Err(error) if is_unsupported(&error) => {
+                let call = || linkat(&source, from.name(), &target, to.name(), LinkatFlags::empty());
+                Change::Link { from, to }.make(call)?;
+                Change::Remove(from).make(|| unlinkat(&source, from.name(), UnlinkatFlags::NoRemoveDir))?;
+            }
+            other => other?,
+        }
+        sync(&target, to)?;
+        sync(&source, from)
+    }
+
+    /// Makes each of two names that of the other's file, all at once. `false` where the file system cannot do that.
+    pub fn exchange(&self, one: &RelPath, other: &RelPath) -> Result<bool> {
+        let (first, second) = (self.parent(one)?, self.parent(other)?);
+        let call = || rename_with(&first, one, &second, other, RenameFlags::EXCHANGE);
+        match (Change::Exchange { one, other }).make(call) {
+            Err(error) if is_unsupported(&error) => return Ok(false),
+            outcome => outcome?,
+        }
+        sync(&second, other)?;
+        sync(&first, one)?;
+        Ok(true)
+    }
+
     /// Brings the names in the directory that holds `path` to the disk.
     pub fn sync_directory_of(&self, path: &RelPath) -> Result<()> {
         sync(&self.parent(path)?, path)
@@ -97,6 +127,23 @@ impl Root {
         change::sync_file(&fresh, &file)?;
         self.rename(&fresh, path)
     }
+}
+
+/// renameat2(2), which nix has for one C library only.
+fn rename_with(
+    source: &OwnedFd,
+    from: &RelPath,
+    target: &OwnedFd,
+    to: &RelPath,
+    flags: RenameFlags,
+) -> nix::Result<()> {
+    let renamed = renameat_with(source, from.name(), target, to.name(), flags);
+    renamed.map_err(|error| Errno::from_raw(error.raw_os_error()))
+}
+
+/// Old file systems and kernels know no flags of renameat2(2).
+fn is_unsupported(error: &FsError) -> bool {
+    matches!(error.errno(), Some(Errno::EINVAL | Errno::ENOSYS))
 }
 
 fn set_attributes(handle: &impl AsFd, mode: Mode, owner: Option<(u32, u32)>, path: &RelPath) -> Result<()> {

@@ -4,7 +4,7 @@
 use payload::index::Role;
 use payload::{Digest, Mode, Owner, RelPath};
 
-use super::kept_if_there;
+use super::{changed_meanwhile, kept_if_there};
 use crate::host::machine::{Machine, StepError, Undone};
 use crate::host::root::{Attributes, Found};
 
@@ -32,6 +32,7 @@ pub enum Replaces {
     /// the plan saw there; a journal does not have it.
     Ours {
         backup: RelPath,
+        digest: Digest,
         seen: Option<Attributes>,
     },
     /// Somebody else's file, with `--replace`: kept until uninstallation puts it back.
@@ -61,9 +62,23 @@ impl PlaceFile {
                 // rename(2) does nothing when both names are one file, so the staged name is given up for a second one.
                 let fresh = machine.second_name(&self.staged)?;
                 machine.root.link(&self.staged, &fresh)?;
-                Ok(machine.root.rename(&fresh, &self.path)?)
+                self.put_in_place(&fresh, backup, machine)
             }
         }
+    }
+
+    /// Only what `backup` is the second name of gives way: whatever else has the place by now gets it back.
+    fn put_in_place(&self, fresh: &RelPath, backup: &RelPath, machine: &Machine) -> Result<(), StepError> {
+        let root = &machine.root;
+        if !root.exchange(fresh, &self.path)? {
+            return Ok(root.rename(fresh, &self.path)?);
+        }
+        if machine.same_file(fresh, backup)? {
+            return Ok(root.remove(fresh)?);
+        }
+        root.exchange(fresh, &self.path)?;
+        root.remove(fresh)?;
+        Err(changed_meanwhile(&self.path))
     }
 
     /// The old version of a file is thrown away in the end: only what the plan saw may be.
@@ -71,7 +86,7 @@ impl PlaceFile {
         let Replaces::Ours { seen: Some(seen), .. } = &self.replaces else { return Ok(()) };
         match machine.root.look(&self.path)? {
             Found::File(facts) if facts.is_same(seen) => Ok(()),
-            _ => Err(StepError::State(format!("{} was changed while the installation ran", self.path))),
+            _ => Err(changed_meanwhile(&self.path)),
         }
     }
 
@@ -86,10 +101,23 @@ impl PlaceFile {
                 Ok(kept_if_there(&self.path, root)?)
             }
             Replaces::Ours { backup, .. } | Replaces::Foreign { backup } => {
-                machine.second_name(&self.staged)?;
-                machine.put_back(backup, &self.path, |machine| self.is_ours(machine))
+                let displaced = self.save_displaced(backup, machine)?;
+                let undone = machine.put_back(backup, &self.path, |machine| self.is_ours(machine))?;
+                Ok(displaced.map_or(undone, Undone::Kept))
             }
         }
+    }
+
+    /// What somebody else had put there when a crash came is where the fresh copy was.
+    fn save_displaced(&self, backup: &RelPath, machine: &Machine) -> Result<Option<String>, StepError> {
+        let Ok(fresh) = Machine::name_of_second(&self.staged) else { return Ok(None) };
+        let there = machine.root.look(&fresh)? != Found::Absent;
+        if there && !machine.same_file(&fresh, &self.staged)? && !machine.same_file(&fresh, backup)? {
+            let kept = machine.keep_beside(&fresh, &self.path, false)?;
+            return Ok(Some(format!("what somebody else put at {} is kept as {kept}", self.path)));
+        }
+        machine.second_name(&self.staged)?;
+        Ok(None)
     }
 
     /// Whether what stands at the path is the file that was placed there, with the content that it had.
