@@ -20,6 +20,7 @@ pub enum Exit {
     UninstallIncomplete = 32,
     ServiceFailed = 33,
     NotFound = 41,
+    Output = 44,
     Interrupted = 130,
 }
 

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use stub::command::cli::Args;
 use stub::exit::Exit;
-use stub::report::screen::{Level, Screen};
+use stub::report::screen::{Level, Screen, complete};
 
 fn main() -> ExitCode {
     let offline = stub::host::offline::enforce();
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
             "note: this kernel cannot close the network to this program ({problem}); it opens no connection"
         ));
     }
-    match stub::command::run::run(&args, screen) {
+    match stub::command::run::run(&args, screen).and_then(|()| complete()) {
         Ok(()) => Exit::Done.into(),
         Err(error) => {
             if args.json {

@@ -24,8 +24,8 @@ use crate::record::state::{self, Staged};
 pub trait Events: Sync {
     /// More stored bytes have been verified and staged.
     fn staged(&self, bytes: u64);
-    /// A step is about to be taken.
-    fn step(&self, step: &Step);
+    /// A step was taken, or failed.
+    fn step(&self, step: &Step, outcome: Result<(), &StepError>);
     /// Something worth a line.
     fn note(&self, text: &str);
 }
@@ -126,9 +126,10 @@ fn run(
         if interrupt::requested() {
             return Err(Failure::Interrupted);
         }
-        events.step(step);
         journal.begin(step)?;
-        if let Err(error) = step.apply(machine) {
+        let outcome = step.apply(machine);
+        events.step(step, outcome.as_ref().copied());
+        if let Err(error) = outcome {
             // Somebody else was faster: what is there is theirs, and is not undone.
             if step.was_done_by_others(&error) {
                 journal.give_up_last()?;
@@ -202,8 +203,9 @@ fn name_destination(error: StageError, place: &PlaceFile) -> StageError {
 fn start(plan: &Plan, machine: &Machine, events: &dyn Events) -> Result<(), Error> {
     let mut failures = Vec::new();
     for step in &plan.afterwards {
-        events.step(step);
-        if let Err(error) = step.apply(machine) {
+        let outcome = step.apply(machine);
+        events.step(step, outcome.as_ref().copied());
+        if let Err(error) = outcome {
             let unit = match step {
                 Step::StartUnit { unit } => unit.clone(),
                 other => other.describe(),

@@ -16,11 +16,36 @@ use crate::plan::removal::{Removal, UninstallPlan};
 use crate::record::receipt::Receipt;
 use crate::record::state;
 
+/// What became of a removal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    Done,
+    /// It stays, and why.
+    Kept(String),
+    /// It stays because of something else that stays, which was said already.
+    KeptWithOthers(String),
+    Failed(String),
+}
+
+impl Outcome {
+    fn of_error(error: StepError) -> Self {
+        match error {
+            StepError::State(why) => Self::Kept(why),
+            other => Self::Failed(other.to_string()),
+        }
+    }
+}
+
 /// Carries an uninstallation out.
 ///
 /// # Errors
 /// Exit code 32 when something was left; the receipt stays only if something of the package could not be removed.
-pub fn apply(plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, tell: &dyn Fn(&Removal)) -> Result<(), Error> {
+pub fn apply(
+    plan: &UninstallPlan,
+    receipt: &Receipt,
+    machine: &Machine,
+    tell: &dyn Fn(&Removal, &Outcome),
+) -> Result<(), Error> {
     let mut left: Vec<String> = plan.kept.iter().map(|kept| kept.why.clone()).collect();
     let mut occupied = BTreeSet::new();
     let mut failed = false;
@@ -33,17 +58,22 @@ pub fn apply(plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, tell: &
         if failed && *removal == Removal::State {
             continue;
         }
-        tell(removal);
         let outcome = match removal {
             Removal::Directory { path } => remove_directory(path, machine, &mut occupied),
             other => carry_out(other, receipt, machine, &left),
         };
-        if let Err(error) = outcome {
-            if let Removal::StopUnit { unit } = removal {
-                return Err(still_runs(unit, &error));
+        let outcome = outcome.unwrap_or_else(Outcome::of_error);
+        tell(removal, &outcome);
+        match outcome {
+            Outcome::Done | Outcome::KeptWithOthers(_) => {}
+            Outcome::Kept(why) => left.push(why),
+            Outcome::Failed(why) => {
+                if let Removal::StopUnit { unit } = removal {
+                    return Err(still_runs(unit, why));
+                }
+                failed = true;
+                left.push(why);
             }
-            failed |= !matches!(error, StepError::State(_));
-            left.push(error.to_string());
         }
     }
     if left.is_empty() {
@@ -61,17 +91,17 @@ pub fn apply(plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, tell: &
 }
 
 /// Files are not taken away under a service that runs.
-fn still_runs(unit: &str, error: &StepError) -> Error {
-    Error::new(Exit::UninstallIncomplete, error.to_string())
+fn still_runs(unit: &str, why: String) -> Error {
+    Error::new(Exit::UninstallIncomplete, why)
         .state("nothing was removed")
         .hint(format!("see systemctl status {unit}, stop it, then run --uninstall again"))
 }
 
 /// Removes a directory. What keeps it is said once, not again for every directory above it.
-fn remove_directory(path: &RelPath, machine: &Machine, occupied: &mut BTreeSet<RelPath>) -> Result<(), StepError> {
+fn remove_directory(path: &RelPath, machine: &Machine, occupied: &mut BTreeSet<RelPath>) -> Result<Outcome, StepError> {
     match machine.root.remove_directory(path) {
         Err(error) if error.errno() == Some(Errno::ENOTEMPTY) => {}
-        other => return Ok(other?),
+        other => return Ok(other.map(|()| Outcome::Done)?),
     }
     occupied.insert(path.clone());
     let names = machine.root.names(path)?;
@@ -79,12 +109,28 @@ fn remove_directory(path: &RelPath, machine: &Machine, occupied: &mut BTreeSet<R
     let unknown: Vec<String> =
         names.iter().filter(|name| !named_already(name)).map(|name| payload::printable(name)).collect();
     if unknown.is_empty() {
-        return Ok(());
+        return Ok(Outcome::KeptWithOthers(format!("{path}/ is not empty")));
     }
-    Err(StepError::State(format!("{path}/ is not empty: {}", unknown.join(", "))))
+    Ok(Outcome::Kept(format!("{path}/ is not empty: {}", unknown.join(", "))))
 }
 
-fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[String]) -> Result<(), StepError> {
+fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[String]) -> Result<Outcome, StepError> {
+    // Files that stay must not end up with a number that the next account gets.
+    if !left.is_empty() {
+        match removal {
+            Removal::User(user) => {
+                return Ok(Outcome::Kept(format!("the user {} stays, because files are left", user.name)));
+            }
+            Removal::Group(group) => {
+                return Ok(Outcome::KeptWithOthers(format!("the group {} stays, because files are left", group.name)));
+            }
+            _ => {}
+        }
+    }
+    remove(removal, receipt, machine).map(|()| Outcome::Done)
+}
+
+fn remove(removal: &Removal, receipt: &Receipt, machine: &Machine) -> Result<(), StepError> {
     let root = &machine.root;
     match removal {
         Removal::StopUnit { unit } => Ok(Tool::Systemctl.run(&["stop", "--", unit]).map(drop)?),
@@ -97,11 +143,6 @@ fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[St
         Removal::Directory { path } => Ok(root.remove_directory(path)?),
         Removal::UnusualNames { directory } => Ok(root.remove_unusual(directory)?),
         Removal::ReloadSystemd => reload(receipt),
-        // Files that stay must not end up with a number that the next account gets.
-        Removal::User(user) if !left.is_empty() => {
-            Err(StepError::State(format!("the user {} stays, because files are left", user.name)))
-        }
-        Removal::Group(_) if !left.is_empty() => Ok(()),
         Removal::User(user) => all_of_it(machine.remove_user(user)?),
         Removal::Group(group) => all_of_it(machine.remove_group(group)?),
         Removal::HandOver(to) => {

@@ -19,7 +19,7 @@ const NO_DRY_RUN: [&str; 5] = ["install", "verify", "list", "extract", "status"]
     group = ArgGroup::new("planning").multiple(false).args(["install", "dry_run"]),
     after_help = "Exit codes: 0 done, 1 bug, 2 usage, 10 payload damaged, 11 not trusted, 12 format not readable, \
 20 permission denied, 21 incompatible host, 22 out of disk space, 23 conflict, 30 failed and rolled back, \
-31 failed and rollback incomplete, 32 uninstall left something, 33 service failed to start, 41 not found, 130 interrupted"
+31 failed and rollback incomplete, 32 uninstall left something, 33 service failed to start, 41 not found, 44 output, 130 interrupted"
 )]
 pub struct Args {
     /// Show what --install would do and change nothing; needs no root. Also with --uninstall and --recover

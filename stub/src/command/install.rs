@@ -15,7 +15,8 @@ use crate::apply::commit::{self, Events};
 use crate::apply::recover;
 use crate::error::Error;
 use crate::host::interrupt;
-use crate::plan::facts::Host;
+use crate::host::machine::StepError;
+use crate::plan::facts::{Host, Systemd};
 use crate::plan::step::Step;
 use crate::plan::{Plan, plan, preflight};
 use crate::report::screen::Screen;
@@ -61,7 +62,7 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
     let outcome = commit::apply(&cleared, package, &machine, &receipt, workers, &console);
     console.bar.finish_and_clear();
     outcome?;
-    done(cleared.plan(), index, screen);
+    done(cleared.plan(), index, host.systemd == Systemd::Running, screen);
     Ok(())
 }
 
@@ -88,7 +89,7 @@ fn already_installed(index: &Index, screen: Screen) {
     screen.say(&format!("{} is installed already: nothing was changed", index.package.name));
 }
 
-fn done(plan: &Plan, index: &Index, screen: Screen) {
+fn done(plan: &Plan, index: &Index, systemd: bool, screen: Screen) {
     if screen.json {
         screen.json(&serde_json::json!({
             "install": 1,
@@ -103,6 +104,7 @@ fn done(plan: &Plan, index: &Index, screen: Screen) {
     }
     screen.say(&format!("{} {} is installed", index.package.name, payload::printable(&index.package.version)));
     if let Some(unit) = index.units.first()
+        && systemd
         && plan.afterwards.is_empty()
         && !plan.steps.iter().any(|step| matches!(step, Step::EnableUnit { .. }))
     {
@@ -122,8 +124,9 @@ impl Events for Console {
         self.bar.inc(bytes);
     }
 
-    fn step(&self, step: &Step) {
+    fn step(&self, step: &Step, outcome: Result<(), &StepError>) {
         let line = payload::printable(&step.describe());
+        let line = if outcome.is_ok() { line } else { format!("failed: {line}") };
         self.bar.suspend(|| self.screen.say(&line));
     }
 

@@ -6,11 +6,13 @@ use payload::index::PackageName;
 use super::cli::Args;
 use super::recover::tell_recovered;
 use super::target::{UNFINISHED, lock, machine, not_installed, open_root, package_name, require_root, runs_systemd};
+use crate::apply::uninstall::Outcome;
 use crate::apply::{recover, uninstall};
 use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
 use crate::host::interrupt;
 use crate::host::machine::{Machine, StepError};
+use crate::plan::removal::Removal;
 use crate::plan::{preflight, removal};
 use crate::record::others::Others;
 use crate::record::state;
@@ -45,12 +47,21 @@ pub fn uninstall(args: &Args, screen: Screen) -> Result<(), Error> {
     uninstall::bring_back(&receipt, &machine).map_err(|error| still_aside(&error))?;
     let plan = removal::plan(&receipt, &others, &machine, systemd, args.purge)?;
     screen.say_all(&report::needed(&plan));
-    uninstall::apply(&plan, &receipt, &machine, &|removal| screen.say(&payload::printable(&removal.describe())))?;
+    uninstall::apply(&plan, &receipt, &machine, &|removal, outcome| tell(removal, outcome, screen))?;
     if screen.json {
         screen.json(&report::json(&receipt, &plan, &[], false));
     }
     screen.say(&format!("{name} is uninstalled"));
     Ok(())
+}
+
+fn tell(removal: &Removal, outcome: &Outcome, screen: Screen) {
+    let line = match outcome {
+        Outcome::Done => removal.describe(),
+        Outcome::Kept(why) | Outcome::KeptWithOthers(why) => format!("kept: {why}"),
+        Outcome::Failed(why) => format!("failed: {}: {why}", removal.describe()),
+    };
+    screen.say(&payload::printable(&line));
 }
 
 /// What would go and what would stay. Anybody may ask.

@@ -129,7 +129,7 @@ impl Planner<'_> {
             digest: file.blob,
             size,
             mode: file.mode,
-            owner: file.owner.clone(),
+            owner: self.host.sets_owners().then(|| file.owner.clone()),
             role: file.role,
             replaces,
         }));

@@ -1,9 +1,17 @@
-//! What the program prints: text or JSON on stdout, progress and notes on stderr. A reader that went away is no error.
+//! What the program prints: text or JSON on stdout, progress and notes on stderr. A reader that went away is no error; an
+//! answer that could not be written is.
 //! What is said lives with those who say it.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::sync::OnceLock;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+
+use crate::error::Error;
+use crate::exit::Exit;
+
+/// Why the answer is not whole: a part of it must not be taken for all of it.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
 
 /// How much is said.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -38,25 +46,25 @@ impl Screen {
 
     /// A line about what goes on, or what went wrong.
     pub fn warn(self, line: &str) {
-        let _ = writeln!(std::io::stderr().lock(), "{line}");
+        let _ = writeln!(io::stderr().lock(), "{line}");
     }
 
     /// One JSON document.
     pub fn json(self, value: &serde_json::Value) {
-        let _ = writeln!(std::io::stdout().lock(), "{value}");
+        require_written(writeln!(io::stdout().lock(), "{value}"));
     }
 
     fn put(self, line: &str) {
         if self.json {
             self.warn(line);
         } else {
-            let _ = writeln!(std::io::stdout().lock(), "{line}");
+            require_written(writeln!(io::stdout().lock(), "{line}"));
         }
     }
 
     /// A bar over `total` bytes: on a terminal only.
     pub fn progress(self, total: u64) -> ProgressBar {
-        if self.level == Level::Quiet || self.json || !std::io::stderr().is_terminal() {
+        if self.level == Level::Quiet || self.json || !io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
         let style = ProgressStyle::with_template(
@@ -68,4 +76,24 @@ impl Screen {
         }
         bar
     }
+}
+
+fn require_written(outcome: io::Result<()>) {
+    if let Err(error) = outcome
+        && error.kind() != ErrorKind::BrokenPipe
+    {
+        UNWRITTEN.get_or_init(|| error.to_string());
+    }
+}
+
+/// Whether everything that was to be said is written.
+///
+/// # Errors
+/// Exit code 44: standard output takes no more.
+pub fn complete() -> Result<(), Error> {
+    require_written(io::stdout().lock().flush());
+    let Some(why) = UNWRITTEN.get() else { return Ok(()) };
+    Err(Error::new(Exit::Output, format!("the answer cannot be written to standard output: {why}"))
+        .state("what was asked for is done, but the answer is incomplete")
+        .hint("free disk space, or write it somewhere else; --status shows what is installed"))
 }

@@ -96,8 +96,11 @@ struct WirePlaceFile {
     digest: String,
     size: u64,
     mode: String,
-    owner: String,
-    group: String,
+    /// Absent where owners are not set.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    owner: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    group: Option<String>,
     role: WireRole,
     over: WireOver,
 }
@@ -228,7 +231,7 @@ fn read_place_file(wire: &WirePlaceFile) -> Result<PlaceFile, JournalError> {
         digest: parsed(&wire.digest)?,
         size: wire.size,
         mode: parsed(&wire.mode)?,
-        owner: Owner { user: parsed(&wire.owner)?, group: parsed(&wire.group)? },
+        owner: read_owner(wire.owner.as_deref(), wire.group.as_deref())?,
         role: match wire.role {
             WireRole::Program => Role::Program,
             WireRole::ModelBlob => Role::ModelBlob,
@@ -244,6 +247,11 @@ fn read_place_file(wire: &WirePlaceFile) -> Result<PlaceFile, JournalError> {
             WireOver::Foreign { backup } => Replaces::Foreign { backup: parsed(backup)? },
         },
     })
+}
+
+fn read_owner(user: Option<&str>, group: Option<&str>) -> Result<Option<Owner>, JournalError> {
+    let Some((user, group)) = user.zip(group) else { return Ok(None) };
+    Ok(Some(Owner { user: parsed(user)?, group: parsed(group)? }))
 }
 
 fn write_step(step: &Step) -> WireStep {
@@ -289,8 +297,8 @@ fn write_place_file(place: &PlaceFile) -> WirePlaceFile {
         digest: place.digest.to_string(),
         size: place.size,
         mode: place.mode.to_string(),
-        owner: place.owner.user.to_string(),
-        group: place.owner.group.to_string(),
+        owner: place.owner.as_ref().map(|owner| owner.user.to_string()),
+        group: place.owner.as_ref().map(|owner| owner.group.to_string()),
         role: match place.role {
             Role::Program => WireRole::Program,
             Role::ModelBlob => WireRole::ModelBlob,

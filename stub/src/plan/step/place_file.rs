@@ -19,7 +19,8 @@ pub struct PlaceFile {
     pub digest: Digest,
     pub size: u64,
     pub mode: Mode,
-    pub owner: Owner,
+    /// `None` where owners cannot be set: it then belongs to who runs this.
+    pub owner: Option<Owner>,
     pub role: Role,
     pub replaces: Replaces,
 }
@@ -45,15 +46,17 @@ impl PlaceFile {
     pub(super) fn describe(&self) -> String {
         let Self { path, size, mode, owner, .. } = self;
         let size = payload::size(*size);
+        let owner = owner.as_ref().map_or_else(String::new, |owner| format!("{owner}, "));
         match &self.replaces {
-            Replaces::Nothing => format!("place {path} ({size}, {owner}, mode {mode})"),
-            Replaces::Ours { .. } => format!("update {path} ({size}, {owner}, mode {mode})"),
-            Replaces::Foreign { backup } => format!("replace {path} ({size}, {owner}, mode {mode}), keeping {backup}"),
+            Replaces::Nothing => format!("place {path} ({size}, {owner}mode {mode})"),
+            Replaces::Ours { .. } => format!("update {path} ({size}, {owner}mode {mode})"),
+            Replaces::Foreign { backup } => format!("replace {path} ({size}, {owner}mode {mode}), keeping {backup}"),
         }
     }
 
     pub(super) fn apply(&self, machine: &Machine) -> Result<(), StepError> {
-        machine.root.set_attributes(&self.staged, self.mode, machine.ids(&self.owner)?)?;
+        let owner = self.owner.as_ref().map(|owner| machine.ids(owner)).transpose()?.flatten();
+        machine.root.set_attributes(&self.staged, self.mode, owner)?;
         match &self.replaces {
             Replaces::Nothing => Ok(machine.root.link(&self.staged, &self.path)?),
             Replaces::Ours { backup, .. } | Replaces::Foreign { backup } => {
