@@ -192,7 +192,7 @@ pub fn act(act: Act, root: &Path, path: &Path, number: u64) -> Result<Option<Don
 /// Names for what is kept of a path.
 fn is_backup_of(name: &Path, path: &Path) -> bool {
     name.to_string_lossy().strip_prefix(path.to_string_lossy().as_ref()).is_some_and(|rest| {
-        rest.starts_with(".airgap-deploy-backup") && !rest.contains('/') && !rest.ends_with(".going")
+        rest.starts_with(".airgap-deploy-backup") && !rest.contains('/') && !rest.contains(".going")
     })
 }
 
