@@ -197,13 +197,17 @@ fn is_backup_of(name: &Path, path: &Path) -> bool {
 }
 
 impl Done {
-    /// What was one file with it before the package changed anything may be so again.
+    /// What was one file with it before the package changed anything may be so again; and a backup goes back to its place.
     ///
     /// # Errors
     /// The target as it was before cannot be read.
     pub fn touches_as_before(&mut self, prior: &Path) -> Result<()> {
         if prior.join(&self.path).is_file() {
             self.touched.extend(names_of_file(prior, &self.path)?);
+        }
+        let name = self.path.to_string_lossy();
+        if let Some((origin, _)) = name.split_once(".airgap-deploy-backup") {
+            self.touched.insert(PathBuf::from(origin));
         }
         Ok(())
     }
@@ -219,11 +223,13 @@ impl Done {
         }
         // Another name of the same file counts: it was theirs too.
         let origins = self.touched.iter().chain([path]);
-        let kept = now.0.iter().find(|(name, found)| {
-            *found == thing && origins.clone().any(|origin| is_backup_of(name, origin) || *name == origin)
-        });
-        let (name, _) = kept.with_context(|| format!("lost: {thing:?} of /{}", path.display()))?;
-        Ok(Some(name.clone()))
+        let mut of_that_content = now.0.iter().filter(|(_, found)| *found == thing).map(|(name, _)| name);
+        // A backup that they changed is put back where it came from, as every backup is.
+        if of_that_content.clone().any(|name| origins.clone().any(|origin| is_backup_of(origin, name))) {
+            return Ok(None);
+        }
+        let kept = of_that_content.find(|name| origins.clone().any(|o| is_backup_of(name, o) || *name == o));
+        Ok(Some(kept.with_context(|| format!("lost: {thing:?} of /{}", path.display()))?.clone()))
     }
 
     /// The reference: elsewhere everything is as in one of `states`; where they did something, it is what they made, or

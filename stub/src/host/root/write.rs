@@ -52,12 +52,19 @@ impl Root {
         Change::SyncFile(path).make(|| fsync(&handle))
     }
 
-    /// Creates, or opens again, a file in a directory that only this program can use.
+    /// Creates, or opens again, a file in a directory that only this program can use. One that has another name as well is
+    /// not written into: what an interrupted installation placed there may be somebody else's by now.
     pub fn open_staged(&self, path: &RelPath) -> Result<File> {
         let flags = OFlag::O_RDWR | OFlag::O_CREAT | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let mode = Bits::S_IRUSR | Bits::S_IWUSR;
         let parent = self.parent(path)?;
-        Change::Create(path).make(|| openat(&parent, path.name(), flags, mode)).map(File::from)
+        let open = || Change::Create(path).make(|| openat(&parent, path.name(), flags, mode)).map(File::from);
+        let file = open()?;
+        if fstat(&file).map_err(failed("look at", path))?.st_nlink < 2 {
+            return Ok(file);
+        }
+        self.remove(path)?;
+        open()
     }
 
     /// Gives the file at `from` the second name `to`, where nothing may stand yet.
