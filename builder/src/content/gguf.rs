@@ -41,6 +41,8 @@ pub(crate) struct Gguf {
     pub(crate) tensors: u64,
     /// `tokenizer.chat_template`, in the Jinja language.
     pub(crate) chat_template: Option<String>,
+    /// `tokenizer.ggml.add_bos_token`: whether Ollama puts the beginning-of-text token before every prompt.
+    pub(crate) adds_begin: Option<bool>,
     /// `<architecture>.pooling_type` is there: the model makes embeddings.
     pub(crate) pooling: bool,
     /// `split.count`: of how many files this is one.
@@ -121,6 +123,7 @@ struct Facts {
     file_type: Option<u32>,
     alignment: Option<u64>,
     chat_template: Option<String>,
+    adds_begin: Option<bool>,
     shards: u64,
     numbers: Vec<(String, u64)>,
 }
@@ -138,6 +141,7 @@ impl Facts {
             "tokenizer.chat_template" => self.chat_template = reader.text_of(kind, &key, MAX_KEPT_TEXT)?,
             "general.file_type" if kind == reader::UINT32 => self.file_type = Some(reader.u32(&key)?),
             "general.alignment" => self.alignment = Some(reader.number_of(kind, &key)?.unwrap_or(0)),
+            "tokenizer.ggml.add_bos_token" => self.adds_begin = reader.number_of(kind, &key)?.map(|flag| flag != 0),
             "split.count" => self.shards = reader.number_of(kind, &key)?.unwrap_or(0),
             key if [".block_count", ".pooling_type"].iter().any(|suffix| key.ends_with(suffix)) => {
                 let number = reader.number_of(kind, key)?.unwrap_or(0);
@@ -175,6 +179,7 @@ impl Facts {
             parameters,
             tensors,
             chat_template: self.chat_template.filter(|text| !text.is_empty()),
+            adds_begin: self.adds_begin,
             shards: self.shards,
             data_end,
         }

@@ -72,14 +72,18 @@ pub(crate) fn entries(gguf: &Gguf, digest: Digest, size: u64, settings: &ModelSe
 /// The optional layers in the order in which `ollama create` has them.
 fn texts(gguf: &Gguf, settings: &ModelSettings, warnings: &mut Vec<String>) -> Vec<(&'static str, Vec<u8>)> {
     let family = if settings.template.is_none() { recognise(gguf, warnings) } else { None };
-    let template =
-        settings.template.as_deref().or(family.map(|family| family.template)).filter(|text| !text.is_empty());
+    let jinja = gguf.chat_template.as_deref().unwrap_or_default();
+    let begin = gguf.adds_begin == Some(false) && templates::writes_begin(jinja);
+    let recognised = family.map(|family| family.template(begin));
+    let template = settings.template.as_deref().or(recognised.as_deref()).filter(|text| !text.is_empty());
+    let usual = family.and_then(|_| templates::default_system(jinja));
+    let system = system(settings).or(usual.as_deref());
     let stop = family.map(|family| family.stop).unwrap_or_default();
     let (params, unknown) = params::merged(stop, settings.params.as_ref());
     warnings.extend(unknown);
     let mut texts = Vec::new();
     texts.extend(template.map(|text| (TEMPLATE, text.as_bytes().to_vec())));
-    texts.extend(system(settings).map(|text| (SYSTEM, text.as_bytes().to_vec())));
+    texts.extend(system.map(|text| (SYSTEM, text.as_bytes().to_vec())));
     texts.extend(settings.license.iter().map(|text| (LICENSE, text.as_bytes().to_vec())));
     texts.extend(params.map(|bytes| (PARAMS, bytes)));
     texts
@@ -93,10 +97,23 @@ fn recognise(gguf: &Gguf, warnings: &mut Vec<String>) -> Option<&'static templat
     if gguf.pooling {
         return None;
     }
-    let found = gguf.chat_template.as_deref().map(templates::recognise);
+    let found = gguf.chat_template.as_deref().map(|jinja| (jinja, templates::recognise(jinja)));
     let cause = match found {
-        Some(Some(family)) => return Some(family),
-        Some(None) => format!("has a chat template of none of the families known here ({})", templates::names()),
+        Some((jinja, Some(family))) => {
+            if templates::mentions_tools(jinja) && !family.has_tools() {
+                warnings.push(format!(
+                    "is a model of the family {}, whose use of tools is not known here: it will answer, but call no \
+                     tools. If it shall, give the component template = \"\"\"…\"\"\" in Ollama's template language",
+                    family.name
+                ));
+            }
+            return Some(family);
+        }
+        Some((jinja, None)) => format!(
+            "has a chat template with {}, of none of the families known here ({})",
+            templates::markers(jinja),
+            templates::names()
+        ),
         None => "has no chat template in its file".to_owned(),
     };
     warnings.push(format!(

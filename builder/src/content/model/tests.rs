@@ -137,10 +137,19 @@ fn file_types_have_ollamas_names() {
 }
 
 /// The characteristic parts of the Jinja templates of well-known models.
-const JINJA: [(&str, &str); 14] = [
+const JINJA: [(&str, &str); 26] = [
     (
         "ChatML",
         "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>' + '\\n'}}{% endfor %}",
+    ),
+    (
+        "Qwen 2.5",
+        "You may call one or more functions to assist with the user query {{'<|im_start|>'}} <function-name> <tool_response> <|im_end|>",
+    ),
+    (
+        "Qwen 3",
+        "You may call one or more functions to assist with the user query <|im_start|> <function-name> <tool_response> <|im_end|> \
+         {{ m.reasoning_content }}",
     ),
     ("Phi-4", "{{'<|im_start|>user<|im_sep|>' + m['content'] + '<|im_end|>'}}"),
     ("Llama 2", "{{ bos_token + '[INST] <<SYS>>\\n' + system + '\\n<</SYS>>\\n\\n' + m['content'] + ' [/INST]' }}"),
@@ -148,18 +157,34 @@ const JINJA: [(&str, &str); 14] = [
         "Llama 3",
         "{% set content = '<|start_header_id|>' + role + '<|end_header_id|>\\n\\n' + c | trim + '<|eot_id|>' %}",
     ),
+    ("Llama 3.1", "<|start_header_id|> Cutting Knowledge Date: x {% set date = '26 Jul 2024' %} <|eot_id|>"),
     ("Llama 4", "{{- '<|header_start|>' + m['role'] + '<|header_end|>\\n\\n' }}{{- '<|eot|>' }}"),
     ("Mistral", "{{ bos_token }}{{ '[INST] ' + m['content'] + '[/INST]' }}{{ ' ' + m['content'] + eos_token }}"),
+    ("Mistral v1", "{{ bos_token }}{{ '[INST] ' + m['content'] + ' [/INST]' }}{{ m['content'] + eos_token }}"),
+    (
+        "Mistral v1 with spaces",
+        "{{ bos_token }}{{ ' [INST] ' + m['content'] + ' [/INST]' }}{{ ' ' + m['content'] + eos_token }}",
+    ),
+    ("Mistral v3", "{{ '[AVAILABLE_TOOLS] [' }}{{ '[INST] ' + c + '[/INST]' }}{{ '[TOOL_CALLS] [' }}"),
+    ("Mistral Nemo", "{{ '[AVAILABLE_TOOLS][' }}{{ '[INST]' + c + '[/INST]' }}{{ '[TOOL_CALLS][' }}"),
     ("Mistral with [SYSTEM_PROMPT]", "{{ '[SYSTEM_PROMPT]' + s + '[/SYSTEM_PROMPT]' }}{{ '[INST]' + c + '[/INST]' }}"),
+    (
+        "Mistral with [SYSTEM_PROMPT] and spaces",
+        "{{ '[SYSTEM_PROMPT] ' + s + '[/SYSTEM_PROMPT]' }}{{ '[INST] ' + c + '[/INST]' }}",
+    ),
     ("Gemma", "{{ '<start_of_turn>' + role + '\\n' + m['content'] | trim + '<end_of_turn>\\n' }}"),
     ("Phi-3", "{{'<|user|>\\n' + m['content'] + '<|end|>\\n'}}{{'<|assistant|>\\n'}}"),
+    ("Phi-4 mini", "{{'<|' + m['role'] + '|>' + m['content'] + '<|end|>'}}{{'<|assistant|>'}}"),
     (
         "Zephyr",
         "{{ '<|user|>\\n' + m['content'] + eos_token }}{{ '<|system|>\\n' + c + eos_token }}{{ '<|assistant|>' }}",
     ),
     ("Granite", "{{ '<|start_of_role|>' + m['role'] + '<|end_of_role|>' + m['content'] + '<|end_of_text|>\\n' }}"),
+    ("Granite 3.3", "{{- '<|start_of_role|>available_tools<|end_of_role|>' }}{{ tools }}{{ '<|end_of_text|>' }}"),
     ("Command R", "{{ '<|START_OF_TURN_TOKEN|><|USER_TOKEN|>' + c }}{{ '<|CHATBOT_TOKEN|>' }}"),
     ("DeepSeek", "{{'<｜User｜>' + m['content']}}{{'<｜Assistant｜>' + m['content'] + '<｜end▁of▁sentence｜>'}}"),
+    ("DeepSeek R1", "{{'<｜User｜>' + m['content']}}{{'<｜Assistant｜><think>\\n'}}"),
+    ("DeepSeek 2", "{{ 'User: ' + c }}{{ 'Assistant: ' + c + eos_token }}{{ 'Assistant:' }}"),
     ("", "{{ '<|user|>\\n' + m['content'] + '\\n' }}{{ '<|assistant|>\\n' }}"),
 ];
 
@@ -190,7 +215,10 @@ fn a_recognised_family_gives_template_and_stop_words_which_the_manifest_override
 fn no_known_template_is_a_warning_with_the_remedy() {
     for (writer, cause) in [
         (Writer::new("llama"), "no chat template"),
-        (chat("{{ messages }}"), "none of the families known here (Phi-4, ChatML,"),
+        (
+            chat("{{ '<|user|>' + messages[0] + '[WORD]' }}"),
+            "a chat template with <|user|> [WORD], of none of the families known here (Phi-4, ",
+        ),
     ] {
         let made = made(&writer, &ModelSettings::default());
         assert_eq!(made.blobs.len(), 1);
@@ -204,6 +232,35 @@ fn no_known_template_is_a_warning_with_the_remedy() {
     assert!(made(&Writer::new("llama"), &own).warnings.is_empty());
     let embedding = Writer::new("bert").u32("bert.pooling_type", 1);
     assert!(made(&embedding, &ModelSettings::default()).warnings.is_empty());
+}
+
+#[test]
+fn a_system_message_that_the_models_template_has_of_its_own_becomes_the_models() {
+    let own =
+        "{{ '<|im_start|>system\\nYou are kind.\\nAlways.<|im_end|>\\n' }}{{ '<|im_start|>' + m + '<|im_end|>' }}";
+    let text = |settings: &ModelSettings| String::from_utf8(made(&chat(own), settings).blobs[1].clone()).unwrap();
+    assert_eq!(text(&ModelSettings::default()), "You are kind.\nAlways.");
+    let given = ModelSettings { system: Some("Be brief.".to_owned()), ..ModelSettings::default() };
+    assert_eq!(text(&given), "Be brief.");
+    assert_eq!(templates::default_system("{{ '<|im_start|>system\\n' + text + '<|im_end|>' }}"), None);
+}
+
+#[test]
+fn the_beginning_of_text_stands_in_the_template_only_where_ollama_does_not_put_it() {
+    let jinja = "{{ bos_token }}{{ '<start_of_turn>' + m + '<end_of_turn>' }}";
+    let begins = |writer: &Writer| {
+        let text = String::from_utf8(made(writer, &ModelSettings::default()).blobs[0].clone()).unwrap();
+        text.contains("{{ end }}<bos>{{ $system")
+    };
+    let flag = |value| chat(jinja).u32("tokenizer.ggml.add_bos_token", value);
+    assert!(!begins(&chat(jinja)) && !begins(&flag(1)) && begins(&flag(0)));
+}
+
+#[test]
+fn tools_that_a_family_cannot_pass_on_are_said() {
+    let jinja = "{% if tools %}{% endif %}{{ '<start_of_turn>' + m + '<end_of_turn>' }}";
+    let warnings = made(&chat(jinja), &ModelSettings::default()).warnings;
+    assert!(warnings[0].contains("family Gemma, whose use of tools is not known here"), "{warnings:?}");
 }
 
 #[test]
