@@ -2,6 +2,7 @@
 //! Whether such a file may be shipped is decided in `gguf/check.rs`; what Ollama wants beside it, in `model/`.
 //! Source of the format: `docs/gguf.md` of the ggml project; limits: its C loader, which Ollama uses.
 
+mod architectures;
 mod check;
 mod reader;
 mod tensor;

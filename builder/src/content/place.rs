@@ -16,7 +16,7 @@ use payload::{AccountName, Digest, Mode, Owner, RelPath};
 
 use crate::content::error::ContentError;
 use crate::fetch::artifact::Artifact;
-use crate::manifest::{Component, ComponentKind, InstallPath, Manifest};
+use crate::manifest::{Component, ComponentKind, InstallPath, Manifest, SourceKind};
 
 use tree::Tree;
 
@@ -137,6 +137,8 @@ struct Placing<'a> {
     workdir: &'a Path,
     /// Where the Ollama program or the first model stands in the components; `None` when there is neither.
     ollama: Option<usize>,
+    /// The release of Ollama in the package, if its source names one: `0.15.0`.
+    release: Option<String>,
     /// Who owns what belongs to the service.
     service: Owner,
     tree: Tree,
@@ -157,6 +159,7 @@ impl<'a> Placing<'a> {
             arch,
             workdir,
             ollama: components.iter().position(|(component, _)| is_ollama(component)),
+            release: components.iter().find_map(|(component, _)| release(component)),
             service: manifest.install.account.clone().unwrap_or_else(Owner::root),
             tree: Tree::new(components.iter().map(|(component, _)| component.name.clone()).collect()),
             units: Vec::new(),
@@ -229,6 +232,16 @@ fn is_ollama(component: &Component) -> bool {
             component.name == "ollama" || install_path.path.name() == "ollama"
         }
         ComponentKind::ConfigFile { .. } => false,
+    }
+}
+
+/// The release of Ollama that a component brings, without the `v` of its tag.
+fn release(component: &Component) -> Option<String> {
+    match component.source().map(|source| &source.kind) {
+        Some(SourceKind::GithubRelease { repo, tag, .. }) if repo == "ollama/ollama" => {
+            Some(tag.trim_start_matches('v').to_owned())
+        }
+        _ => None,
     }
 }
 

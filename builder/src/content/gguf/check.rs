@@ -1,10 +1,11 @@
 //! Which readable GGUF files Ollama could not use as a model, and what to do about it.
 //! Reading the header is in `gguf.rs`.
 
-use super::Gguf;
+use super::{Gguf, architectures};
 
-/// Why `gguf` cannot be shipped, and the remedy; `chat` says that the manifest claims a chat model.
-pub(crate) fn refusal(gguf: &Gguf, chat: bool) -> Option<(String, String)> {
+/// Why `gguf` cannot be shipped, and the remedy; `chat` says that the manifest claims a chat model, `ollama` which release
+/// of Ollama is in the same package.
+pub(crate) fn refusal(gguf: &Gguf, chat: bool, ollama: Option<&str>) -> Option<(String, String)> {
     if gguf.shards > 1 {
         return Some((
             format!("is one of {} files of a split model, which Ollama does not load", gguf.shards),
@@ -21,6 +22,17 @@ pub(crate) fn refusal(gguf: &Gguf, chat: bool) -> Option<(String, String)> {
         return Some((
             "is the vision projector of a model, not a model".to_owned(),
             "ship the model itself, or take it from an ollama-registry source, which brings its projector".to_owned(),
+        ));
+    }
+    if let Some(version) = ollama
+        && architectures::loads(version, &gguf.architecture) == Some(false)
+    {
+        return Some((
+            format!(
+                "is a model of the architecture {:?}, which Ollama {version} in this package does not load",
+                gguf.architecture
+            ),
+            "ship a release of Ollama that loads it (source.tag), or a model of another architecture".to_owned(),
         ));
     }
     if gguf.pooling && chat {

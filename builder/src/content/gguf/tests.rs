@@ -35,7 +35,7 @@ fn the_header_is_understood() {
     assert_eq!(gguf.chat_template.as_deref(), Some("{% for m in messages %}"));
     assert_eq!((gguf.pooling, gguf.shards, gguf.blocks, gguf.vision_blocks), (false, 0, 2, 0));
     assert_eq!(gguf.data_end, bytes.len() as u64);
-    assert_eq!(refusal(&gguf, true), None);
+    assert_eq!(refusal(&gguf, true, None), None);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn every_truncation_is_noticed() {
 
 #[test]
 fn what_is_no_model_of_its_own_is_refused_with_a_remedy() {
-    let refused = |writer: Writer, chat: bool| refusal(&parse(&writer.bytes()).unwrap(), chat);
+    let refused = |writer: Writer, chat: bool| refusal(&parse(&writer.bytes()).unwrap(), chat, None);
     let (problem, remedy) = refused(llama().u16("split.count", 3), false).unwrap();
     assert!(problem.contains("one of 3 files") && remedy.contains("llama-gguf-split --merge"));
     assert!(refused(llama().u16("split.count", 1), false).is_none());

@@ -76,7 +76,7 @@ impl Placing<'_> {
     ) -> Result<Vec<u8>, ContentError> {
         let gguf = read_gguf(job, file)?;
         let chat = [&settings.template, &settings.system].iter().any(|text| text.is_some());
-        if let Some((problem, remedy)) = gguf::refusal(&gguf, chat) {
+        if let Some((problem, remedy)) = gguf::refusal(&gguf, chat, self.release.as_deref()) {
             return Err(job.unsuitable(&file.location, problem, remedy));
         }
         if gguf.tensors == 0 {

@@ -366,6 +366,25 @@ fn models_that_cannot_load_are_refused_with_a_remedy() {
     assert!(error.to_string().contains("embedding model"), "{error}");
 }
 
+#[test]
+fn an_architecture_that_the_shipped_release_does_not_load_is_refused() {
+    let shipped = |tag: &str, bytes: &[u8]| {
+        let kit = Kit::new().binary("bin/ollama", &[file("bin/ollama", 0o755, ELF)], &[]).last(|component| {
+            let ComponentKind::ExternalBinary { source, .. } = &mut component.kind else { return };
+            let part = str::to_owned;
+            let (repo, tag, asset_pattern) = (part("ollama/ollama"), part(tag), part("ollama-linux-amd64"));
+            source.kind = SourceKind::GithubRelease { repo, tag, asset_pattern };
+        });
+        kit.model("m", Some("models/m.gguf"), bytes).try_place().1
+    };
+    let unknown = Writer::new("brand-new").tensor("w", &[4]).bytes();
+    let error = shipped("v0.15.0", &unknown).unwrap_err();
+    assert!(error.to_string().contains("\"brand-new\", which Ollama 0.15.0 in this package does not load"), "{error}");
+    assert!(error.hint().contains("source.tag") && error.exit_code() == 40);
+    assert!(shipped("v9.0.0", &unknown).is_ok() && shipped("v0.15.0", &chatty().bytes()).is_ok());
+    assert!(Kit::new().model("m", Some("models/m.gguf"), &unknown).try_place().1.is_ok());
+}
+
 fn registry_model(kit: &Kit) -> RegistryModel {
     let put = |name: &str, bytes: &[u8]| verified(kit.dir.path(), name, bytes);
     let layer = |media_type: &str, file: VerifiedFile| RegistryLayer { media_type: media_type.to_owned(), file };
