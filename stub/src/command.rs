@@ -16,3 +16,4 @@ mod status;
 mod target;
 mod uninstall;
 mod verify;
+mod version;

@@ -6,4 +6,5 @@ pub(crate) mod list;
 pub(crate) mod removal;
 pub mod screen;
 pub(crate) mod status;
+mod summary;
 pub(crate) mod text;

@@ -88,7 +88,7 @@ impl Site {
         self.transcript.step("Review Installation Plan")?;
         let plan = self.as_user(&[RUN, "--dry-run"])?;
         ensure!(plan.ok(), "the dry run failed for an ordinary user");
-        let text = plan.both();
+        let text = self.as_user(&[RUN, "--dry-run", "--verbose"])?.both();
         // Where files will be installed; what system changes will be made; required permissions.
         for fact in [
             OLLAMA,

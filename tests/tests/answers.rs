@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
-use e2e::scenario::{Scenario, package_below, sample};
+use e2e::scenario::{Scenario, package, package_as_nobody, package_below, sample};
 
 #[test]
 fn an_uninstallation_says_what_was_done_and_what_was_kept() -> Result<()> {
@@ -76,5 +76,69 @@ fn a_reader_that_has_seen_enough_is_no_error() -> Result<()> {
     let mut few = [0; 4];
     child.stdout.take().context("stdout")?.read_exact(&mut few)?;
     ensure!(child.wait()?.code() == Some(0), "a closed pipe is no error");
+    Ok(())
+}
+
+/// A manifest with a program of many libraries, in more directories than one wants to read.
+fn with_many_files(scenario: &Scenario) -> Result<String> {
+    for number in 0..240 {
+        let path = format!("inputs/ollama/lib/ollama/part{}/nested{}/lib{number}.so", number % 12, number % 3);
+        scenario.write(&path, format!("library {number}"))?;
+    }
+    sample::write_inputs(scenario)?;
+    Ok(sample::MANIFEST.to_owned())
+}
+
+#[test]
+fn a_plan_is_short_first_and_names_every_path_when_asked() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let manifest = with_many_files(&scenario)?;
+    let run = scenario.build(&manifest)?;
+    let root = scenario.target("root")?;
+    let short = package_below(&run, &root, &["--dry-run"])?.exits(0)?;
+    ensure!(short.stdout.lines().count() < 60, "{} lines", short.stdout.lines().count());
+    let short = short.says("/opt/ollama/lib/ollama/ and below: 2")?.says("place /opt/ollama/share/notes.txt")?;
+    let short =
+        short.says("make /opt/ollama/ and ")?.says("--verify compares every byte")?.says("Nothing was changed")?;
+    // Numbers without gaps, also where there are no accounts.
+    let before_dot = short.stdout.lines().filter_map(|line| line.split_once(". ")).map(|(before, _)| before);
+    let numbers: Vec<&str> = before_dot.filter(|before| before.parse::<u8>().is_ok()).collect();
+    ensure!(numbers == ["1", "2", "3", "4"], "{numbers:?}");
+    let long = package_below(&run, &root, &["--dry-run", "--verbose"])?.exits(0)?;
+    for number in 0..240 {
+        ensure!(long.stdout.contains(&format!("/lib{number}.so (")), "lib{number}.so is not named");
+    }
+    Ok(())
+}
+
+#[test]
+fn a_plan_names_what_the_installer_keeps_for_itself() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let root = scenario.target("root")?;
+    let plan = package_below(&run, &root, &["--dry-run"])?.exits(0)?;
+    let plan = plan.says("/var/lib/airgap-deploy/sample/ with the receipt")?.says("/opt/.airgap-deploy.sample/")?;
+    plan.says("/var/lib/airgap-deploy/sample/journal")?.says("a lock on")?;
+    let json = package_below(&run, &root, &["--dry-run", "--json"])?.exits(0)?.json()?;
+    ensure!(json["own_files"]["program"] == "/var/lib/airgap-deploy/sample/airgap-deploy", "{json}");
+    Ok(())
+}
+
+#[test]
+fn whoever_may_not_install_still_sees_a_plan_without_an_exit_code() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let plan = package_as_nobody(&run, &["--dry-run"])?.exits(0)?.says("Required permissions: root")?;
+    ensure!(!plan.stdout.contains("exit code"), "it ends with 0: {plan}");
+    Ok(())
+}
+
+#[test]
+fn a_package_says_which_one_it_is() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    package(&run, &["--version"])?.exits(0)?.says("sample 1.2.3\nairgap-deploy ")?;
+    let json = package(&run, &["--version", "--json"])?.exits(0)?.json()?;
+    ensure!(json["package"] == "sample" && json["version"] == "1.2.3", "{json}");
     Ok(())
 }

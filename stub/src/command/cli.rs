@@ -6,15 +6,15 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Parser};
 
 /// Actions without a plan. That an option requires another is not enforced where the other conflicts with the action.
-const NO_PLAN: [&str; 6] = ["verify", "list", "extract", "status", "recover", "uninstall"];
-const NO_UNINSTALL: [&str; 6] = ["install", "verify", "list", "extract", "status", "recover"];
-const NO_DRY_RUN: [&str; 5] = ["install", "verify", "list", "extract", "status"];
+const NO_PLAN: [&str; 7] = ["verify", "list", "extract", "status", "recover", "uninstall", "version"];
+const NO_UNINSTALL: [&str; 7] = ["install", "verify", "list", "extract", "status", "recover", "version"];
+const NO_DRY_RUN: [&str; 6] = ["install", "verify", "list", "extract", "status", "version"];
 
 #[expect(clippy::struct_excessive_bools, reason = "a command line is a set of switches")]
 /// Installs what is appended to this program: shows it first, verifies every byte, can undo it.
 #[derive(Debug, Parser)]
 #[command(
-    version,
+    disable_version_flag = true,
     group = ArgGroup::new("action").multiple(false),
     group = ArgGroup::new("planning").multiple(false).args(["install", "dry_run"]),
     after_help = "Exit codes: 0 done, 1 bug, 2 usage, 10 payload damaged, 11 not trusted, 12 format not readable, \
@@ -46,6 +46,10 @@ pub struct Args {
     /// Remove what was installed and is unchanged
     #[arg(long, group = "action")]
     pub uninstall: bool,
+
+    /// Say which package this is, and which installer
+    #[arg(short = 'V', long, group = "action")]
+    pub version: bool,
 
     /// Enable the service, so that it starts on boot
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]

@@ -10,7 +10,7 @@ use crate::error::{Error, Finding};
 use crate::exit::Exit;
 use crate::plan::facts::Host;
 use crate::plan::{plan, preflight};
-use crate::report::screen::Screen;
+use crate::report::screen::{Level, Screen};
 use crate::report::{json, text};
 
 /// Shows the plan.
@@ -27,10 +27,15 @@ pub fn dry_run(package: &Package, args: &Args, screen: Screen) -> Result<(), Err
     if screen.json {
         screen.json(&json::plan(&plan, index, &host, &findings));
     } else {
-        screen.say_all(&text::plan(&plan, index, &host, &findings));
+        let every_path = screen.level == Level::Verbose;
+        screen.say_all(&text::plan(&plan, index, &host, &findings, every_path));
         if recover::unfinished(&root, &index.package.name)?.is_some() {
             screen.say(&format!("Note: {UNFINISHED}"));
         }
+        if !every_path {
+            screen.say("Every path: --dry-run --verbose");
+        }
+        screen.say("The content was not looked at: --verify compares every byte of it.");
         screen.say("The package is not signed. Nothing was changed.");
     }
     // Missing privileges are part of the plan, not a reason to fail: anybody may look.

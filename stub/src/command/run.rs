@@ -5,7 +5,7 @@ use payload::Package;
 
 use super::cli::Args;
 use super::open::open;
-use super::{dry_run, extract, install, introduce, list, recover, status, uninstall, verify};
+use super::{dry_run, extract, install, introduce, list, recover, status, uninstall, verify, version};
 use crate::error::Error;
 use crate::host::limits;
 use crate::report::screen::Screen;
@@ -17,7 +17,9 @@ use crate::report::screen::Screen;
 pub fn run(args: &Args, screen: Screen) -> Result<(), Error> {
     limits::check()?;
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
-    if args.status {
+    if args.version {
+        version::version(args, screen)
+    } else if args.status {
         status::status(args, screen)
     } else if args.recover {
         recover::recover(args, screen)

@@ -8,6 +8,7 @@ use crate::error::Finding;
 use crate::plan::Plan;
 use crate::plan::facts::Host;
 use crate::plan::step::{Replaces, Step};
+use crate::record::state;
 
 /// The plan, version 1.
 pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Value {
@@ -37,6 +38,13 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Va
         "afterwards": plan.afterwards.iter().map(step).collect::<Vec<_>>(),
         "unchanged": plan.unchanged.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "space": space,
+        "own_files": {
+            "directory": state::directory(&index.package.name).to_string(),
+            "receipt": state::receipt(&index.package.name).to_string(),
+            "program": state::stub(&index.package.name).to_string(),
+            "journal": state::journal(&index.package.name).to_string(),
+            "staging": plan.areas.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        },
         "root_power": plan.root_power,
         "notes": plan.notes,
         "findings": findings,

@@ -4,10 +4,13 @@
 use payload::index::{ComponentKind, Index, Role};
 use payload::printable;
 
+use super::summary;
 use crate::error::Finding;
+use crate::exit::Exit;
 use crate::plan::Plan;
 use crate::plan::facts::Host;
 use crate::plan::step::{PlaceFile, Step};
+use crate::record::state;
 
 /// What the package is, in a few lines.
 pub fn package(index: &Index) -> Vec<String> {
@@ -29,18 +32,27 @@ pub fn package(index: &Index) -> Vec<String> {
     lines
 }
 
-/// The plan, in the order in which it is carried out.
-pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Vec<String> {
+/// The plan, in the order in which it is carried out: in sums, or with `every_path` each step on a line of its own.
+pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding], every_path: bool) -> Vec<String> {
     let mut lines = package(index);
     lines.push(String::new());
     if plan.is_empty() {
         lines.push("Everything is installed as the package wants it: nothing to do.".to_owned());
     }
-    for (title, belongs) in SECTIONS {
+    let mut number = 0;
+    for (title, belongs, sums) in SECTIONS {
         let steps: Vec<&Step> = plan.steps.iter().chain(&plan.afterwards).filter(|step| belongs(step)).collect();
         if !steps.is_empty() {
-            lines.push(format!("{title}:"));
-            lines.extend(steps.iter().map(|step| format!("  {}", printable(&step.describe()))));
+            number += 1;
+            lines.push(format!("{number}. {title}:"));
+            let told = if every_path { summary::each(&steps) } else { sums(&steps) };
+            lines.extend(told.iter().map(|line| format!("  {line}")));
+        }
+    }
+    if !plan.is_empty() && !plan.unchanged.is_empty() {
+        lines.push(format!("Unchanged: {}", summary::plural(plan.unchanged.len(), "entry")));
+        if every_path {
+            lines.extend(plan.unchanged.iter().map(|path| format!("  {}", printable(&path.to_string()))));
         }
     }
     if !plan.root_power.is_empty() {
@@ -48,6 +60,7 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Ve
         lines.extend(plan.root_power.iter().map(|sentence| format!("  {}", printable(sentence))));
     }
     commands(plan, host, &mut lines);
+    own_files(plan, index, host, &mut lines);
     for space in plan.space.values() {
         let (directory, needed, available) =
             (&space.directory, payload::size(space.bytes), payload::size(space.available));
@@ -56,9 +69,11 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Ve
     lines.push(privileges(plan, host));
     lines.extend(plan.notes.iter().map(|note| format!("Note: {}", printable(note))));
     lines.extend(service(plan, index));
-    if !findings.is_empty() {
-        lines.push("What speaks against it:".to_owned());
-        for finding in findings {
+    // That it is not root who looks is no problem of the plan: the line about permissions says it.
+    let problems: Vec<&Finding> = findings.iter().filter(|finding| finding.exit != Exit::PermissionDenied).collect();
+    if !problems.is_empty() {
+        lines.push("Problems:".to_owned());
+        for finding in problems {
             lines.push(format!("  - {} (exit code {})", printable(&finding.what), finding.exit as u8));
             lines.push(format!("    next: {}", finding.hint));
         }
@@ -66,28 +81,64 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Ve
     lines
 }
 
-type Section = (&'static str, fn(&Step) -> bool);
+/// What the installer keeps on the target for itself.
+fn own_files(plan: &Plan, index: &Index, host: &Host, lines: &mut Vec<String>) {
+    if plan.is_empty() {
+        return;
+    }
+    let name = &index.package.name;
+    lines.push("The installer keeps for itself, as root:".to_owned());
+    let (directory, program) = (state::directory(name), payload::size(index.build.stub.size));
+    lines.push(format!(
+        "  {directory}/ with the receipt, and {} ({program}) for --status and --uninstall",
+        state::stub(name)
+    ));
+    let lock =
+        if host.live { "/run/airgap-deploy.lock".to_owned() } else { format!("a lock on {}", host.root.display()) };
+    lines.push(format!("  while it runs: {}, {}", state::journal(name), printable(&lock)));
+    let areas: Vec<String> = plan.areas.iter().map(|area| printable(&format!("{area}/"))).collect();
+    if !areas.is_empty() {
+        lines.push(format!("  while it runs: verified copies in {}", areas.join(", ")));
+    }
+}
+
+/// A title, what belongs under it, and how it is told in few lines.
+type Section = (&'static str, fn(&Step) -> bool, fn(&[&Step]) -> Vec<String>);
 
 const SECTIONS: [Section; 9] = [
-    ("Services to stop", |step| matches!(step, Step::StopUnit { .. } | Step::DisableUnit { .. })),
-    ("1. Accounts", |step| matches!(step, Step::CreateGroup(_) | Step::CreateUser { .. })),
-    ("2. Directories", |step| matches!(step, Step::MakeDirectory { .. })),
-    ("3. Programs, libraries and configuration", |step| match step {
-        Step::PlaceFile(place) => matches!(place.role, Role::Program | Role::Config),
-        Step::MakeSymbolicLink { .. } | Step::RemoveFile { .. } | Step::RemoveSymbolicLink { .. } => true,
-        _ => false,
-    }),
-    ("4. Models", |step| match step {
-        Step::PlaceFile(place) => matches!(place.role, Role::ModelBlob | Role::ModelManifest),
-        Step::MakeHardLink { .. } => true,
-        _ => false,
-    }),
-    ("5. Ownership and permissions (files get theirs before they become visible)", |step| {
-        matches!(step, Step::SetOwner { .. })
-    }),
-    ("6. systemd units", |step| matches!(step, Step::PlaceFile(PlaceFile { role: Role::Unit, .. }))),
-    ("SELinux", |step| matches!(step, Step::RestoreLabels { .. })),
-    ("7. systemd", |step| matches!(step, Step::ReloadSystemd | Step::EnableUnit { .. } | Step::StartUnit { .. })),
+    ("Services to stop", |step| matches!(step, Step::StopUnit { .. } | Step::DisableUnit { .. }), summary::each),
+    ("Accounts", |step| matches!(step, Step::CreateGroup(_) | Step::CreateUser { .. }), summary::each),
+    ("Directories", |step| matches!(step, Step::MakeDirectory { .. }), summary::directories),
+    (
+        "Programs, libraries and configuration",
+        |step| match step {
+            Step::PlaceFile(place) => matches!(place.role, Role::Program | Role::Config),
+            Step::MakeSymbolicLink { .. } | Step::RemoveFile { .. } | Step::RemoveSymbolicLink { .. } => true,
+            _ => false,
+        },
+        summary::by_directory,
+    ),
+    (
+        "Models",
+        |step| match step {
+            Step::PlaceFile(place) => matches!(place.role, Role::ModelBlob | Role::ModelManifest),
+            Step::MakeHardLink { .. } => true,
+            _ => false,
+        },
+        summary::by_directory,
+    ),
+    (
+        "Ownership and permissions (files get theirs before they become visible)",
+        |step| matches!(step, Step::SetOwner { .. }),
+        summary::owners,
+    ),
+    ("systemd units", |step| matches!(step, Step::PlaceFile(PlaceFile { role: Role::Unit, .. })), summary::each),
+    ("SELinux", |step| matches!(step, Step::RestoreLabels { .. }), summary::each),
+    (
+        "systemd",
+        |step| matches!(step, Step::ReloadSystemd | Step::EnableUnit { .. } | Step::StartUnit { .. }),
+        summary::each,
+    ),
 ];
 
 fn commands(plan: &Plan, host: &Host, lines: &mut Vec<String>) {
