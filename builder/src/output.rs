@@ -3,3 +3,4 @@
 
 pub(crate) mod emit;
 pub mod inspect;
+pub mod model;

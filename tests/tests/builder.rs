@@ -4,6 +4,7 @@
 use std::fs;
 
 use anyhow::{Context, Result};
+use e2e::scenario::gguf::noise;
 use e2e::scenario::outcome::run;
 use e2e::scenario::tree::digest;
 use e2e::scenario::{Scenario, package, sample};
@@ -81,6 +82,21 @@ fn names_that_look_alike_are_pointed_out() -> Result<()> {
         .says(said)?;
     let name = run_file.to_str().context("UTF-8")?;
     run(scenario.builder()?.args(["inspect", name]))?.exits(0)?.says(said)?;
+    Ok(())
+}
+
+#[test]
+fn inspect_says_what_a_model_is_and_why_it_would_be_refused() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let whole = noise("kind", 4096);
+    let model = scenario.write("m.gguf", &whole)?;
+    let said = run(scenario.builder()?.arg("inspect").arg(&model))?.exits(0)?;
+    said.says("architecture  llama")?.says("template      ChatML")?.says("answers       text")?;
+    let json = run(scenario.builder()?.args(["inspect", "--json"]).arg(&model))?.exits(0)?.json()?;
+    assert_eq!((&json["inspect_model"], &json["model"]["family"]), (&1.into(), &"ChatML".into()));
+    assert_eq!((&json["model"]["tensors"], &json["model"]["refused"]), (&1.into(), &serde_json::Value::Null));
+    let cut = scenario.write("cut.gguf", &whole[..whole.len() - 1])?;
+    run(scenario.builder()?.arg("inspect").arg(&cut))?.exits(40)?.says("truncated")?;
     Ok(())
 }
 

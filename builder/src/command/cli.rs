@@ -43,7 +43,7 @@ pub enum Command {
     Check(CheckArgs),
     /// Write AirGapDeploy.lock: resolve and fetch everything, and pin it
     Lock(LockArgs),
-    /// Show what a package states about itself
+    /// Show what a package, or a GGUF model, states about itself
     Inspect(FileArgs),
     /// Compare every byte of a package with its index
     Verify(FileArgs),
@@ -187,10 +187,10 @@ pub struct LockArgs {
     pub out: OutputArgs,
 }
 
-/// A finished package.
+/// A finished package, or a model.
 #[derive(Debug, Args)]
 pub struct FileArgs {
-    /// The package
+    /// The package; `inspect` also takes a model: a .gguf file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     #[command(flatten)]

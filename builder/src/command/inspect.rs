@@ -1,9 +1,10 @@
-//! `builder inspect` and `builder verify`: what a finished package states, and whether every byte is right.
+//! `builder inspect` and `builder verify`: what a finished package or a model file states, and whether every byte is right.
 //! The reader is that of the stub, in the crate `payload`.
 
 use std::path::Path;
 
 use builder::output::inspect;
+use builder::output::model::{self, ModelError};
 use builder::payload_exit_code;
 use payload::PayloadError;
 use serde_json::json;
@@ -27,7 +28,31 @@ fn damaged(path: &Path, error: &payload::PayloadError) -> Failure {
     Failure::new(payload_exit_code(error), format!("{}: {error}", path.display()), hint)
 }
 
+/// Says what a model file states; false when it is none.
+fn inspect_model(args: &FileArgs) -> Result<bool, Failure> {
+    let facts = match model::model(&args.file) {
+        Ok(Some(facts)) => facts,
+        // Opening it as a package says what is wrong with it.
+        Ok(None) | Err(ModelError::Read(_)) => return Ok(false),
+        Err(error @ ModelError::Refused(_)) => {
+            let hint = "take another file of the model; nothing was changed";
+            return Err(Failure::new(40, format!("{} {error}", args.file.display()), hint));
+        }
+    };
+    if args.out.json {
+        print_json(&json!({"inspect_model": 1, "model": facts}));
+    } else {
+        for line in model::describe(&facts) {
+            say(args.out, &line);
+        }
+    }
+    Ok(true)
+}
+
 pub fn inspect_package(args: &FileArgs) -> Result<(), Failure> {
+    if inspect_model(args)? {
+        return Ok(());
+    }
     let package = open(&args.file)?;
     if args.out.json {
         let index = serde_json::from_slice(package.index_json()).unwrap_or(serde_json::Value::Null);

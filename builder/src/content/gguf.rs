@@ -46,6 +46,10 @@ pub(crate) struct Gguf {
     pub(crate) adds_begin: Option<bool>,
     /// `<architecture>.pooling_type` is there: the model makes embeddings.
     pub(crate) pooling: bool,
+    /// `<architecture>.context_length`, in tokens.
+    pub(crate) context: Option<u64>,
+    /// `general.license`, as a rule a short name.
+    pub(crate) license: Option<String>,
     /// `split.count`: of how many files this is one.
     pub(crate) shards: u64,
     pub(crate) blocks: u64,
@@ -125,6 +129,7 @@ struct Facts {
     alignment: Option<u64>,
     chat_template: Option<String>,
     adds_begin: Option<bool>,
+    license: Option<String>,
     shards: u64,
     numbers: Vec<(String, u64)>,
 }
@@ -139,12 +144,13 @@ impl Facts {
         match key.as_str() {
             "general.architecture" => self.architecture = reader.text_of(kind, &key, MAX_KEPT_TEXT)?,
             "general.type" => self.kind = reader.text_of(kind, &key, MAX_KEPT_TEXT)?,
+            "general.license" => self.license = reader.text_of(kind, &key, MAX_KEPT_TEXT)?,
             "tokenizer.chat_template" => self.chat_template = reader.text_of(kind, &key, MAX_KEPT_TEXT)?,
             "general.file_type" if kind == reader::UINT32 => self.file_type = Some(reader.u32(&key)?),
             "general.alignment" => self.alignment = Some(reader.number_of(kind, &key)?.unwrap_or(0)),
             "tokenizer.ggml.add_bos_token" => self.adds_begin = reader.number_of(kind, &key)?.map(|flag| flag != 0),
             "split.count" => self.shards = reader.number_of(kind, &key)?.unwrap_or(0),
-            key if [".block_count", ".pooling_type"].iter().any(|suffix| key.ends_with(suffix)) => {
+            key if [".block_count", ".pooling_type", ".context_length"].iter().any(|suffix| key.ends_with(suffix)) => {
                 let number = reader.number_of(kind, key)?.unwrap_or(0);
                 if self.numbers.len() < MAX_NUMBERS {
                     self.numbers.push((key.to_owned(), number));
@@ -172,6 +178,7 @@ impl Facts {
         Gguf {
             version,
             pooling: self.number(&architecture, "pooling_type").is_some(),
+            context: self.number(&architecture, "context_length"),
             blocks: self.number(&architecture, "block_count").unwrap_or(0),
             vision_blocks: self.number(&architecture, "vision.block_count").unwrap_or(0),
             architecture,
@@ -181,6 +188,7 @@ impl Facts {
             tensors,
             chat_template: self.chat_template.filter(|text| !text.is_empty()),
             adds_begin: self.adds_begin,
+            license: self.license,
             shards: self.shards,
             data_end,
         }

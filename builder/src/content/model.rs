@@ -9,6 +9,7 @@ mod templates;
 
 use payload::Digest;
 
+pub(crate) use config::{file_type, human_number};
 pub(crate) use overlay::{Original, overlay};
 
 use crate::content::gguf::Gguf;
@@ -122,6 +123,11 @@ fn recognise(gguf: &Gguf, warnings: &mut Vec<String>) -> Option<&'static templat
          are is what you want)"
     ));
     None
+}
+
+/// The name of the family that a model's Jinja template belongs to.
+pub(crate) fn family(jinja: &str) -> Option<&'static str> {
+    templates::recognise(jinja).map(|family| family.name)
 }
 
 /// The document that names a model's blobs.

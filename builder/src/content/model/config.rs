@@ -31,7 +31,7 @@ pub(super) fn rootfs(layers: &[Layer]) -> String {
 /// A count as Ollama shows it: from 10⁹ `8B`, or `6.7B` with one decimal if not whole; from 10⁶ `125M`, or `135.52M` with
 /// two; from 10³ `12K`, rounded; below as it is. Larger units do not exist: 10¹² is `1000B`.
 #[expect(clippy::cast_precision_loss, reason = "Ollama computes with the same 64-bit floats, and shows the loss")]
-pub(super) fn human_number(count: u64) -> String {
+pub(crate) fn human_number(count: u64) -> String {
     const THOUSAND: u64 = 1_000;
     const MILLION: u64 = 1_000_000;
     const BILLION: u64 = 1_000_000_000;
@@ -49,7 +49,7 @@ pub(super) fn human_number(count: u64) -> String {
 }
 
 /// Ollama's name for `general.file_type`. It has none for F32, whose number is 0, and for the IQ and TQ types.
-pub(super) fn file_type(number: Option<u32>) -> &'static str {
+pub(crate) fn file_type(number: Option<u32>) -> &'static str {
     match number {
         Some(1) => "F16",
         Some(2) => "Q4_0",
