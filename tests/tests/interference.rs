@@ -32,6 +32,8 @@ struct Scene<'a> {
     action: &'static [&'static str],
     before: Things,
     complete: Things,
+    /// A target on which nobody interfered.
+    undisturbed: Scratch,
     /// What was there before any package.
     bare: Things,
     /// Where something is done.
@@ -62,6 +64,7 @@ impl<'a> Scene<'a> {
             changes: series.changes()?,
             before,
             complete,
+            undisturbed,
         })
     }
 
@@ -110,7 +113,8 @@ impl<'a> Scene<'a> {
             (None, Moment::Meanwhile) => return Ok(None),
         };
         let Some(mut done) = done? else { return Ok(None) };
-        done.touches_as_before(self.prior)?;
+        done.touches_all_names(self.prior)?;
+        done.touches_all_names(&self.undisturbed.root)?;
         let judged = self.judge(&done, &after, &after_contents, &ended, root);
         judged.with_context(|| format!("{:?} at /{}: {ended:?}", done.act, done.path.display()))?;
         self.afterwards(&done, root).with_context(|| format!("{:?} at /{}", done.act, done.path.display()))?;

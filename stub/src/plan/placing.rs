@@ -5,7 +5,7 @@ use payload::index::{File, Link, LinkKind, Role};
 use payload::{Owner, RelPath};
 
 use super::planner::Planner;
-use super::step::{PlaceFile, Replaces, Step};
+use super::step::{LinkSource, PlaceFile, Replaces, Step};
 use crate::host::root::{Attributes, Found};
 use crate::plan::facts::Existing;
 use crate::record::receipt::Origin;
@@ -249,6 +249,16 @@ impl Planner<'_> {
     fn make_hard_link(&mut self, path: &RelPath, to: &RelPath, file: &File) {
         let size = self.index.blob(file.blob).map_or(0, |blob| blob.size);
         self.plan.made.origins.insert(path.clone(), Origin::Created);
-        self.plan.steps.push(Step::MakeHardLink { path: path.clone(), to: to.clone(), size });
+        let staged = self.plan.placed().find(|place| place.path == *to).map(|place| place.staged.clone());
+        let source = staged.map_or_else(|| self.present(to), LinkSource::Staged);
+        self.plan.steps.push(Step::MakeHardLink { path: path.clone(), to: to.clone(), source, size });
+    }
+
+    fn present(&self, path: &RelPath) -> LinkSource {
+        let seen = match self.host.existing(path) {
+            Found::File(facts) => Some(*facts),
+            _ => None,
+        };
+        LinkSource::Present { seen }
     }
 }

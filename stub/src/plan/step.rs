@@ -1,11 +1,13 @@
 //! The steps of an installation: one closed set, and for each what it says, does and undoes, side by side.
 //! Which steps a machine needs is decided in `plan.rs`; their order of writing to the journal in `apply/commit.rs`.
 
+mod hard_link;
 mod place_file;
 
 use nix::errno::Errno;
 use payload::{AccountName, Digest, Mode, Owner, RelPath};
 
+pub use hard_link::LinkSource;
 pub use place_file::{PlaceFile, Replaces};
 
 use crate::host::account::MadeAccount;
@@ -34,6 +36,7 @@ pub enum Step {
     MakeHardLink {
         path: RelPath,
         to: RelPath,
+        source: LinkSource,
         size: u64,
     },
     MakeSymbolicLink {
@@ -207,7 +210,7 @@ impl Step {
                 Ok(root.set_attributes(path, *mode, machine.ids(&Owner::root())?)?)
             }
             Self::PlaceFile(place) => place.apply(machine),
-            Self::MakeHardLink { path, to, .. } => Ok(root.link(to, path)?),
+            Self::MakeHardLink { path, to, source, .. } => source.link(path, to, machine),
             Self::MakeSymbolicLink { path, target } => Ok(root.make_link(target, path)?),
             Self::RemoveFile { path, digest, backup } => {
                 let seen = root.look(path)?;
@@ -293,8 +296,8 @@ impl Step {
             Self::CreateUser { user, .. } => machine.remove_user(user),
             Self::MakeDirectory { path, .. } => undo_directory(path, machine),
             Self::PlaceFile(place) => place.undo(machine),
-            Self::MakeHardLink { path, to, .. } => {
-                undone(machine.remove_if_same(path, to))?;
+            Self::MakeHardLink { path, to, source, .. } => {
+                undone(machine.remove_if_same(path, source.name(to)))?;
                 Ok(kept_if_there(path, root)?)
             }
             Self::MakeSymbolicLink { path, target } => match root.look(path)? {

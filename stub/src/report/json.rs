@@ -85,7 +85,7 @@ fn step_json(step: &Step, host: &Host) -> Value {
                 set("backup", json!(backup.to_string()));
             }
         }
-        Step::MakeHardLink { path, to, size } => {
+        Step::MakeHardLink { path, to, size, .. } => {
             set("path", json!(path.to_string()));
             set("to", json!(to.to_string()));
             set("size", json!(size));

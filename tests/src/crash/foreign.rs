@@ -197,13 +197,13 @@ fn is_backup_of(name: &Path, path: &Path) -> bool {
 }
 
 impl Done {
-    /// What was one file with it before the package changed anything may be so again; and a backup goes back to its place.
+    /// What is one file with it in a state that can be meant, `state`, is touched with it; and a backup goes back to its place.
     ///
     /// # Errors
-    /// The target as it was before cannot be read.
-    pub fn touches_as_before(&mut self, prior: &Path) -> Result<()> {
-        if prior.join(&self.path).is_file() {
-            self.touched.extend(names_of_file(prior, &self.path)?);
+    /// That state cannot be read.
+    pub fn touches_all_names(&mut self, state: &Path) -> Result<()> {
+        if state.join(&self.path).is_file() {
+            self.touched.extend(names_of_file(state, &self.path)?);
         }
         let name = self.path.to_string_lossy();
         if let Some((origin, _)) = name.split_once(".airgap-deploy-backup") {

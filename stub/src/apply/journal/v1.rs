@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Begun, Header, JournalError, Unfinished};
 use crate::host::account::MadeAccount;
-use crate::plan::step::{PlaceFile, Replaces, Step};
+use crate::plan::step::{LinkSource, PlaceFile, Replaces, Step};
 
 const VERSION: u32 = 1;
 
@@ -53,6 +53,9 @@ enum WireStep {
     MakeHardLink {
         path: String,
         to: String,
+        /// Where the file is staged; absent when it was there already.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        staged: Option<String>,
         size: u64,
     },
     MakeSymbolicLink {
@@ -202,8 +205,10 @@ fn read_step(wire: WireStep) -> Result<Step, JournalError> {
         WireStep::StopUnit { unit } => Step::StopUnit { unit },
         WireStep::MakeDirectory { path, mode } => Step::MakeDirectory { path: parsed(&path)?, mode: parsed(&mode)? },
         WireStep::PlaceFile(wire) => Step::PlaceFile(read_place_file(&wire)?),
-        WireStep::MakeHardLink { path, to, size } => {
-            Step::MakeHardLink { path: parsed(&path)?, to: parsed(&to)?, size }
+        WireStep::MakeHardLink { path, to, staged, size } => {
+            let staged = staged.as_deref().map(parsed).transpose()?;
+            let source = staged.map_or(LinkSource::Present { seen: None }, LinkSource::Staged);
+            Step::MakeHardLink { path: parsed(&path)?, to: parsed(&to)?, source, size }
         }
         WireStep::MakeSymbolicLink { path, target } => Step::MakeSymbolicLink { path: parsed(&path)?, target },
         WireStep::RemoveFile { path, digest, backup } => {
@@ -264,7 +269,9 @@ fn write_step(step: &Step) -> WireStep {
         Step::StopUnit { unit } => WireStep::StopUnit { unit: unit.clone() },
         Step::MakeDirectory { path, mode } => WireStep::MakeDirectory { path: text(path), mode: mode.to_string() },
         Step::PlaceFile(place) => WireStep::PlaceFile(write_place_file(place)),
-        Step::MakeHardLink { path, to, size } => WireStep::MakeHardLink { path: text(path), to: text(to), size: *size },
+        Step::MakeHardLink { path, to, source, size } => {
+            WireStep::MakeHardLink { path: text(path), to: text(to), staged: source.staged().map(text), size: *size }
+        }
         Step::MakeSymbolicLink { path, target } => {
             WireStep::MakeSymbolicLink { path: text(path), target: target.clone() }
         }
