@@ -34,6 +34,7 @@ fn main() {
     for name in ["AIRGAP_DEPLOY_STUB", "AIRGAP_DEPLOY_STUB_PROFILE", "AIRGAP_DEPLOY_MUSL_SYSROOT"] {
         println!("cargo::rerun-if-env-changed={name}");
     }
+    println!("cargo::rustc-env=AIRGAP_DEPLOY_TARGET={}", env::var("TARGET").expect("cargo sets TARGET"));
     let stubs = out.join("stubs");
     fs::create_dir_all(&stubs).expect("OUT_DIR is writable");
     let stub = match env::var_os("AIRGAP_DEPLOY_STUB") {

@@ -1,51 +1,69 @@
 //! What can be said of a manifest without any network: everything that is wrong with it, at once.
 //! Reading the manifest itself is in `manifest/`; fetching is in `fetch.rs`.
 
-use std::fs::File;
 use std::path::Path;
 
+use crate::content::local;
+use crate::fetch;
 use crate::lock::LockFile;
-use crate::manifest::{Manifest, SourceKind, missing_checksums};
+use crate::manifest::{Component, Manifest, SourceKind, missing_checksums};
 
-/// Findings beyond the manifest's own text: local files that are not there, checksums that nothing pins, hosts that
-/// are not allowed.
-pub fn check(manifest: &Manifest) -> Vec<String> {
+/// One thing that a build would refuse.
+#[derive(Debug, Clone)]
+pub struct Problem {
+    /// The code with which that build would end.
+    pub exit_code: u8,
+    pub what: String,
+}
+
+/// Problems beyond the manifest's own text: local files that are not there or not what they should be, checksums that
+/// nothing pins, hosts that are not allowed. Of files the headers alone are read.
+pub fn check(manifest: &Manifest) -> Vec<Problem> {
     let lock = LockFile::read(&LockFile::beside(&manifest.path), &manifest.path);
-    let mut findings = Vec::new();
+    let mut problems = Vec::new();
     if let Err(error) = &lock {
-        findings.push(error.to_string());
+        problems.push(Problem { exit_code: 40, what: error.to_string() });
     }
     let locked = lock.ok().flatten();
     for missing in missing_checksums(manifest) {
         let pinned = locked.as_ref().is_some_and(|lock| lock.components.contains_key(&missing.component.name));
         if !pinned {
-            findings.push(format!(
-                "component {:?} has no checksum, and AirGapDeploy.lock does not pin it: add source.checksum, or run `builder lock`",
-                missing.component.name
-            ));
+            let name = &missing.component.name;
+            let what = format!(
+                "component {name:?} has no checksum, and AirGapDeploy.lock does not pin it: add source.checksum, or run \
+                 `builder lock`"
+            );
+            problems.push(Problem { exit_code: 40, what });
         }
     }
     for component in &manifest.components {
         match component.source().map(|source| &source.kind) {
             Some(SourceKind::File { path }) => {
                 let directory = manifest.path.parent().unwrap_or(Path::new(""));
-                findings.extend(local(&component.name, &directory.join(path)));
+                problems.extend(local_file(manifest, component, &directory.join(path)));
             }
-            Some(SourceKind::Url { url }) => findings.extend(host(manifest, &component.name, url)),
+            Some(SourceKind::Url { url }) => problems.extend(host(manifest, &component.name, url)),
             _ => {}
         }
     }
-    findings
+    problems
 }
 
-fn local(component: &str, path: &Path) -> Option<String> {
-    let error = File::open(path).err()?;
-    Some(format!("component {component:?}: cannot read {}: {error}", path.display()))
+fn local_file(manifest: &Manifest, component: &Component, path: &Path) -> Option<Problem> {
+    let metadata = match fetch::look_at(component, path) {
+        Ok(metadata) if metadata.is_dir() => return None,
+        Ok(metadata) => metadata,
+        Err(error) => return Some(Problem { exit_code: error.exit_code(), what: error.to_string() }),
+    };
+    let error = local::look_at(manifest, component, path, metadata.len()).err()?;
+    Some(Problem { exit_code: error.exit_code(), what: error.to_string() })
 }
 
-fn host(manifest: &Manifest, component: &str, url: &url::Url) -> Option<String> {
+fn host(manifest: &Manifest, component: &str, url: &url::Url) -> Option<Problem> {
     let host = url.host_str()?;
     let allowed = manifest.package.allowed_hosts.as_ref()?;
-    (!crate::fetch::host_is_allowed(allowed, host))
-        .then(|| format!("component {component:?}: {host} is not in allowed_hosts ({})", allowed.join(", ")))
+    (!fetch::host_is_allowed(allowed, host)).then(|| Problem {
+        exit_code: 43,
+        what: format!("component {component:?}: {host} is not in allowed_hosts ({})", allowed.join(", ")),
+    })
 }

@@ -4,11 +4,13 @@
 mod cache;
 mod check;
 pub mod cli;
+mod explain;
 mod init;
 mod inspect;
 pub mod interrupt;
 mod lock;
 mod output;
+mod pages;
 mod prep;
 
 use builder::BuildError;
@@ -21,6 +23,8 @@ use output::colour;
 /// Why a command failed, ready to be printed.
 pub struct Failure {
     pub exit_code: u8,
+    /// What is shown above the error, such as each mistake with its line.
+    pub above: String,
     pub what: String,
     pub hint: String,
     pub details: serde_json::Value,
@@ -28,7 +32,7 @@ pub struct Failure {
 
 impl Failure {
     fn new(exit_code: u8, what: String, hint: impl Into<String>) -> Self {
-        Self { exit_code, what, hint: hint.into(), details: serde_json::Value::Null }
+        Self { exit_code, above: String::new(), what, hint: hint.into(), details: serde_json::Value::Null }
     }
 }
 
@@ -36,7 +40,7 @@ impl From<BuildError> for Failure {
     fn from(error: BuildError) -> Self {
         let mut failure = Self::new(error.exit_code(), error.to_string(), error.hint());
         if let BuildError::Manifest(errors) = &error {
-            failure.what = format!("{}\n{error}", errors.render(colour()).trim_end());
+            failure.above = errors.render(colour());
             failure.details = json!(errors.findings());
         }
         failure
@@ -45,6 +49,12 @@ impl From<BuildError> for Failure {
 
 /// Does what was asked for.
 pub fn run(cli: Cli) -> Result<(), Failure> {
+    output::choose_colour(cli.color);
+    do_it(cli)?;
+    output::written()
+}
+
+fn do_it(cli: Cli) -> Result<(), Failure> {
     match cli.command {
         Command::Prep(args) => prep::prep_package(&args),
         Command::Check(args) => check::check_manifest(&args),
@@ -53,6 +63,12 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         Command::Verify(args) => inspect::verify(&args),
         Command::Init(args) => init::init(&args),
         Command::Cache(args) => cache::cache(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Completions(args) => {
+            pages::completions(&args);
+            Ok(())
+        }
+        Command::Man(args) => pages::man(&args),
     }
 }
 

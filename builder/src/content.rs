@@ -4,6 +4,7 @@
 pub(crate) mod archive;
 pub(crate) mod error;
 pub(crate) mod gguf;
+pub(crate) mod local;
 pub(crate) mod model;
 pub(crate) mod place;
 pub(crate) mod unit;

@@ -25,6 +25,7 @@ pub use net::policy::{Mirror, host_is_allowed};
 pub use net::proxy::ProxySettings;
 pub use net::retry::RetryPolicy;
 pub use options::{LockMode, SourceEnvironment, SourceOptions, SourceSettings};
+pub(crate) use resolve::look_at;
 pub use transfer::space::{SpaceProbe, free_space};
 
 use crate::fetch::artifact::Artifact;

@@ -17,7 +17,8 @@ pub mod progress;
 mod small_file;
 mod unfinished;
 
-pub use check::check;
+pub use check::{Problem, check};
 pub use error::{BuildError, payload_exit_code};
+pub use pack::stub::stub;
 pub use prep::{Built, Request, prep, read_manifest};
 pub use unfinished::remove_all as remove_unfinished;

@@ -144,7 +144,7 @@ fn name_of(manifest: &Path) -> String {
 
 impl LockedFile {
     fn line(&self, component: &str) -> String {
-        let mut text = format!("{component}: {} {} bytes {}", self.url, self.size, self.sha256);
+        let mut text = format!("{component}: {} {} {}", self.url, payload::size(self.size), self.sha256);
         if let Some(host) = &self.final_host {
             // Writing to a String does not fail.
             let _ = write!(text, " from {host}");

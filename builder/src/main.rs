@@ -22,7 +22,8 @@ fn main() -> ExitCode {
                 });
                 let _ = writeln!(std::io::stdout().lock(), "{error}");
             }
-            let _ = writeln!(std::io::stderr().lock(), "error: {}\nnext:  {}", failure.what, failure.hint);
+            let _ =
+                writeln!(std::io::stderr().lock(), "{}error: {}\nnext:  {}", failure.above, failure.what, failure.hint);
             ExitCode::from(failure.exit_code)
         }
     }

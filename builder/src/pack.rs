@@ -39,7 +39,7 @@ pub enum PackError {
         #[source]
         source: io::Error,
     },
-    #[error("cannot compress {path}: {source}")]
+    #[error("{}cannot compress {path}: {source}", out_of_space(source))]
     Compress {
         path: String,
         #[source]
@@ -51,11 +51,23 @@ pub enum PackError {
     Payload(#[from] PayloadError),
 }
 
+/// The words by which people look this error up.
+fn out_of_space(error: &io::Error) -> &'static str {
+    if error.kind() == io::ErrorKind::StorageFull { "Out of disk space: " } else { "" }
+}
+
 impl PackError {
     /// The exit code, see DESIGN §7.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Changed { .. } => 42,
+            Self::Read { source, .. }
+            | Self::Compress { source, .. }
+            | Self::Payload(PayloadError::Write { source, .. })
+                if source.kind() == io::ErrorKind::StorageFull =>
+            {
+                22
+            }
             // What no target would take is a mistake of the manifest.
             Self::Payload(PayloadError::Format(_)) => 40,
             Self::Read { .. } | Self::Compress { .. } | Self::Payload(_) => 44,
@@ -67,7 +79,9 @@ impl PackError {
         match self {
             Self::Changed { .. } => "do not change files while they are packed; run the same command again",
             Self::Read { .. } => "check the permissions of the file",
-            Self::Compress { .. } => "check the free space in the temporary directory (TMPDIR)",
+            Self::Compress { .. } => {
+                "free some space in the cache (`builder cache prune`), or use another with --cache-dir DIR"
+            }
             Self::Payload(PayloadError::Format(_)) => "no target would take this package: change the manifest",
             Self::Payload(_) => "check the free space at the output",
         }

@@ -11,8 +11,9 @@ use crate::error::BuildError;
 use crate::fetch::artifact::Artifact;
 use crate::fetch::cache::{Cache, WORK_PREFIX};
 use crate::fetch::{SourceOptions, acquire};
-use crate::manifest::{self, Component, ComponentKind, Content, Manifest, Parsed, select};
-use crate::output::emit::emit;
+use crate::lock::LockFile;
+use crate::manifest::{self, Component, ComponentKind, Content, Manifest, Parsed, SourceKind, select};
+use crate::output::emit::{emit, refuse_to_replace, refuse_without_room};
 use crate::pack::stub::stub;
 use crate::pack::{PackError, PackOptions, pack};
 use crate::progress::{Event, ProgressSink};
@@ -27,6 +28,8 @@ pub struct Request<'a> {
     pub include: &'a [String],
     /// `<package.name>.run` in the current directory when absent.
     pub output: Option<PathBuf>,
+    /// Replace any regular file at the output, not packages alone.
+    pub force: bool,
     pub arch: Arch,
     pub threads: u32,
 }
@@ -45,10 +48,14 @@ pub struct Built {
     pub lock_path: PathBuf,
 }
 
-/// Reads a manifest from disk.
+/// Reads a manifest from disk, or from standard input when its name is `-`.
 pub fn read_manifest(path: &Path) -> Result<Parsed, BuildError> {
-    let text = small_file::read(path, small_file::BY_HAND)
-        .map_err(|source| BuildError::Read { path: path.to_owned(), source })?;
+    let text = if path == Path::new("-") {
+        small_file::read_stream(std::io::stdin(), small_file::BY_HAND)
+    } else {
+        small_file::read(path, small_file::BY_HAND)
+    };
+    let text = text.map_err(|source| BuildError::Read { path: path.to_owned(), source })?;
     Ok(manifest::parse(path, &text)?)
 }
 
@@ -64,6 +71,12 @@ pub fn prep(
 ) -> Result<Built, BuildError> {
     let stub = stub(request.arch).ok_or(BuildError::NoStub(request.arch))?;
     let components = select(manifest, request.include)?;
+    let output = match &request.output {
+        Some(path) => path.clone(),
+        None => PathBuf::from(format!("{}.run", manifest.package.name)),
+    };
+    refuse_to_replace(&output, &inputs(manifest, &components), request.force)?;
+    refuse_without_room(&output, known_size(manifest, &components))?;
     let acquisition = acquire(manifest, &components, options, progress)?;
     // Nobody prunes what is being packed.
     let cache = Cache::open(&options.cache_dir)?;
@@ -84,10 +97,7 @@ pub fn prep(
         threads: request.threads,
     };
     let packed = pack(manifest, facts, &placed, &pack_options)?;
-    let output = match &request.output {
-        Some(path) => path.clone(),
-        None => PathBuf::from(format!("{}.run", manifest.package.name)),
-    };
+    refuse_without_room(&output, packed.index.total_length)?;
     emit(&packed, &output, payload::Watch::nobody())?;
     Ok(Built {
         output,
@@ -97,6 +107,26 @@ pub fn prep(
         lock_changes: acquisition.lock_changes,
         lock_path: acquisition.lock_path,
     })
+}
+
+/// What this build reads and did not make: the manifest, its lock file, the user's own files.
+fn inputs(manifest: &Manifest, components: &[&Component]) -> Vec<PathBuf> {
+    let own = [manifest.path.clone(), LockFile::beside(&manifest.path)];
+    own.into_iter().chain(components.iter().filter_map(|component| local_source(manifest, component))).collect()
+}
+
+fn local_source(manifest: &Manifest, component: &Component) -> Option<PathBuf> {
+    match &component.source()?.kind {
+        SourceKind::File { path } => Some(manifest.path.parent().unwrap_or(Path::new("")).join(path)),
+        _ => None,
+    }
+}
+
+/// Bytes that the package will have at least: models of this machine, which are stored as they are.
+fn known_size(manifest: &Manifest, components: &[&Component]) -> u64 {
+    let models = components.iter().filter(|component| matches!(component.kind, ComponentKind::ModelFile { .. }));
+    let files = models.filter_map(|component| local_source(manifest, component)?.metadata().ok());
+    files.filter(std::fs::Metadata::is_file).map(|file| file.len()).sum()
 }
 
 /// A private directory beside the cache: `/tmp` may be small, or memory.

@@ -16,9 +16,16 @@ pub(crate) const BY_PROGRAMS: u64 = 16 << 20;
 /// # Errors
 /// What the system says; or that it is no regular file, or too large.
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let file = open_regular(path)?;
+    read_stream(open_regular(path)?, limit)
+}
+
+/// Reads a stream to its end, which must come within `limit` bytes.
+///
+/// # Errors
+/// What the system says; or that it is too large.
+pub(crate) fn read_stream(stream: impl Read, limit: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    file.take(limit + 1).read_to_end(&mut bytes)?;
+    stream.take(limit + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > limit {
         return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("it is larger than {}", payload::size(limit))));
     }

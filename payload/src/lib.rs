@@ -5,6 +5,7 @@
 mod decode;
 mod elf;
 mod error;
+mod explain;
 mod format;
 mod in_order;
 pub mod names;
@@ -16,6 +17,7 @@ mod write;
 
 pub use elf::{ElfFacts, elf_facts, elf_length, glibc_provided};
 pub use error::PayloadError;
+pub use explain::{EXPLANATIONS, Explanation, explain};
 pub use format::index::{self, Index};
 pub use format::layout::{ALIGNMENT, CHUNK_SIZE, Layout, Region};
 pub use in_order::InOrder;

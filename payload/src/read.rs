@@ -33,7 +33,9 @@ impl Package {
         let length = file.metadata().map_err(PayloadError::read("the file's length"))?.len();
         let stub_size = elf_length(&file)?;
         if stub_size == length {
-            return Err(PayloadError::NoPayload("this is the bare stub, nothing is appended to it".to_owned()));
+            return Err(PayloadError::NoPayload(
+                "nothing is appended to this program: it is a bare stub, or no package at all".to_owned(),
+            ));
         }
         let start = stub_size.next_multiple_of(ALIGNMENT);
         let json = read_index(&file, start)?;

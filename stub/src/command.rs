@@ -3,6 +3,7 @@
 
 pub mod cli;
 mod dry_run;
+mod explain;
 #[expect(clippy::disallowed_methods, reason = "it writes below a directory of the caller's, not to the target")]
 mod extract;
 mod install;

@@ -74,7 +74,7 @@ impl Error {
         let exit = findings.first().map_or(Exit::Bug, |finding| finding.exit);
         let what = match findings.as_slice() {
             [only] => only.what.clone(),
-            many => format!("{} things speak against it", many.len()),
+            many => format!("{} problems", many.len()),
         };
         let hint = match findings.as_slice() {
             [only] => Some(only.hint.clone()),

@@ -26,7 +26,7 @@ fn init_writes_manifests_that_check_takes_and_never_overwrites() -> Result<()> {
 fn check_says_everything_at_once_and_makes_no_request() -> Result<()> {
     let scenario = Scenario::new()?;
     scenario.write("m.toml", sample::MANIFEST)?;
-    let outcome = run(scenario.builder()?.args(["check", "--manifest", "m.toml"]))?.exits(40)?;
+    let outcome = run(scenario.builder()?.args(["check", "--manifest", "m.toml"]))?.exits(41)?;
     for input in ["inputs/ollama", "inputs/llama2-7b.gguf", "inputs/notes.txt"] {
         assert!(outcome.stderr.contains(input), "{outcome}");
     }

@@ -23,7 +23,10 @@ pub fn cache(args: &CacheArgs) -> Result<(), Failure> {
             if args.out.json {
                 print_json(&json!({"removed": report.removed, "freed": report.freed, "kept": report.kept}));
             }
-            say(args.out, &format!("removed {}, freed {} bytes, kept {}", report.removed, report.freed, report.kept));
+            say(
+                args.out,
+                &format!("removed {}, freed {}, kept {}", report.removed, payload::size(report.freed), report.kept),
+            );
             Ok(())
         }
     }
@@ -38,7 +41,7 @@ fn list_cache(directory: &Path, out: OutputArgs) -> Result<(), Failure> {
         if out.json {
             print_json(&json!({"digest": digest, "size": entry.size, "name": name}));
         }
-        say(out, &format!("{digest} {:>14} {}", entry.size, payload::printable(&name)));
+        say(out, &format!("{digest} {:>10} {}", payload::size(entry.size), payload::printable(&name)));
     }
     Ok(())
 }

@@ -9,16 +9,22 @@ use super::cli::CheckArgs;
 use super::output::{manifest_with_warnings, print_json, say};
 
 pub fn check_manifest(args: &CheckArgs) -> Result<(), Failure> {
-    let path = args.file.as_ref().or(args.manifest.as_ref()).cloned().unwrap_or_default();
+    let path = args.manifest.path()?;
     let parsed = manifest_with_warnings(&path, args.out)?;
-    let findings = check(&parsed.manifest);
+    let problems = check(&parsed.manifest);
+    let findings: Vec<&str> = problems.iter().map(|problem| problem.what.as_str()).collect();
     if args.out.json {
         print_json(&json!({"check": 1, "warnings": parsed.warning_findings(), "findings": findings}));
     }
-    if findings.is_empty() {
-        say(args.out, &format!("{}: nothing is wrong with it", path.display()));
+    let Some(first) = problems.first() else {
+        let verdict = match parsed.warnings.len() {
+            0 => "nothing is wrong with it".to_owned(),
+            1 => "no errors, 1 warning".to_owned(),
+            warnings => format!("no errors, {warnings} warnings"),
+        };
+        say(args.out, &format!("{}: {verdict}", path.display()));
         return Ok(());
-    }
+    };
     let what = format!("{}:\n  {}", path.display(), findings.join("\n  "));
-    Err(Failure::new(40, what, "correct the manifest, then check it again"))
+    Err(Failure::new(first.exit_code, what, "correct the manifest or its sources, then check again"))
 }

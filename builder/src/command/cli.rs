@@ -2,35 +2,69 @@
 //! What it leads to is in the files beside this one.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use builder::fetch::{LockMode, Mirror, Prune, SourceSettings};
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use payload::index::Arch;
+
+use super::Failure;
+
+/// What a manifest is called when nobody says another name.
+const USUAL_MANIFEST: &str = "AirGapDeploy.toml";
 
 /// Makes one self-extracting .run installer from a manifest, for machines without a network.
 #[derive(Debug, Parser)]
 #[command(
     name = "builder",
     version,
-    override_usage = "builder [prep] --manifest FILE [OPTIONS]\n       builder <COMMAND>",
+    long_version = LONG_VERSION.as_str(),
+    override_usage = "builder [prep] [FILE] [OPTIONS]\n       builder <COMMAND>",
     after_help = "Exit codes: 0 done, 1 bug, 2 usage, 10 payload damaged, 12 format not readable, 22 out of disk space, \
-40 manifest invalid, 41 not found, 42 checksum mismatch, 43 network, 44 output"
+40 manifest invalid, 41 not found, 42 checksum mismatch, 43 network, 44 output; builder explain CODE says more"
 )]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
+    /// When messages are coloured
+    #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Colour::Auto)]
+    pub color: Colour,
+}
+
+/// `--color`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Colour {
+    /// On a terminal, unless `NO_COLOR` is set
+    Auto,
+    Always,
+    Never,
 }
 
 impl Cli {
     /// Parses what was typed. `prep` may be left out: options at the beginning are its options.
     pub fn from_arguments(arguments: impl Iterator<Item = OsString>) -> Self {
         let mut arguments: Vec<OsString> = arguments.collect();
-        let first = arguments.get(1).and_then(|argument| argument.to_str()).unwrap_or_default();
+        // `--color` belongs to every command, and may stand in front of it.
+        let skipped = match arguments.get(1).and_then(|argument| argument.to_str()) {
+            Some("--color") => 2,
+            Some(argument) if argument.starts_with("--color=") => 1,
+            _ => 0,
+        };
+        let first = arguments.get(1 + skipped).and_then(|argument| argument.to_str()).unwrap_or_default();
         let own = ["-h", "--help", "-V", "--version"];
-        if first.starts_with('-') && !own.contains(&first) {
-            arguments.insert(1, "prep".into());
+        let is_command = Self::command().find_subcommand(first).is_some() || first == "help";
+        let is_manifest = !is_command && (first.contains(['.', '/']) || Path::new(first).is_file());
+        if first.starts_with('-') && !own.contains(&first) || is_manifest {
+            arguments.insert(1 + skipped, "prep".into());
         }
-        Self::parse_from(arguments)
+        Self::try_parse_from(arguments).unwrap_or_else(|error| {
+            let code = match error.print() {
+                Err(problem) if problem.kind() != std::io::ErrorKind::BrokenPipe => 44,
+                _ => error.exit_code(),
+            };
+            std::process::exit(code)
+        })
     }
 }
 
@@ -51,6 +85,60 @@ pub enum Command {
     Init(InitArgs),
     /// Look after the cache of downloads
     Cache(CacheArgs),
+    /// Say what an exit code or an error means, what to look at, and what to do
+    Explain(ExplainArgs),
+    /// Print what a shell needs to complete this program's commands
+    Completions(CompletionsArgs),
+    /// Print the manual page, or write all pages below a directory
+    Man(ManArgs),
+}
+
+/// `builder explain`
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// An exit code such as 42, or the words of an error such as "Binary not found"; everything when left out
+    #[arg(value_name = "CODE", num_args = 0..)]
+    pub asked: Vec<String>,
+    #[command(flatten)]
+    pub out: OutputArgs,
+}
+
+/// `builder completions`
+#[derive(Debug, Args)]
+pub struct CompletionsArgs {
+    #[arg(value_name = "SHELL")]
+    pub shell: clap_complete::Shell,
+}
+
+/// `builder man`
+#[derive(Debug, Args)]
+pub struct ManArgs {
+    /// Write builder.1, builder-check.1 and all others into this directory
+    #[arg(value_name = "DIR")]
+    pub directory: Option<PathBuf>,
+}
+
+/// Which manifest.
+#[derive(Debug, Args)]
+pub struct ManifestArgs {
+    /// The manifest; `-` reads it from standard input [default: AirGapDeploy.toml]
+    #[arg(value_name = "FILE", conflicts_with = "manifest")]
+    pub file: Option<PathBuf>,
+    /// The same, as an option
+    #[arg(long, value_name = "FILE")]
+    pub manifest: Option<PathBuf>,
+}
+
+impl ManifestArgs {
+    /// What was named, else the file of the usual name.
+    pub fn path(&self) -> Result<PathBuf, Failure> {
+        let named = self.file.as_ref().or(self.manifest.as_ref()).cloned();
+        let usual = || Some(PathBuf::from(USUAL_MANIFEST)).filter(|path| path.is_file());
+        named.or_else(usual).ok_or_else(|| {
+            let hint = "name one: --manifest FILE; `builder init` writes one";
+            Failure::new(2, format!("no manifest was named, and there is no {USUAL_MANIFEST} here"), hint)
+        })
+    }
 }
 
 /// The options of every command that fetches.
@@ -96,7 +184,7 @@ impl SourceArgs {
 #[derive(Debug, Clone, Default, Args)]
 pub struct CacheDirArg {
     /// Keep downloads here instead of in the user's cache directory
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, global = true, value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
 }
 
@@ -131,28 +219,29 @@ impl PruneArgs {
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct OutputArgs {
     /// Print JSON
-    #[arg(long)]
+    #[arg(long, global = true)]
     pub json: bool,
     /// Say only what went wrong
-    #[arg(short, long, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
     /// Say more
-    #[arg(short, long)]
+    #[arg(short, long, global = true)]
     pub verbose: bool,
 }
 
 /// `builder --manifest FILE`
 #[derive(Debug, Args)]
 pub struct PrepArgs {
-    /// The manifest
-    #[arg(long, value_name = "FILE")]
-    pub manifest: PathBuf,
-    /// Put an optional component in (repeatable)
-    #[arg(long, value_name = "NAME")]
-    pub include: Vec<String>,
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+    #[command(flatten)]
+    pub include: IncludeArg,
     /// Where the package is written [default: <package.name>.run]
     #[arg(long, short, value_name = "PATH")]
     pub output: Option<PathBuf>,
+    /// Replace a file that is no package
+    #[arg(long)]
+    pub force: bool,
     /// The architecture of the target
     #[arg(long, value_enum, default_value_t = TargetArg::X86_64)]
     pub target: TargetArg,
@@ -162,15 +251,19 @@ pub struct PrepArgs {
     pub out: OutputArgs,
 }
 
+/// `--include`
+#[derive(Debug, Args)]
+pub struct IncludeArg {
+    /// Put an optional component in (repeatable, or several with commas between them)
+    #[arg(long, value_name = "NAME", value_delimiter = ',')]
+    pub include: Vec<String>,
+}
+
 /// `builder check`
 #[derive(Debug, Args)]
 pub struct CheckArgs {
-    /// The manifest
-    #[arg(value_name = "FILE", required_unless_present = "manifest", conflicts_with = "manifest")]
-    pub file: Option<PathBuf>,
-    /// The same, written as for a build
-    #[arg(long, value_name = "FILE")]
-    pub manifest: Option<PathBuf>,
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
     #[command(flatten)]
     pub out: OutputArgs,
 }
@@ -178,9 +271,10 @@ pub struct CheckArgs {
 /// `builder lock`
 #[derive(Debug, Args)]
 pub struct LockArgs {
-    /// The manifest
-    #[arg(long, value_name = "FILE")]
-    pub manifest: PathBuf,
+    #[command(flatten)]
+    pub manifest: ManifestArgs,
+    #[command(flatten)]
+    pub include: IncludeArg,
     #[command(flatten)]
     pub source: SourceArgs,
     #[command(flatten)]
@@ -229,3 +323,14 @@ pub enum TargetArg {
     #[value(name = "aarch64")]
     Aarch64,
 }
+
+/// The version, and what tells two builders of one version apart.
+static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
+    let mut lines = vec![env!("CARGO_PKG_VERSION").to_owned(), format!("target {}", env!("AIRGAP_DEPLOY_TARGET"))];
+    for arch in [Arch::X86_64, Arch::Aarch64] {
+        if let Some(stub) = builder::stub(arch) {
+            lines.push(format!("stub {arch} {}", payload::Digest::of(stub)));
+        }
+    }
+    lines.join("\n")
+});

@@ -24,7 +24,10 @@ fn open(path: &Path) -> Result<payload::Package, Failure> {
 }
 
 fn damaged(path: &Path, error: &payload::PayloadError) -> Failure {
-    let hint = "build it again, or copy it again from where it was built";
+    let hint = match error {
+        PayloadError::NoPayload(_) => "name a package: a .run file that the builder made",
+        _ => "build it again, or copy it again from where it was built",
+    };
     Failure::new(payload_exit_code(error), format!("{}: {error}", path.display()), hint)
 }
 

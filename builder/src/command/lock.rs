@@ -12,15 +12,10 @@ use super::prep::lock_changes;
 use super::{Failure, source_options};
 
 pub fn lock(args: &LockArgs) -> Result<(), Failure> {
-    let parsed = manifest_with_warnings(&args.manifest, args.out)?;
+    let parsed = manifest_with_warnings(&args.manifest.path()?, args.out)?;
     let options = source_options(&args.source, LockMode::Record)?;
     let manifest = &parsed.manifest;
-    let everything: Vec<String> = manifest.components.iter().map(|component| component.name.clone()).collect();
-    let optional: Vec<String> = everything
-        .into_iter()
-        .filter(|name| manifest.components.iter().any(|component| component.name == *name && !component.required))
-        .collect();
-    let components = select(manifest, &optional).map_err(BuildError::from)?;
+    let components = select(manifest, &args.include.include).map_err(BuildError::from)?;
     let sink = sink(args.out);
     let acquisition = acquire(manifest, &components, &options, sink.as_ref()).map_err(BuildError::from)?;
     drop(sink);

@@ -1,24 +1,71 @@
 //! What the program prints: lines, JSON, progress; and the warnings of a manifest, which every command shows alike.
 //! What is said lives with those who say it.
 
-use std::io::{IsTerminal, Write};
+use std::io::{self, IsTerminal, Write};
 use std::path::Path;
+use std::sync::OnceLock;
 
 use builder::manifest::Parsed;
 use builder::progress::{Bars, JsonLines, Lines, ProgressSink, Silent};
 use builder::{BuildError, read_manifest};
 use indicatif::ProgressDrawTarget;
 
-use super::cli::OutputArgs;
+use super::Failure;
+use super::cli::{Colour, OutputArgs};
+
+static COLOUR: OnceLock<Colour> = OnceLock::new();
+/// Why the answer could not be written, the first time that happened.
+static UNWRITTEN: OnceLock<String> = OnceLock::new();
+
+/// Follows `--color` from now on.
+pub fn choose_colour(colour: Colour) {
+    let _only_once = COLOUR.set(colour);
+}
+
+/// Standard output, which remembers that something could not be written.
+pub struct Answer;
+
+impl Write for Answer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        remember(io::stdout().lock().write(bytes))
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        remember(io::stdout().lock().flush())
+    }
+}
+
+/// A reader that went away has seen what it wanted; everything else is an error.
+fn remember<T>(result: io::Result<T>) -> io::Result<T> {
+    if let Err(error) = &result
+        && error.kind() != io::ErrorKind::BrokenPipe
+    {
+        let _the_first_counts = UNWRITTEN.set(error.to_string());
+    }
+    result
+}
+
+/// Whether everything that was said arrived.
+pub fn written() -> Result<(), Failure> {
+    let _remembered = Answer.flush();
+    let Some(error) = UNWRITTEN.get() else { return Ok(()) };
+    let hint = "what was asked for is done; make room for the answer, and ask again";
+    Err(Failure::new(44, format!("cannot write the answer to standard output: {error}"), hint))
+}
 
 /// Colours go to a terminal that wants them (<https://no-color.org>).
 pub fn colour() -> bool {
+    match COLOUR.get() {
+        Some(Colour::Always) => return true,
+        Some(Colour::Never) => return false,
+        Some(Colour::Auto) | None => {}
+    }
     std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 pub fn say(out: OutputArgs, line: &str) {
     if !out.quiet && !out.json {
-        let _ = writeln!(std::io::stdout().lock(), "{line}");
+        let _ = writeln!(Answer, "{line}");
     }
 }
 
@@ -27,14 +74,14 @@ pub fn warn(line: &str) {
 }
 
 pub fn print_json(value: &serde_json::Value) {
-    let _ = writeln!(std::io::stdout().lock(), "{value}");
+    let _ = writeln!(Answer, "{value}");
 }
 
 pub fn sink(out: OutputArgs) -> Box<dyn ProgressSink> {
     if out.quiet {
         Box::new(Silent)
     } else if out.json {
-        Box::new(JsonLines::new(std::io::stdout()))
+        Box::new(JsonLines::new(Answer))
     } else if std::io::stderr().is_terminal() {
         Box::new(Bars::new(ProgressDrawTarget::stderr()))
     } else {

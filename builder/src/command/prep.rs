@@ -13,12 +13,14 @@ use super::output::{manifest_with_warnings, print_json, say, sink, warn};
 use super::{Failure, source_options, threads};
 
 pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
-    let parsed = manifest_with_warnings(&args.manifest, args.out)?;
+    let manifest = args.manifest.path()?;
+    let parsed = manifest_with_warnings(&manifest, args.out)?;
     let options = source_options(&args.source, LockMode::Follow)?;
     let request = Request {
-        manifest: &args.manifest,
-        include: &args.include,
+        manifest: &manifest,
+        include: &args.include.include,
         output: args.output.clone(),
+        force: args.force,
         arch: match args.target {
             TargetArg::X86_64 => Arch::X86_64,
             TargetArg::Aarch64 => Arch::Aarch64,
@@ -43,7 +45,7 @@ pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
             "warnings": built.warnings,
         }));
     }
-    say(args.out, &format!("wrote {} ({} bytes)", built.output.display(), built.index.total_length));
+    say(args.out, &format!("wrote {} ({})", built.output.display(), payload::size(built.index.total_length)));
     say(args.out, &format!("index {}", built.digest));
     let name = built.output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     say(args.out, &format!("next: copy it to the target, then ./{name} --dry-run and sudo ./{name} --install"));

@@ -19,6 +19,7 @@ use crate::content::error::ContentError;
 use crate::fetch::artifact::Artifact;
 
 pub(crate) use exclude::Exclude;
+pub(crate) use format::problem;
 pub(crate) use members::{Member, Members};
 pub(crate) use select::{Selection, listing, select};
 

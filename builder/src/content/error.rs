@@ -10,7 +10,7 @@ use payload::{PathError, RelPath};
 #[derive(Debug, thiserror::Error)]
 pub enum ContentError {
     #[error("Binary not found: {archive} of component {component:?} holds no {wanted}; {holds}")]
-    BinaryNotFound { component: String, archive: String, wanted: String, holds: String },
+    BinaryNotFound { component: String, archive: String, wanted: String, holds: String, remedy: &'static str },
     /// The bytes are the expected ones, or nobody said what to expect, and they make no sense.
     #[error("{archive} is damaged: {problem}")]
     Damaged { archive: String, problem: String },
@@ -40,6 +40,7 @@ impl ContentError {
         match self {
             Self::BinaryNotFound { .. } => 41,
             Self::Damaged { .. } => 42,
+            Self::Io { source, .. } if source.kind() == io::ErrorKind::StorageFull => 22,
             Self::Io { .. } => 44,
             _ => 40,
         }
@@ -48,9 +49,7 @@ impl ContentError {
     /// What to do about it.
     pub fn hint(&self) -> String {
         match self {
-            Self::BinaryNotFound { .. } => {
-                "set install_path to the member that you want, or asset_pattern to the archive that holds it".to_owned()
-            }
+            Self::BinaryNotFound { remedy, .. } => (*remedy).to_owned(),
             Self::Damaged { .. } => {
                 "fetch it again; state source.checksum so that damage is noticed earlier".to_owned()
             }

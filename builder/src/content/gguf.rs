@@ -58,6 +58,9 @@ pub(crate) struct Gguf {
     pub(crate) data_end: u64,
 }
 
+/// What to do about a file that is not whole.
+pub(crate) const FETCH_AGAIN: &str = "fetch it again, and compare its size and checksum with what its publisher states";
+
 const MAGIC: &[u8; 4] = b"GGUF";
 /// Longest text that is kept: chat templates are the longest ones, some ten kilobytes.
 const MAX_KEPT_TEXT: u64 = 4 << 20;

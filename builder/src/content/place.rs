@@ -206,8 +206,8 @@ impl<'a> Placing<'a> {
             self.units.iter().map(|unit| unit.name.as_str()).filter(|name| name.ends_with(".service")).collect();
         if !services.is_empty() && self.units.iter().all(|unit| unit.drop_in.is_none()) {
             let warning = format!(
-                "no ExecStart= of {} names the program ollama: none of them gets the drop-in that sets OLLAMA_MODELS and \
-                 closes the network",
+                "this service has no network restriction and no OLLAMA_MODELS: {}, because no ExecStart= in it names the \
+                 program ollama",
                 services.join(", ")
             );
             self.warnings.push(warning);
@@ -236,7 +236,7 @@ fn is_ollama(component: &Component) -> bool {
 }
 
 /// The release of Ollama that a component brings, without the `v` of its tag.
-fn release(component: &Component) -> Option<String> {
+pub(super) fn release(component: &Component) -> Option<String> {
     match component.source().map(|source| &source.kind) {
         Some(SourceKind::GithubRelease { repo, tag, .. }) if repo == "ollama/ollama" => {
             Some(tag.trim_start_matches('v').to_owned())

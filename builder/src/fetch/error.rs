@@ -35,8 +35,8 @@ pub enum SourceError {
     Settings { path: PathBuf, problem: String, hint: String },
     /// The cache's file system is too small.
     #[error(
-        "Out of disk space: {path} has {available} bytes free, component {component:?} needs {needed} bytes more",
-        path = path.display()
+        "Out of disk space: {path} has {available} free, component {component:?} needs {needed} more",
+        path = path.display(), available = payload::size(*available), needed = payload::size(*needed)
     )]
     NoSpace { component: String, path: PathBuf, needed: u64, available: u64 },
     /// Reading or writing on this machine failed.

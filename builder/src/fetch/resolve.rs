@@ -21,6 +21,7 @@ use crate::lock::{LOCK_FILE_NAME, LockFile, LockedComponent, LockedFile, LockedS
 use crate::manifest::login::without_login;
 use crate::manifest::{Component, ComponentKind, Manifest, ModelName, Source, SourceKind};
 use crate::progress::{Event, ItemId, Origin};
+use crate::small_file;
 
 const MANIFEST_CHECKSUM: &str = "source.checksum in the manifest";
 /// The release whose verdict on models is asked for when the manifest names no Ollama.
@@ -151,12 +152,9 @@ impl<'a> Resolver<'a> {
         let given = as_given(path, &self.manifest.path);
         let location = format!("file:{}", given.display());
         let full = self.manifest.path.parent().unwrap_or(Path::new("")).join(given);
-        let metadata = std::fs::metadata(&full).map_err(|error| {
-            let hint = "source.path is relative to the manifest; correct it, or put the file there".to_owned();
-            about.not_found(full.display().to_string(), error.to_string(), hint)
-        })?;
+        let metadata = look_at(component, &full)?;
         if metadata.is_dir() {
-            return directory(&about, component, checksum, location, &full);
+            return directory(&about, checksum, location, &full);
         }
         let name = full.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let size = Some(metadata.len());
@@ -294,17 +292,39 @@ fn check_model(about: &NamedComponent, model: &Model, expected: Digest) -> Resul
     Err(about.mismatch(shown(&model.url), expected, found, "correct source.checksum, or choose another tag"))
 }
 
+/// What can be said of a local source before it is read.
+pub(crate) fn look_at(component: &Component, path: &Path) -> Result<std::fs::Metadata, SourceError> {
+    let about = NamedComponent::from(component);
+    let refuse = |problem: &str, hint: &str| {
+        Err(about.not_found(path.display().to_string(), problem.to_owned(), hint.to_owned()))
+    };
+    let metadata = match std::fs::metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => {
+            return Err(SourceError::disk("read", path)(error));
+        }
+        Err(error) => {
+            let hint = "source.path is relative to the manifest; correct it, or put the file there";
+            return refuse(&error.to_string(), hint);
+        }
+    };
+    match component.kind {
+        ComponentKind::ExternalBinary { .. } if metadata.is_dir() => {}
+        _ if metadata.is_dir() => {
+            return refuse("it is a directory", "only an external-binary may be a directory; name a file");
+        }
+        _ if !metadata.is_file() => return refuse("it is no regular file, and may never end", "name a regular file"),
+        _ => drop(small_file::open_regular(path).map_err(SourceError::disk("read", path))?),
+    }
+    Ok(metadata)
+}
+
 fn directory(
     about: &NamedComponent,
-    component: &Component,
     checksum: Option<Digest>,
     location: String,
     path: &Path,
 ) -> Result<Resolved, SourceError> {
-    if !matches!(component.kind, ComponentKind::ExternalBinary { .. }) {
-        let hint = "only an external-binary may be a directory; name a file".to_owned();
-        return Err(about.not_found(path.display().to_string(), "it is a directory".to_owned(), hint));
-    }
     let (sha256, size) = hash_directory(path).map_err(SourceError::disk("read", path))?;
     if let Some(expected) = checksum.filter(|expected| *expected != sha256) {
         let hint = "the checksum of a directory is the one that the lock file shows for it";

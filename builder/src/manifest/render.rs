@@ -9,12 +9,19 @@ use payload::printable;
 
 use super::diagnostic::{Diagnostic, Severity};
 
+/// More would scroll the first ones, which often cause the others, out of sight.
+const MAX_DRAWN: usize = 20;
+
 /// The diagnostics as text, a blank line between two of them; credentials in URLs are masked.
 pub(super) fn render(file: &Path, text: &str, diagnostics: &[Diagnostic], colour: bool) -> String {
     let renderer = if colour { Renderer::styled() } else { Renderer::plain() };
     let (file, text) = (printable(&file.display().to_string()), harmless(&mask_credentials(text)));
-    let drawn: Vec<String> =
-        diagnostics.iter().map(|found| renderer.render(&[group(&file, &text, found)]) + "\n").collect();
+    let more = diagnostics.len().saturating_sub(MAX_DRAWN);
+    let mut drawn: Vec<String> =
+        diagnostics.iter().take(MAX_DRAWN).map(|found| renderer.render(&[group(&file, &text, found)]) + "\n").collect();
+    if more > 0 {
+        drawn.push(format!("… and {more} more; correct these first (--json lists all)\n"));
+    }
     drawn.join("\n")
 }
 

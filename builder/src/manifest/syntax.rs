@@ -153,9 +153,22 @@ fn explained(message: &str, text: &str, span: Range<usize>) -> Diagnostic {
         let diagnostic = Diagnostic::error(span, "not valid TOML: strings stand between quotes");
         return diagnostic.help(format!("write \"{word}\""));
     }
+    if let Some(version) = version_at(text, span.start) {
+        let diagnostic = Diagnostic::error(span, "not valid TOML: this is no number");
+        return diagnostic.label("put it in quotes").help(format!("write \"{version}\""));
+    }
     let label = match expected {
         "" | "nothing" => String::new(),
         expected => format!("expected {expected}"),
     };
     Diagnostic::error(span, format!("not valid TOML: {what}")).label(label)
+}
+
+/// The value that `offset` is in, where somebody wrote a version such as `1.0.0` without quotes.
+fn version_at(text: &str, offset: usize) -> Option<&str> {
+    let start = text.get(..offset)?.rfind('\n').map_or(0, |at| at + 1);
+    let (_, value) = text.get(start..)?.lines().next()?.split_once('=')?;
+    let value = value.split('#').next()?.trim();
+    let word = value.chars().all(|c| c.is_ascii_alphanumeric() || "._-+".contains(c));
+    (word && value.starts_with(|c: char| c.is_ascii_digit()) && value.matches('.').count() > 1).then_some(value)
 }

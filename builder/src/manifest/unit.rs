@@ -84,8 +84,13 @@ impl Unit<'_> {
                 None => format!("the unit says {key}={value}, but the manifest makes no account"),
             };
             let diagnostic = Diagnostic::warning(self.place(line), message);
-            let key = key.to_lowercase();
-            self.findings.warn(diagnostic.help(format!("let both agree: `{key} = {value:?}` in [install]")));
+            let help = match expected {
+                Some(name) if matches!(value, "root" | "0") => {
+                    format!("let both agree: write {key}={name} in the unit")
+                }
+                _ => format!("let both agree: `{} = {value:?}` in [install]", key.to_lowercase()),
+            };
+            self.findings.warn(diagnostic.help(help));
         }
         let starts = self.settings().find(|(_, key, _)| *key == "ExecStart");
         if let (Some((line, _, _)), Some(owner), false) = (starts, account, has_user) {

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
@@ -23,6 +23,11 @@ pub enum EmitError {
         #[source]
         source: io::Error,
     },
+    /// What is there is not to be lost.
+    #[error("{} was left as it is: {problem}", path.display())]
+    Refused { path: PathBuf, problem: String, hint: &'static str },
+    #[error("Out of disk space: {} has {} free, the package needs {}", path.display(), payload::size(*available), payload::size(*needed))]
+    NoSpace { path: PathBuf, needed: u64, available: u64 },
     #[error("cannot write {path}: {source}")]
     Pack {
         path: PathBuf,
@@ -35,7 +40,9 @@ impl EmitError {
     /// The exit code, see DESIGN §7.
     pub fn exit_code(&self) -> u8 {
         match self {
-            Self::Write { .. } => 44,
+            Self::NoSpace { .. } => 22,
+            Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => 22,
+            Self::Write { .. } | Self::Refused { .. } => 44,
             Self::Pack { source, .. } => source.exit_code(),
         }
     }
@@ -43,6 +50,8 @@ impl EmitError {
     /// What to type next.
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::Refused { hint, .. } => hint,
+            Self::NoSpace { .. } => "free some space, or write to another disk: --output PATH",
             Self::Write { .. } => {
                 "check that the directory exists, is writable and has room, or name another: --output PATH"
             }
@@ -51,13 +60,61 @@ impl EmitError {
     }
 }
 
+/// Refuses to replace what is no package, and what the build itself needs. `force` replaces any regular file that is
+/// none of the `inputs`.
+pub fn refuse_to_replace(path: &Path, inputs: &[PathBuf], force: bool) -> Result<(), EmitError> {
+    const ANOTHER: &str = "name another file: --output PATH";
+    let refused = |problem: &str, hint| EmitError::Refused { path: path.to_owned(), problem: problem.to_owned(), hint };
+    if path == Path::new("-") {
+        return Err(refused("a package is never written to standard output", "name a file: --output PATH"));
+    }
+    let above = directory_of(path).canonicalize();
+    let inside = |input: &PathBuf| match (&above, input.canonicalize()) {
+        (Ok(above), Ok(input)) => input.is_dir() && above.starts_with(input),
+        _ => false,
+    };
+    if inputs.iter().any(inside) {
+        return Err(refused("its directory is a source of this build", ANOTHER));
+    }
+    let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
+    let same = |input: &PathBuf| {
+        fs::metadata(input).is_ok_and(|input| (input.dev(), input.ino()) == (found.dev(), found.ino()))
+    };
+    if !found.is_file() {
+        let what = if found.is_dir() { "it is a directory" } else { "it is no regular file" };
+        return Err(refused(what, ANOTHER));
+    }
+    if inputs.iter().any(same) {
+        return Err(refused("this build reads it", ANOTHER));
+    }
+    if force || super::inspect::open(path).is_ok() {
+        return Ok(());
+    }
+    Err(refused("it is no package", "name another file with --output PATH, or replace this one with --force"))
+}
+
+/// Refuses to begin what cannot end: a package of `needed` bytes or more has no room at `path`.
+pub fn refuse_without_room(path: &Path, needed: u64) -> Result<(), EmitError> {
+    let directory = directory_of(path);
+    // A file system that does not tell is no reason to refuse; writing will fail if it is full.
+    let available = crate::fetch::free_space(directory).unwrap_or(u64::MAX);
+    if needed <= available {
+        return Ok(());
+    }
+    Err(EmitError::NoSpace { path: directory.to_owned(), needed, available })
+}
+
+fn directory_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(parent) if parent != Path::new("") => parent,
+        _ => Path::new("."),
+    }
+}
+
 /// Writes a package to `path`, over an older file of that name.
 pub fn emit(packed: &Packed<'_>, path: &Path, watch: payload::Watch<'_>) -> Result<(), EmitError> {
     let failed = |source| EmitError::Write { path: path.to_owned(), source };
-    let directory = match path.parent() {
-        Some(parent) if parent != Path::new("") => parent,
-        _ => Path::new("."),
-    };
+    let directory = directory_of(path);
     let write = |file: &mut File| {
         packed.write(file, watch).map_err(|source| EmitError::Pack { path: path.to_owned(), source })?;
         file.set_permissions(fs::Permissions::from_mode(0o755)).map_err(failed)?;

@@ -23,10 +23,10 @@ pub fn describe(package: &Package) -> Vec<String> {
         format!("description {}", printable(&index.package.description)),
         format!("target      linux {}{}", index.target.arch, glibc(index)),
         format!("prefix      {}", index.install.prefix),
-        format!("length      {} bytes", index.total_length),
+        format!("length      {}", payload::size(index.total_length)),
         format!("index       {}", package.digest()),
         format!("manifest    {}", index.build.manifest),
-        format!("stub        {} ({} bytes)", index.build.stub.digest, index.build.stub.size),
+        format!("stub        {} ({})", index.build.stub.digest, payload::size(index.build.stub.size)),
         format!("built by    builder {}", printable(&index.build.builder_version)),
         "signature   none".to_owned(),
     ];
@@ -42,12 +42,12 @@ pub fn describe(package: &Package) -> Vec<String> {
         };
         lines.push(format!("{kind} {}", printable(&component.name)));
         for source in &component.sources {
-            lines.push(format!("  {} {} bytes, {}", source.digest, source.size, printable(&source.location)));
+            lines.push(format!("  {} {}, {}", source.digest, payload::size(source.size), printable(&source.location)));
         }
     }
     lines.push(String::new());
     for file in &index.files {
-        let size = index.blob(file.blob).map_or(0, |blob| blob.size);
+        let size = payload::size(index.blob(file.blob).map_or(0, |blob| blob.size));
         lines.push(format!("{} {} {size:>12} {}", file.mode, file.owner, printable(&file.path.to_string())));
     }
     for link in &index.links {

@@ -4,7 +4,6 @@
 use std::io::Write;
 use std::sync::Mutex;
 
-use indicatif::BinaryBytes;
 use payload::printable;
 
 use super::{Event, ProgressSink};
@@ -35,7 +34,7 @@ impl<W: Write + Send> ProgressSink for Lines<W> {
 pub(super) fn line(event: &Event<'_>) -> Option<String> {
     match event {
         Event::Finished { name, size, digest, origin, .. } => {
-            Some(format!("{name}: {} {}, {digest}", BinaryBytes(*size), origin.as_str()))
+            Some(format!("{name}: {} {}, {digest}", payload::size(*size), origin.as_str()))
         }
         Event::Retrying { name, reason, wait, .. } => {
             Some(format!("{name}: {reason}; trying again in {} s", wait.as_secs_f64().ceil()))
@@ -63,7 +62,7 @@ mod tests {
         let digest = Digest::of(b"x");
         lines.event(&Event::Finished { item, name: "a\x1b[2J", size: 2048, digest, origin: Origin::Downloaded });
         let text = String::from_utf8(lines.out.into_inner().unwrap()).unwrap();
-        assert_eq!(text, format!("a\\u{{1b}}[2J: 2.00 KiB downloaded, {digest}\n"));
+        assert_eq!(text, format!("a\\u{{1b}}[2J: 2.0 kB downloaded, {digest}\n"));
     }
 
     #[test]

@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Parser};
 
 /// Actions without a plan. That an option requires another is not enforced where the other conflicts with the action.
-const NO_PLAN: [&str; 7] = ["verify", "list", "extract", "status", "recover", "uninstall", "version"];
-const NO_UNINSTALL: [&str; 7] = ["install", "verify", "list", "extract", "status", "recover", "version"];
-const NO_DRY_RUN: [&str; 6] = ["install", "verify", "list", "extract", "status", "version"];
+const NO_PLAN: [&str; 8] = ["verify", "list", "extract", "status", "recover", "uninstall", "version", "explain"];
+const NO_UNINSTALL: [&str; 8] = ["install", "verify", "list", "extract", "status", "recover", "version", "explain"];
+const NO_DRY_RUN: [&str; 7] = ["install", "verify", "list", "extract", "status", "version", "explain"];
 
 #[expect(clippy::struct_excessive_bools, reason = "a command line is a set of switches")]
 /// Installs what is appended to this program: shows it first, verifies every byte, can undo it.
@@ -46,6 +46,9 @@ pub struct Args {
     /// Remove what was installed and is unchanged
     #[arg(long, group = "action")]
     pub uninstall: bool,
+    /// Say what an exit code or an error means, what to look at, and what to do
+    #[arg(long, group = "action", value_name = "CODE")]
+    pub explain: Option<String>,
 
     /// Say which package this is, and which installer
     #[arg(short = 'V', long, group = "action")]

@@ -56,7 +56,7 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
     }
     let receipt = plan.made.receipt(index, package.digest(), host.receipt.as_ref());
     let cleared = preflight::clear(plan, index, &host).map_err(|findings| give_up(Error::refused(findings)))?;
-    screen.say("the package is not signed: nobody vouches for who made it");
+    screen.say("the package is not signed");
     let bar = screen.progress(cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());
     let console = Console { screen, bar };
     let outcome = commit::apply(&cleared, package, &machine, &receipt, workers, &console);

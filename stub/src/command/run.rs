@@ -5,7 +5,7 @@ use payload::Package;
 
 use super::cli::Args;
 use super::open::open;
-use super::{dry_run, extract, install, introduce, list, recover, status, uninstall, verify, version};
+use super::{dry_run, explain, extract, install, introduce, list, recover, status, uninstall, verify, version};
 use crate::error::Error;
 use crate::host::limits;
 use crate::report::screen::Screen;
@@ -19,6 +19,8 @@ pub fn run(args: &Args, screen: Screen) -> Result<(), Error> {
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
     if args.version {
         version::version(args, screen)
+    } else if let Some(asked) = &args.explain {
+        explain::explain(asked, screen)
     } else if args.status {
         status::status(args, screen)
     } else if args.recover {

@@ -3,6 +3,7 @@
 
 use std::fs::File;
 use std::io::{self, Cursor, Read, Seek};
+use std::path::Path;
 
 use flate2::read::MultiGzDecoder;
 use liblzma::read::XzDecoder;
@@ -44,6 +45,25 @@ pub(super) fn unpack(file: &VerifiedFile, mut sink: Sink<'_>) -> Result<Unpacked
         return sink.store(whole).map(Unpacked::Program);
     }
     Ok(Unpacked::Program(OnDisk { path: file.path.clone(), size: file.size, digest: file.digest }))
+}
+
+/// Why the file at `path` can be no program and no archive, if its first bytes tell.
+pub(crate) fn problem(path: &Path, name: &str) -> io::Result<Option<String>> {
+    let mut raw = File::open(path)?;
+    let head = peek(&mut raw)?;
+    raw.rewind()?;
+    if head.starts_with(b"PK\x03\x04") || head.starts_with(b"PK\x05\x06") {
+        return Ok(None);
+    }
+    let (mut stream, compressed): (Box<dyn Read>, bool) = match decoder(raw, &head)? {
+        Decoder::None(raw) => (Box::new(raw), false),
+        Decoder::Some(inner) => (inner, true),
+        Decoder::Unsupported(what) => return Ok(Some(format!("a {what}, which is not supported"))),
+    };
+    let head = peek(&mut stream)?;
+    let archive = is_tar(&head) || (named_tar(name) && is_end_of_tar(&head));
+    let program = head.starts_with(b"\x7fELF") || head.starts_with(b"#!");
+    Ok((!archive && !program).then(|| describe(&head, compressed)))
 }
 
 /// The first block, or less where there is less.

@@ -9,7 +9,7 @@ use payload::{Mode, Owner, RelPath, elf_facts};
 
 use crate::content::archive::{self, Exclude, Limits, Member, Members, OnDisk, Selection, Unpacked};
 use crate::fetch::artifact::Artifact;
-use crate::manifest::InstallPath;
+use crate::manifest::{InstallPath, SourceKind};
 
 use super::{Content, Entry, Job, Placement, Placing, relative};
 use crate::content::error::ContentError;
@@ -51,6 +51,11 @@ impl Placing<'_> {
                 archive: location,
                 wanted: "program".to_owned(),
                 holds: format!("it is {what}"),
+                remedy: if is_release(job) {
+                    "set asset_pattern to the asset that is the program, or an archive that holds it"
+                } else {
+                    "let the source name the program, or an archive that holds it"
+                },
             }),
         }
     }
@@ -72,6 +77,11 @@ impl Placing<'_> {
             archive: members.location.clone(),
             wanted: wanted.to_owned(),
             holds,
+            remedy: if is_release(job) {
+                "set install_path to the member that you want, or asset_pattern to the archive that holds it"
+            } else {
+                "set install_path to the member that you want, or let the source name the archive that holds it"
+            },
         };
         let (main, moves) = match archive::select(members, wanted) {
             Selection::Program { member, companions } => {
@@ -145,6 +155,11 @@ impl Placing<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether the manifest chooses among the assets of a release.
+fn is_release(job: Job<'_>) -> bool {
+    matches!(job.component.source().map(|source| &source.kind), Some(SourceKind::GithubRelease { .. }))
 }
 
 enum Machine {

@@ -13,6 +13,7 @@ use crate::manifest::{Content as Given, InstallPath};
 
 use super::{Content, Entry, Job, Placement, Placing};
 use crate::content::error::ContentError;
+use crate::small_file;
 
 /// Longer files are no units, in bytes.
 const MAX_UNIT: u64 = 1 << 20;
@@ -26,8 +27,11 @@ impl Placing<'_> {
         install_path: &InstallPath,
     ) -> Result<(), ContentError> {
         let path = &install_path.path;
-        let content = content(job, given, artifact)?;
+        let mut content = content(job, given, artifact)?;
         let kind = unit::kind(path);
+        if kind != Kind::Config {
+            content = with_line_feeds(content)?;
+        }
         if kind == Kind::Unit {
             self.place_unit(job, path, &text(&content)?)?;
         }
@@ -62,6 +66,21 @@ fn content(job: Job<'_>, given: &Given, artifact: Option<&Artifact>) -> Result<C
             Err(job.unsuitable("its source", "is no file".to_owned(), remedy))
         }
     }
+}
+
+/// An editor on another system may end lines with CR LF, which systemd takes for a part of the value.
+fn with_line_feeds(content: Content) -> Result<Content, ContentError> {
+    let bytes = match &content {
+        Content::Bytes(bytes) => bytes.clone(),
+        Content::Disk { size, .. } if *size > MAX_UNIT => return Ok(content),
+        Content::Disk { path, .. } => small_file::read(path, MAX_UNIT).map_err(ContentError::io("read", path))?,
+    };
+    if !bytes.windows(2).any(|pair| pair == b"\r\n") {
+        return Ok(content);
+    }
+    let lines: Vec<&[u8]> = bytes.split(|byte| *byte == b'\n').collect();
+    let lines: Vec<&[u8]> = lines.into_iter().map(|line| line.strip_suffix(b"\r").unwrap_or(line)).collect();
+    Ok(Content::Bytes(lines.join(&b'\n')))
 }
 
 /// The text of a unit; empty for what is too long to be one.

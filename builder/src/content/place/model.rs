@@ -208,8 +208,7 @@ fn read_gguf(job: Job<'_>, file: &VerifiedFile) -> Result<Gguf, ContentError> {
         GgufError::Read(source) => ContentError::io("read", &file.path)(source),
         GgufError::NotLoadable { problem, remedy } => job.unsuitable(&file.location, problem, remedy),
         error @ GgufError::Truncated(_) => {
-            let remedy = "fetch it again, and compare its size and checksum with what its publisher states".to_owned();
-            job.unsuitable(&file.location, error.to_string(), remedy)
+            job.unsuitable(&file.location, error.to_string(), gguf::FETCH_AGAIN.to_owned())
         }
     })
 }

@@ -443,7 +443,11 @@ fn a_service_that_hides_what_it_starts_is_warned_about() {
     let hidden = UNIT.replace("/opt/ollama/bin/ollama serve", "/opt/ollama/start");
     let (_dir, placed) = Kit::new().model("m", None, &chatty().bytes()).config(UNIT_PATH, &hidden).place();
     assert_eq!(placed.units[0].drop_in, None);
-    assert!(placed.warnings[0].contains("no ExecStart= of ollama.service"), "{:?}", placed.warnings);
+    assert!(
+        placed.warnings[0].contains("no network restriction and no OLLAMA_MODELS: ollama.service"),
+        "{:?}",
+        placed.warnings
+    );
 }
 
 #[test]

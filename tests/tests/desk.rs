@@ -1,0 +1,190 @@
+//! Those who build, at their desk: what they type, what they destroy by mistake, and what they are told.
+//! What is wrong with a manifest is tested in the builder; installing, in the other files here.
+
+use std::fs::{self, File};
+use std::process::Stdio;
+
+use anyhow::{Context, Result, ensure};
+use e2e::scenario::outcome::run;
+use e2e::scenario::{Scenario, package, sample};
+
+/// A scenario with a manifest `m.toml` that builds.
+fn ready() -> Result<Scenario> {
+    let scenario = Scenario::new()?;
+    sample::write_inputs(&scenario)?;
+    scenario.write("m.toml", sample::MANIFEST)?;
+    Ok(scenario)
+}
+
+#[test]
+fn an_output_never_replaces_what_is_no_package_or_what_the_build_reads() -> Result<()> {
+    let scenario = ready()?;
+    scenario.write("notes.txt", "keep me")?;
+    scenario.write("other/inputs/x", "")?;
+    nix::unistd::mkfifo(&scenario.path("fifo"), nix::sys::stat::Mode::S_IRWXU)?;
+    std::os::unix::fs::symlink("notes.txt", scenario.path("link"))?;
+    let before = fs::read(scenario.path("inputs/notes.txt"))?;
+    for (name, said) in [
+        ("m.toml", "this build reads it"),
+        ("inputs/notes.txt", "this build reads it"),
+        ("notes.txt", "--force"),
+        ("fifo", "no regular file"),
+        ("/dev/null", "no regular file"),
+        ("link", "no regular file"),
+        ("other", "is a directory"),
+        ("-", "standard output"),
+    ] {
+        run(scenario.builder()?.args(["--manifest", "m.toml", "--output", name]))?.exits(44)?.says(said)?;
+    }
+    run(scenario.builder()?.args(["--manifest", "m.toml", "--output", "m.toml", "--force"]))?.exits(44)?;
+    assert_eq!(fs::read_to_string(scenario.path("m.toml"))?, sample::MANIFEST);
+    assert_eq!(fs::read(scenario.path("inputs/notes.txt"))?, before);
+    assert_eq!(fs::read_to_string(scenario.path("notes.txt"))?, "keep me");
+    assert!(!scenario.path("-").exists());
+    run(scenario.builder()?.args(["--manifest", "m.toml", "--output", "notes.txt", "--force"]))?.exits(0)?;
+    // A package is replaced without a word.
+    run(scenario.builder()?.args(["--manifest", "m.toml", "--output", "notes.txt"]))?.exits(0)?;
+    package(&scenario.path("notes.txt"), &["--verify"])?.exits(0)?;
+    Ok(())
+}
+
+#[test]
+fn an_answer_that_cannot_be_written_is_an_error_and_a_closed_pipe_is_none() -> Result<()> {
+    let scenario = ready()?;
+    let built = run(scenario.builder()?.args(["--manifest", "m.toml", "--output", "p.run"]))?.exits(0)?;
+    ensure!(built.stdout.contains("wrote p.run"), "{built}");
+    for arguments in [
+        &["check", "m.toml"] as &[&str],
+        &["check", "m.toml", "--json"],
+        &["inspect", "p.run"],
+        &["inspect", "--json", "p.run"],
+        &["verify", "p.run"],
+        &["lock", "m.toml"],
+        &["cache", "prune"],
+        &["explain", "42"],
+        &["completions", "bash"],
+        &["man"],
+        &["--help"],
+        &["--manifest", "m.toml", "--output", "p.run", "--json"],
+    ] {
+        let mut command = scenario.builder()?;
+        let full = File::options().write(true).open("/dev/full")?;
+        let status = command.args(arguments).stdout(full).stderr(Stdio::null()).status()?;
+        assert_eq!(status.code(), Some(44), "{arguments:?}");
+        let (reader, writer) = std::io::pipe()?;
+        drop(reader);
+        let mut command = scenario.builder()?;
+        let status = command.args(arguments).stdout(writer).stderr(Stdio::null()).status()?;
+        assert_eq!(status.code(), Some(0), "{arguments:?}");
+    }
+    Ok(())
+}
+
+#[test]
+fn mistakes_of_a_manifest_are_said_once_and_not_by_the_hundred() -> Result<()> {
+    let scenario = ready()?;
+    let wrong = "[[components]]\ntype = \"x\"\n".repeat(50);
+    scenario.write("m.toml", format!("{}{wrong}", sample::HEAD))?;
+    let said = run(scenario.builder()?.args(["check", "m.toml"]))?.exits(40)?.says("more; correct these first")?;
+    ensure!(!said.stderr.contains("error: error:"), "{said}");
+    ensure!(said.stderr.matches("error:").count() < 25, "{said}");
+    Ok(())
+}
+
+#[test]
+fn check_refuses_what_the_build_refuses_and_with_the_same_code() -> Result<()> {
+    let scenario = ready()?;
+    nix::unistd::mkfifo(&scenario.path("fifo"), nix::sys::stat::Mode::S_IRWXU)?;
+    scenario.directory("dir")?;
+    scenario.write("empty", "")?;
+    scenario.write("text", "no model\n")?;
+    for (from, to, code) in [
+        ("inputs/llama2-7b.gguf", "dir", 41),
+        ("inputs/llama2-7b.gguf", "text", 40),
+        ("inputs/llama2-7b.gguf", "empty", 40),
+        ("inputs/llama2-7b.gguf", "fifo", 41),
+        ("inputs/llama2-7b.gguf", "/dev/zero", 41),
+        ("inputs/llama2-7b.gguf", "nosuch", 41),
+        ("inputs/notes.txt", "/dev/zero", 41),
+        ("inputs/notes.txt", "dir", 41),
+    ] {
+        let text = sample::MANIFEST.replace(from, to);
+        ensure!(text != sample::MANIFEST, "{from} is not in the manifest");
+        scenario.write("m.toml", text)?;
+        let checked = run(scenario.builder()?.args(["check", "m.toml"]))?.exits(code);
+        checked.with_context(|| format!("check of {to}"))?.says(to)?;
+        let built = run(scenario.builder()?.args(["m.toml"]))?.exits(code);
+        built.with_context(|| format!("build of {to}"))?.says(to)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn hints_fit_what_was_typed() -> Result<()> {
+    let scenario = ready()?;
+    run(scenario.builder()?.args(["inspect", "/bin/ls"]))?.exits(10)?.says("name a package")?;
+    scenario.write("m.toml", sample::MANIFEST.replace("version = \"1.2.3\"", "version = 1.2.3"))?;
+    run(scenario.builder()?.args(["check", "m.toml"]))?.exits(40)?.says("put it in quotes")?;
+    Ok(())
+}
+
+#[test]
+fn a_manifest_is_found_where_people_put_it() -> Result<()> {
+    let scenario = ready()?;
+    run(scenario.builder()?.args(["m.toml", "--output", "a.run"]))?.exits(0)?;
+    run(scenario.builder()?.args(["check"]))?.exits(2)?.says("AirGapDeploy.toml")?;
+    scenario.write("AirGapDeploy.toml", sample::MANIFEST)?;
+    run(scenario.builder()?.args(["prep", "--output", "b.run"]))?.exits(0)?;
+    run(scenario.builder()?.args(["lock"]))?.exits(0)?;
+    let mut command = scenario.builder()?;
+    command.args(["--manifest", "-", "--output", "c.run"]).stdin(File::open(scenario.path("m.toml"))?);
+    run(&mut command)?.exits(0)?;
+    assert_eq!(fs::read(scenario.path("a.run"))?, fs::read(scenario.path("c.run"))?);
+    run(scenario.builder()?.args(["cache", "list", "--json", "--cache-dir", "elsewhere"]))?.exits(0)?;
+    Ok(())
+}
+
+#[test]
+fn units_get_the_line_ends_that_systemd_reads() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let unit = "[Service]\nExecStart=/bin/true\n";
+    scenario.write("a.service", unit.replace('\n', "\r\n"))?;
+    let component = "[[components]]\ntype = \"config-file\"\nname = \"a\"\n\
+                     source = { type = \"file\", path = \"a.service\" }\n\
+                     install_path = \"/etc/systemd/system/a.service\"\n";
+    let run_file = scenario.build(&format!("{}{component}", sample::HEAD))?;
+    let out = scenario.path("out");
+    package(&run_file, &["--extract", out.to_str().context("UTF-8")?])?.exits(0)?;
+    assert_eq!(fs::read_to_string(out.join("etc/systemd/system/a.service"))?, unit);
+    Ok(())
+}
+
+#[test]
+fn both_programs_explain_every_code_in_the_same_words() -> Result<()> {
+    let scenario = ready()?;
+    run(scenario.builder()?.args(["m.toml", "--output", "p.run"]))?.exits(0)?;
+    for asked in ["42", "Binary not found", "130"] {
+        let here = run(scenario.builder()?.args(["explain", asked]))?.exits(0)?;
+        let there = package(&scenario.path("p.run"), &["--explain", asked])?.exits(0)?;
+        ensure!(here.stdout == there.stdout && here.stdout.contains("do:"), "{here}\n{there}");
+    }
+    run(scenario.builder()?.args(["explain", "7"]))?.exits(2)?;
+    package(&scenario.path("p.run"), &["--explain", "7"])?.exits(2)?;
+    Ok(())
+}
+
+#[test]
+fn completions_manual_pages_and_the_version_tell_about_this_builder() -> Result<()> {
+    let scenario = Scenario::new()?;
+    for shell in ["bash", "zsh", "fish"] {
+        run(scenario.builder()?.args(["completions", shell]))?.exits(0)?.says("update-lock")?;
+    }
+    run(scenario.builder()?.arg("man"))?.exits(0)?.says(".TH builder 1")?;
+    scenario.directory("pages")?;
+    run(scenario.builder()?.args(["man", "pages"]))?.exits(0)?;
+    assert!(scenario.path("pages/builder-check.1").is_file());
+    run(scenario.builder()?.arg("--version"))?.exits(0)?.says("stub x86_64 sha256:")?;
+    let coloured = run(scenario.builder()?.args(["--color", "always", "check", "nosuch.toml"]))?.exits(40)?;
+    ensure!(coloured.stderr.contains("nosuch.toml"), "{coloured}");
+    Ok(())
+}
