@@ -8,8 +8,10 @@ pub(crate) mod failpoint;
 pub(crate) mod interrupt;
 pub(crate) mod limits;
 pub(crate) mod machine;
+pub(crate) mod models;
 pub(crate) mod names;
 pub mod offline;
+pub(crate) mod ollama;
 #[expect(clippy::disallowed_methods, reason = "this is where files are changed")]
 pub(crate) mod root;
 pub(crate) mod sockets;

@@ -10,6 +10,7 @@ pub mod removal;
 mod root_power;
 mod services;
 pub mod step;
+pub mod store;
 
 use std::collections::BTreeMap;
 

@@ -2,6 +2,7 @@
 //! What a single step does is in `plan/step.rs`; what happens after a crash is in `recover.rs`.
 
 use nix::errno::Errno;
+use payload::index::Role;
 use payload::{Mode, Package, PayloadError, RelPath, Watch};
 
 use crate::apply::journal::{Header, Journal};
@@ -137,6 +138,7 @@ fn run(
             return Err(error.into());
         }
     }
+    look_at_models_again(plan, machine)?;
     // Written down before the installation counts as complete: a recovery then starts it.
     for step in &plan.afterwards {
         journal.begin(step)?;
@@ -145,6 +147,31 @@ fn run(
     // From here on the installation is complete: what is left is finished forwards, also after a crash.
     root.write_atomically(&state::receipt(name), &receipt.to_json(), Mode::READABLE)?;
     Ok(())
+}
+
+/// An Ollama that starts deletes every blob without a manifest, and blobs are there before their manifest is. Now that
+/// the manifests stand, what went meanwhile is put back: the verified copy is still staged.
+fn look_at_models_again(plan: &Plan, machine: &Machine) -> Result<(), StepError> {
+    for step in &plan.steps {
+        let path = match step {
+            Step::PlaceFile(place) if place.role == Role::ModelBlob => &place.path,
+            Step::MakeHardLink { path, .. } => path,
+            _ => continue,
+        };
+        if machine.root.look(path)? == Found::Absent {
+            step.apply(machine)?;
+        }
+    }
+    let present =
+        plan.unchanged.iter().find(|path| is_blob(path) && matches!(machine.root.look(path), Ok(Found::Absent)));
+    match present {
+        Some(path) => Err(StepError::State(format!("{path} was there, and somebody removed it meanwhile"))),
+        None => Ok(()),
+    }
+}
+
+fn is_blob(path: &RelPath) -> bool {
+    path.parent().is_some_and(|parent| parent.name() == "blobs") && path.name().starts_with("sha256-")
 }
 
 /// Tries before anything large is copied: of many file systems only trying tells.

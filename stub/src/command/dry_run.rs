@@ -20,15 +20,14 @@ use crate::report::{json, text};
 pub fn dry_run(package: &Package, args: &Args, screen: Screen) -> Result<(), Error> {
     let root = open_root(args)?;
     require_no_trusted_keys(&root)?;
-    let index = package.index();
-    let host = Host::probe(index, &root)?;
-    let plan = plan(index, &host, options(args));
-    let findings = preflight::findings(&plan, index, &host);
+    let (index, host) = &Host::probe(package.index(), &root)?;
+    let plan = plan(index, host, options(args));
+    let findings = preflight::findings(&plan, index, host);
     if screen.json {
-        screen.json(&json::plan(&plan, index, &host, &findings));
+        screen.json(&json::plan(&plan, index, host, &findings));
     } else {
         let every_path = screen.level == Level::Verbose;
-        screen.say_all(&text::plan(&plan, index, &host, &findings, every_path));
+        screen.say_all(&text::plan(&plan, index, host, &findings, every_path));
         if recover::unfinished(&root, &index.package.name)?.is_some() {
             screen.say(&format!("Note: {UNFINISHED}"));
         }

@@ -30,9 +30,9 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
     require_no_trusted_keys(&root)?;
     let index = package.index();
     if root.is_live() && !geteuid().is_root() {
-        let host = Host::probe(index, &root)?;
-        let plan = plan(index, &host, options(args));
-        return Err(Error::refused(preflight::findings(&plan, index, &host)));
+        let (index, host) = Host::probe(index, &root)?;
+        let plan = plan(&index, &host, options(args));
+        return Err(Error::refused(preflight::findings(&plan, &index, &host)));
     }
     let _lock = lock(&root)?;
     // Before anything changes, a recovery included. Blobs follow: those that are placed while they are staged.
@@ -42,20 +42,20 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
     let (recovered, remains) = recover::recover(&machine, &index.package.name, Some(package.digest()))?;
     tell_recovered(recovered, screen);
     remains.kept.iter().chain(&remains.units).for_each(|line| screen.warn(&payload::printable(line)));
-    let host = Host::probe(index, &machine.root)?;
-    let plan = plan(index, &host, options(args));
+    let (index, host) = &Host::probe(index, &machine.root)?;
+    let plan = plan(index, host, options(args));
     let give_up = |error: Error| match recover::roll_back(&machine, &index.package.name, false) {
         Ok(_) => error,
         Err(rollback) => rollback,
     };
     verify_what_stays(package, &plan, workers, screen).map_err(|error| give_up(Error::payload(&error)))?;
-    if plan.is_empty() && preflight::findings(&plan, index, &host).is_empty() {
+    if plan.is_empty() && preflight::findings(&plan, index, host).is_empty() {
         recover::roll_back(&machine, &index.package.name, false)?;
         already_installed(index, screen);
         return Ok(());
     }
     let receipt = plan.made.receipt(index, package.digest(), host.receipt.as_ref());
-    let cleared = preflight::clear(plan, index, &host).map_err(|findings| give_up(Error::refused(findings)))?;
+    let cleared = preflight::clear(plan, index, host).map_err(|findings| give_up(Error::refused(findings)))?;
     screen.say("the package is not signed");
     let bar = screen.progress(cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());
     let console = Console { screen, bar };

@@ -15,6 +15,7 @@ use crate::host::tool::{Tool, ToolError};
 pub struct User {
     pub uid: u32,
     pub gid: u32,
+    pub home: String,
     pub shell: String,
 }
 
@@ -105,6 +106,15 @@ pub fn group(root: &Root, name: &AccountName) -> Result<Option<u32>, AccountErro
     Ok(entry(root, Database::Group, name.as_str())?.as_deref().and_then(parse_group))
 }
 
+/// The name of the group with this number; `None` also for one that is no name here.
+///
+/// # Errors
+/// [`AccountError`] when nobody can say.
+pub fn group_name(root: &Root, gid: u32) -> Result<Option<AccountName>, AccountError> {
+    let line = entry(root, Database::Group, &gid.to_string())?;
+    Ok(line.and_then(|line| line.split(':').next()?.parse().ok()))
+}
+
 #[derive(Clone, Copy)]
 enum Database {
     Passwd,
@@ -173,8 +183,8 @@ fn system_numbers(root: &Root) -> Result<(u32, u32), FsError> {
 /// `name:password:uid:gid:gecos:home:shell`, see passwd(5).
 fn parse_user(line: &str) -> Option<User> {
     let fields: Vec<&str> = line.split(':').collect();
-    let shell = (*fields.get(6).unwrap_or(&"")).to_owned();
-    Some(User { uid: fields.get(2)?.parse().ok()?, gid: fields.get(3)?.parse().ok()?, shell })
+    let text = |at: usize| (*fields.get(at).unwrap_or(&"")).to_owned();
+    Some(User { uid: fields.get(2)?.parse().ok()?, gid: fields.get(3)?.parse().ok()?, home: text(5), shell: text(6) })
 }
 
 /// `name:password:gid:members`, see group(5).
@@ -191,7 +201,7 @@ mod tests {
         let name: AccountName = "ollama".parse().unwrap();
         let text = "root:x:0:0:root:/root:/bin/bash\nollama2:x:1:1::/:\nollama:x:998:997:Ollama:/opt:/bin/false\n";
         let user = parse_user(&line_of(text, name.as_str()).unwrap()).unwrap();
-        assert_eq!(user, User { uid: 998, gid: 997, shell: "/bin/false".to_owned() });
+        assert_eq!(user, User { uid: 998, gid: 997, home: "/opt".to_owned(), shell: "/bin/false".to_owned() });
         assert_eq!(parse_group("ollama:x:997:"), Some(997));
         assert_eq!(parse_group("broken"), None);
         assert_eq!(line_of(text, "nobody"), None);

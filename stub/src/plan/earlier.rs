@@ -4,6 +4,7 @@
 use payload::{Digest, RelPath};
 
 use super::planner::Planner;
+use crate::host::models::StoreManifest;
 use crate::host::root::Found;
 use crate::plan::step::Step;
 use crate::record::receipt::Origin;
@@ -42,7 +43,9 @@ impl Planner<'_> {
 
     /// Whether another package needs what this one no longer has: it stays in the receipt too, until the other one goes.
     fn stays_for_others(&mut self, path: &RelPath) -> bool {
-        let by: Vec<String> = self.host.others.that_have(path).iter().map(ToString::to_string).collect();
+        let packages = self.host.others.that_have(path).into_iter().map(ToString::to_string);
+        let models = self.host.manifests.iter().filter(|manifest| manifest.needs(path) && self.stays(manifest));
+        let by: Vec<String> = packages.chain(models.map(|manifest| format!("the model {}", manifest.model))).collect();
         if by.is_empty() {
             return false;
         }
@@ -50,6 +53,13 @@ impl Planner<'_> {
         self.plan.notes.push(note);
         self.plan.made.for_others.insert(path.clone());
         true
+    }
+
+    /// Whether a manifest is there after the installation too: not one that goes with this package's earlier version.
+    fn stays(&self, manifest: &StoreManifest) -> bool {
+        self.is_shipped(&manifest.path)
+            || self.our_file(&manifest.path).is_none()
+            || !self.host.others.that_have(&manifest.path).is_empty()
     }
 
     pub(super) fn files_no_longer_shipped(&mut self) {

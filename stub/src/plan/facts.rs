@@ -1,7 +1,7 @@
 //! A snapshot of the machine, taken before planning. Nothing else reads the machine for a plan.
 //! What follows from the snapshot is decided in `plan.rs` and `preflight.rs`.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use nix::unistd::geteuid;
 use payload::index::{GlibcVersion, Index, LinkKind};
@@ -10,10 +10,12 @@ use payload::{AccountName, Digest, RelPath, UNIT_DIRECTORIES, glibc_provided};
 use crate::error::Error;
 use crate::host::account::Accounts;
 use crate::host::interrupt;
+use crate::host::models::{self, StoreManifest};
 use crate::host::names;
 use crate::host::root::{FileSystem, Found, FsError, Root};
 use crate::host::tool::Tool;
 use crate::host::unit::{self, UnitState};
+use crate::plan::store::{self, Store};
 use crate::record::others::Others;
 use crate::record::receipt::Receipt;
 use crate::record::state;
@@ -49,6 +51,10 @@ pub struct Host {
     /// Why systemd did not say how a unit is.
     pub systemd_silent: Option<String>,
     pub tools: HashSet<Tool>,
+    /// Where the package's models go, and why there.
+    pub store: Store,
+    /// What the stores hold that the package and its earlier version have models in.
+    pub manifests: Vec<StoreManifest>,
 }
 
 /// Whether units can be managed.
@@ -86,8 +92,16 @@ impl Existing {
 }
 
 impl Host {
-    /// Looks at everything a plan for this package needs to know.
-    pub fn probe(index: &Index, root: &Root) -> Result<Self, Error> {
+    /// Looks at everything a plan for this package needs to know. The index comes back as it is carried out here: its
+    /// models lie in the store of the Ollama that this machine has.
+    pub fn probe(index: &Index, root: &Root) -> Result<(Index, Self), Error> {
+        let others = Others::read(root, &index.package.name)?;
+        let (index, store) = store::settle(index, root, &others)?;
+        let host = Self::look(&index, root, others, store)?;
+        Ok((index, host))
+    }
+
+    fn look(index: &Index, root: &Root, others: Others, store: Store) -> Result<Self, Error> {
         let live = root.is_live();
         let receipt = state::read_receipt(root, &index.package.name)?;
         let systemd = systemd(root);
@@ -109,7 +123,9 @@ impl Host {
             systemd_silent,
             staged: staged(&anchors, index, root)?,
             anchors,
-            others: Others::read(root, &index.package.name)?,
+            others,
+            store,
+            manifests: store_manifests(index, receipt.as_ref(), root)?,
             receipt,
             tools: [Tool::Groupadd, Tool::Restorecon, Tool::Systemctl, Tool::Useradd]
                 .into_iter()
@@ -127,6 +143,18 @@ impl Host {
     pub fn existing(&self, path: &RelPath) -> &Found {
         self.entries.get(path).map_or(&Found::Absent, |existing| &existing.found)
     }
+}
+
+fn store_manifests(index: &Index, receipt: Option<&Receipt>, root: &Root) -> Result<Vec<StoreManifest>, FsError> {
+    // Only an earlier version leaves something behind.
+    let Some(receipt) = receipt else { return Ok(Vec::new()) };
+    let shipped = index.models.iter().map(|model| models::store_of(&model.manifest));
+    let stores: BTreeSet<RelPath> = shipped.flatten().chain(receipt.stores()).collect();
+    let mut manifests = Vec::new();
+    for store in stores {
+        manifests.extend(models::manifests(root, &store)?);
+    }
+    Ok(manifests)
 }
 
 fn account_names(index: &Index) -> (Vec<AccountName>, Vec<AccountName>) {

@@ -87,7 +87,9 @@ impl Planner<'_> {
         let receipt = self.host.receipt.as_ref().filter(|receipt| receipt.origin(path) != Origin::AlreadyPresent);
         let recorded = receipt.and_then(|receipt| receipt.content(path));
         let attributes_fit = facts.mode == file.mode.bits() && self.belongs_to(*facts, owner);
-        if *digest == Some(file.blob) && attributes_fit {
+        // Ollama only reads a blob, and its name says what is in it.
+        let serves = file.role == Role::ModelBlob && recorded.is_none() && facts.mode & 0o004 != 0;
+        if *digest == Some(file.blob) && (attributes_fit || serves) {
             return Standing::Same;
         }
         match recorded {

@@ -7,6 +7,7 @@ use payload::{Owner, RelPath};
 use super::facts::{Host, Systemd};
 use super::root_power;
 use super::step::Step;
+use super::store::Store;
 use super::{Conflict, Options, Plan, Space};
 use crate::host::account::MadeAccount;
 use crate::host::root::{Attributes, Found};
@@ -56,6 +57,15 @@ impl Planner<'_> {
             _ if self.index.units.is_empty() => {}
             Systemd::Absent => note("systemd is not running here: units are installed, systemd is not reloaded"),
             Systemd::OtherRoot => note("below another root: units are installed, systemd is not reloaded"),
+        }
+        match &host.store {
+            Store::Own | Store::Unclear(_) => {}
+            Store::Nobodys(directory) => {
+                note(&format!(
+                    "no Ollama was found on this machine: the models go to {directory}, for one that looks there"
+                ));
+            }
+            Store::Found(store) => note(&format!("models go to {}: {}", store.directory, store.why)),
         }
         for (one, other) in lookalikes(self.index) {
             note(&format!(

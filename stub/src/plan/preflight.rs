@@ -11,6 +11,7 @@ use crate::host::tool::Tool;
 use crate::plan::Plan;
 use crate::plan::facts::Host;
 use crate::plan::step::Step;
+use crate::plan::store::Store;
 use crate::record::state;
 
 /// A plan that nothing speaks against. Made by [`clear`] alone.
@@ -39,6 +40,7 @@ pub fn findings(plan: &Plan, index: &Index, host: &Host) -> Vec<Finding> {
     glibc(index, host, &mut findings);
     tools(plan, host, &mut findings);
     services(plan, host, &mut findings);
+    store(host, &mut findings);
     destinations(plan, index, host, &mut findings);
     hard_links(plan, host, &mut findings);
     space(plan, &mut findings);
@@ -116,6 +118,14 @@ fn services(plan: &Plan, host: &Host, findings: &mut Vec<Finding>) {
     {
         let what = format!("systemd does not say whether the service runs: {problem}");
         add(findings, Exit::IncompatibleHost, what, "see what systemctl status says, then run it again");
+    }
+}
+
+fn store(host: &Host, findings: &mut Vec<Finding>) {
+    if let Store::Unclear(why) = &host.store {
+        let what = format!("nobody can say into which store the models go: {why}");
+        let hint = "set OLLAMA_MODELS to a plain directory in the unit of the one service that is meant (systemctl edit), then run it again";
+        add(findings, Exit::Conflict, what, hint);
     }
 }
 
@@ -210,11 +220,13 @@ fn accounts(index: &Index, host: &Host, findings: &mut Vec<Finding>) {
         add(findings, Exit::Conflict, what, "remove system accounts that nobody needs, or make it by other means");
     }
     let hint = "name another user in the manifest, or rename the account";
+    // What an Ollama that is there already runs as is its administrator's choice.
+    let given = matches!(host.store, Store::Found(_));
     if let Some(user) = host.accounts.users.get(&account.user) {
         if user.uid == 0 {
             let what = format!("the user {} has uid 0: a service must not run as root", account.user);
             add(findings, Exit::Conflict, what, hint);
-        } else if user.uid >= FIRST_LOGIN_UID && has_login_shell(&user.shell) {
+        } else if !given && user.uid >= FIRST_LOGIN_UID && has_login_shell(&user.shell) {
             let what = format!("the user {} is a login account ({})", account.user, user.shell);
             add(findings, Exit::Conflict, what, hint);
         }

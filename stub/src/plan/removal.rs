@@ -12,6 +12,7 @@ use crate::error::Error;
 use crate::host::account::MadeAccount;
 use crate::host::interrupt;
 use crate::host::machine::Machine;
+use crate::host::models::{self, StoreManifest};
 use crate::host::root::{Found, FsError};
 use crate::host::unit::{self, UnitState};
 use crate::record::others::Others;
@@ -57,17 +58,19 @@ pub enum Removal {
 pub struct UninstallPlan {
     pub removals: Vec<Removal>,
     pub kept: Vec<Remainder>,
-    /// What stays because another installed package needs it.
+    /// What stays because another installed package, or a model of somebody else, needs it.
     pub needed: Vec<Needed>,
+    /// Models of somebody else that go with the package's directories.
+    pub models_of_others: Vec<String>,
 }
 
-/// Something that another installed package needs.
+/// Something that somebody else needs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Needed {
     /// A path, a unit, a user or a group.
     pub what: String,
-    /// The packages that need it.
-    pub by: Vec<PackageName>,
+    /// Who needs it: packages, and models that this package did not bring.
+    pub by: Vec<String>,
 }
 
 /// Something of the package that stays, and why.
@@ -125,18 +128,19 @@ pub fn plan(
     let mut plan = UninstallPlan::default();
     let heirs = others.heirs(receipt).into_iter();
     plan.removals.extend(heirs.map(|heir| Removal::HandOver(Box::new(heir))));
+    let models = plan.models(receipt, others, machine, purge)?;
     for unit in &receipt.units {
-        if plan.goes(unit, others.that_have_unit(unit)) && systemd {
+        if plan.goes(unit, &others.that_have_unit(unit)) && systemd {
             plan.unit(unit);
         }
     }
     for link in receipt.links.iter().rev() {
-        if plan.is_ours_alone(&link.path, &link.origin, others) {
+        if plan.is_ours_alone(&link.path, &link.origin, others) && plan.is_no_models(&link.path, &models) {
             plan_entry(&link.path, &link.origin, link_is_unchanged(link, receipt, machine), machine, purge, &mut plan);
         }
     }
     for file in receipt.files.iter().rev() {
-        if plan.is_ours_alone(&file.path, &file.origin, others) {
+        if plan.is_ours_alone(&file.path, &file.origin, others) && plan.is_no_models(&file.path, &models) {
             plan_entry(&file.path, &file.origin, file_is_unchanged(file, machine), machine, purge, &mut plan);
         }
     }
@@ -197,12 +201,12 @@ impl UninstallPlan {
 
     fn accounts(&mut self, receipt: &Receipt, others: &Others) {
         if let Some(user) = &receipt.user
-            && self.goes(&format!("user {}", user.name), others.that_use_user(&user.name))
+            && self.goes(&format!("user {}", user.name), &others.that_use_user(&user.name))
         {
             self.removals.push(Removal::User(user.clone()));
         }
         if let Some(group) = &receipt.group
-            && self.goes(&format!("group {}", group.name), others.that_use_group(&group.name))
+            && self.goes(&format!("group {}", group.name), &others.that_use_group(&group.name))
         {
             self.removals.push(Removal::Group(group.clone()));
         }
@@ -210,15 +214,61 @@ impl UninstallPlan {
 
     /// Whether this package made what is at `path`, and no other needs it.
     fn is_ours_alone(&mut self, path: &RelPath, origin: &Origin, others: &Others) -> bool {
-        *origin != Origin::AlreadyPresent && self.goes(path, others.that_have(path))
+        *origin != Origin::AlreadyPresent && self.goes(path, &others.that_have(path))
     }
 
     /// Whether something goes: not what other packages need, which is noted.
-    fn goes(&mut self, what: &impl ToString, by: Vec<&PackageName>) -> bool {
+    fn goes(&mut self, what: &impl ToString, by: &[&PackageName]) -> bool {
         if by.is_empty() {
             return true;
         }
-        self.needed.push(Needed { what: what.to_string(), by: by.into_iter().cloned().collect() });
+        self.needed.push(Needed { what: what.to_string(), by: by.iter().map(ToString::to_string).collect() });
+        false
+    }
+
+    /// The manifests that are in the package's stores after it has gone.
+    fn models(
+        &mut self,
+        receipt: &Receipt,
+        others: &Others,
+        machine: &Machine,
+        purge: bool,
+    ) -> Result<Vec<StoreManifest>, FsError> {
+        let purged = |path: &RelPath| {
+            let directories = receipt.directories.iter().filter(|entry| entry.origin != Origin::AlreadyPresent);
+            let mut alone = directories.filter(|entry| others.that_have(&entry.path).is_empty());
+            purge && alone.any(|entry| path.starts_with(&entry.path))
+        };
+        let mut stay = Vec::new();
+        for store in receipt.stores() {
+            for manifest in models::manifests(&machine.root, &store)? {
+                let recorded = receipt.file(&manifest.path).filter(|file| file.origin != Origin::AlreadyPresent);
+                let goes = match recorded {
+                    Some(file) => {
+                        others.that_have(&file.path).is_empty() && (purge || file_is_unchanged(file, machine)?)
+                    }
+                    None if purged(&manifest.path) => {
+                        self.models_of_others.push(manifest.model.clone());
+                        true
+                    }
+                    None => false,
+                };
+                if !goes {
+                    stay.push(manifest);
+                }
+            }
+        }
+        Ok(stay)
+    }
+
+    /// Whether none of the models that stay needs what is at `path`.
+    fn is_no_models(&mut self, path: &RelPath, models: &[StoreManifest]) -> bool {
+        let by = models.iter().filter(|manifest| manifest.needs(path));
+        let by: Vec<String> = by.map(|manifest| format!("the model {}", manifest.model)).collect();
+        if by.is_empty() {
+            return true;
+        }
+        self.needed.push(Needed { what: path.to_string(), by });
         false
     }
 

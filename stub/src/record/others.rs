@@ -3,11 +3,12 @@
 
 use std::collections::BTreeMap;
 
-use payload::index::PackageName;
+use payload::index::{PackageName, Role};
 use payload::names::STATE_DIRECTORY;
-use payload::{AccountName, RelPath};
+use payload::{AccountName, Owner, RelPath};
 
 use crate::host::account::MadeAccount;
+use crate::host::models;
 use crate::host::root::{Found, FsError, Root};
 use crate::record::receipt::{Origin, Receipt};
 use crate::record::state::{self, StateError};
@@ -60,6 +61,17 @@ impl Others {
     /// The packages that have this unit.
     pub fn that_have_unit(&self, unit: &str) -> Vec<&PackageName> {
         self.that(|receipt| receipt.units.iter().any(|name| name == unit))
+    }
+
+    /// The packages that brought a program and models, with the store of these and its owner.
+    pub fn with_ollama(&self) -> Vec<(&PackageName, RelPath, Owner)> {
+        let stores = self.receipts.iter().filter_map(|receipt| {
+            let has_programs = receipt.files.iter().any(|file| file.role == Role::Program);
+            let manifest = receipt.files.iter().find(|file| file.role == Role::ModelManifest)?;
+            let store = models::store_of(&manifest.path).filter(|_| has_programs)?;
+            Some((&receipt.package, store, receipt.account.clone().unwrap_or_else(Owner::root)))
+        });
+        stores.collect()
     }
 
     fn that(&self, needs: impl Fn(&Receipt) -> bool) -> Vec<&PackageName> {

@@ -3,10 +3,13 @@
 
 mod v1;
 
+use std::collections::BTreeSet;
+
 use payload::index::{PackageName, Role};
 use payload::{Digest, Mode, Owner, RelPath};
 
 use crate::host::account::MadeAccount;
+use crate::host::models;
 
 /// What is known about an installed package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -130,6 +133,12 @@ impl Receipt {
         let files = self.files.iter().map(|entry| (&entry.path, &entry.origin));
         let links = self.links.iter().map(|entry| (&entry.path, &entry.origin));
         directories.chain(files).chain(links).filter(|(_, origin)| **origin != Origin::AlreadyPresent)
+    }
+
+    /// The model stores that it has models in.
+    pub fn stores(&self) -> BTreeSet<RelPath> {
+        let manifests = self.files.iter().filter(|file| file.role == Role::ModelManifest);
+        manifests.filter_map(|file| models::store_of(&file.path)).collect()
     }
 
     /// The file recorded at `path`.

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 
-use payload::index::PackageName;
 use payload::printable;
 use serde_json::{Value, json};
 
@@ -25,14 +24,19 @@ pub fn lines(receipt: &Receipt, plan: &UninstallPlan, stays: &[Remainder]) -> Ve
     lines
 }
 
-/// What stays because other packages need it, one line for each set of these.
+/// What stays because others need it, one line for each set of these; and whose models go.
 pub fn needed(plan: &UninstallPlan) -> Vec<String> {
     let mut by_packages: BTreeMap<String, Vec<&str>> = BTreeMap::new();
     for needed in &plan.needed {
-        let packages: Vec<String> = needed.by.iter().map(ToString::to_string).collect();
-        by_packages.entry(packages.join(", ")).or_default().push(&needed.what);
+        by_packages.entry(needed.by.join(", ")).or_default().push(&needed.what);
     }
-    by_packages.iter().map(|(by, what)| format!("stays, needed by {by}: {}", printable(&what.join(", ")))).collect()
+    let stays = by_packages.iter();
+    let stays = stays.map(|(by, what)| printable(&format!("stays, needed by {by}: {}", what.join(", "))));
+    let models = (!plan.models_of_others.is_empty()).then(|| {
+        let models = printable(&plan.models_of_others.join(", "));
+        format!("--purge takes along models that the package did not bring: {models}")
+    });
+    stays.chain(models).collect()
 }
 
 /// The same for programs, version 1; also of an uninstallation that was carried out.
@@ -40,10 +44,7 @@ pub fn json(receipt: &Receipt, plan: &UninstallPlan, stays: &[Remainder], dry_ru
     let removals = plan.removals.iter();
     let removals: Vec<Value> =
         removals.map(|removal| json!({"action": removal.action(), "text": removal.describe()})).collect();
-    let needed = plan.needed.iter().map(
-        |needed| json!({"what": needed.what, "by": needed.by.iter().map(PackageName::as_str).collect::<Vec<_>>()}),
-    );
-    let needed: Vec<Value> = needed.collect();
+    let needed: Vec<Value> = plan.needed.iter().map(|needed| json!({"what": needed.what, "by": needed.by})).collect();
     let stays: Vec<Value> = stays.iter().map(|kept| json!({"path": kept.path.to_string(), "why": kept.why})).collect();
     json!({
         "uninstall": 1,
@@ -52,6 +53,7 @@ pub fn json(receipt: &Receipt, plan: &UninstallPlan, stays: &[Remainder], dry_ru
         "dry_run": dry_run,
         "removals": removals,
         "needed": needed,
+        "models_of_others": plan.models_of_others,
         "stays": stays,
     })
 }
