@@ -6,10 +6,13 @@
 
 #![expect(clippy::expect_used, clippy::panic, reason = "a build script has no other way to say that it cannot go on")]
 
+#[path = "build/crates.rs"]
+mod crates;
+
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 const MUSL: &str = "x86_64-unknown-linux-musl";
 const GNU: &str = "x86_64-unknown-linux-gnu";
@@ -37,10 +40,13 @@ fn main() {
     println!("cargo::rustc-env=AIRGAP_DEPLOY_TARGET={}", env::var("TARGET").expect("cargo sets TARGET"));
     let stubs = out.join("stubs");
     fs::create_dir_all(&stubs).expect("OUT_DIR is writable");
-    let stub = match env::var_os("AIRGAP_DEPLOY_STUB") {
-        Some(prebuilt) => PathBuf::from(prebuilt),
+    let (stub, (crates, texts)) = match env::var_os("AIRGAP_DEPLOY_STUB") {
+        // What a stub from elsewhere is made of is not known here.
+        Some(prebuilt) => (PathBuf::from(prebuilt), ("[]".to_owned(), String::new())),
         None => build(&toolchain(), profile(), &workspace, &target_directory(&out)),
     };
+    fs::write(out.join("crates.json"), crates).expect("OUT_DIR is writable");
+    fs::write(out.join("crates.txt"), texts).expect("OUT_DIR is writable");
     fs::copy(&stub, stubs.join("x86_64")).unwrap_or_else(|error| panic!("cannot copy {}: {error}", stub.display()));
 }
 
@@ -112,7 +118,8 @@ fn sysroot() -> Option<PathBuf> {
     Some(cache.join("airgap-deploy/musl-sysroot-x86_64"))
 }
 
-fn build(toolchain: &Toolchain, profile: &str, workspace: &Path, target_directory: &Path) -> PathBuf {
+/// Where the stub is then, and what it is made of.
+fn build(toolchain: &Toolchain, profile: &str, workspace: &Path, directory: &Path) -> (PathBuf, (String, String)) {
     let mut flags = toolchain.flags.clone();
     // The stub is the same wherever it is built: no path of this machine stays in it.
     for (path, name) in [(workspace.to_owned(), "/airgap-deploy"), (cargo_home(), "/cargo")] {
@@ -121,7 +128,9 @@ fn build(toolchain: &Toolchain, profile: &str, workspace: &Path, target_director
     let mut command = Command::new(env::var_os("CARGO").expect("cargo sets CARGO"));
     command
         .args(["build", "--package", "stub", "--profile", profile, "--target", toolchain.target, "--target-dir"])
-        .arg(target_directory)
+        .arg(directory)
+        .arg("--message-format=json-render-diagnostics")
+        .stderr(Stdio::inherit())
         .current_dir(workspace)
         .env_remove("RUSTC_WRAPPER")
         .env_remove("RUSTC_WORKSPACE_WRAPPER")
@@ -129,9 +138,12 @@ fn build(toolchain: &Toolchain, profile: &str, workspace: &Path, target_director
         .env_remove("RUSTFLAGS")
         .env("RUSTC", &toolchain.rustc)
         .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
-    let status = command.status().expect("cargo can be started");
-    assert!(status.success(), "building the stub failed");
-    target_directory.join(toolchain.target).join(profile).join("stub")
+    let output = command.output().expect("cargo can be started");
+    assert!(output.status.success(), "building the stub failed");
+    let lock = fs::read_to_string(workspace.join("Cargo.lock")).expect("the workspace has a Cargo.lock");
+    let own = env::var("CARGO_PKG_LICENSE").expect("cargo sets CARGO_PKG_LICENSE");
+    let crates = crates::of_build(&String::from_utf8_lossy(&output.stdout), toolchain.target, &own, &lock);
+    (directory.join(toolchain.target).join(profile).join("stub"), crates)
 }
 
 fn cargo_home() -> PathBuf {

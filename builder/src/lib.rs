@@ -5,6 +5,7 @@
 mod check;
 mod content;
 mod error;
+mod evidence;
 pub mod fetch;
 #[cfg(fuzzing)]
 pub mod fuzzing;

@@ -17,7 +17,11 @@ use payload::index::{
 use payload::{CHUNK_SIZE, Contents, Digest, Hasher, PayloadError, elf_facts, seal, write_package};
 
 use crate::content::place::{Content, Entry, Placed};
+use crate::evidence::{licenses, sbom};
 use crate::manifest::Manifest;
+
+/// The member with the bill of materials.
+const SBOM: &str = "sbom.cdx.json";
 
 /// What packing needs to know beside the placements.
 #[derive(Debug, Clone, Copy)]
@@ -132,8 +136,7 @@ pub fn pack<'a>(
     files.sort_by_key(|file| file.role);
     store.order_by(&files);
     let glibc = files.iter().filter_map(|file| file.elf.as_ref()).filter_map(|elf: &Elf| elf.glibc).max();
-    let documents = vec![("manifest.toml", manifest.text.clone())];
-    let index = Index {
+    let mut index = Index {
         package: PackageFacts {
             name: manifest.package.name.clone(),
             version: manifest.package.version.clone(),
@@ -153,9 +156,13 @@ pub fn pack<'a>(
         units: placed.units.clone(),
         models: placed.models.clone(),
         blobs: store.blobs,
-        documents: documents.iter().map(|(name, bytes)| document(name, bytes)).collect::<Result<_, _>>()?,
+        documents: Vec::new(),
         total_length: 0,
     };
+    let mut documents =
+        vec![("manifest.toml", manifest.text.clone()), (SBOM, sbom::document(manifest, &index, &placed.model_facts))];
+    documents.extend(licenses::documents());
+    index.documents = documents.iter().map(|(name, bytes)| document(name, bytes)).collect::<Result<_, _>>()?;
     let (index, json) = seal(index)?;
     let documents = documents.into_iter().map(|(_, bytes)| bytes).collect();
     Ok(Packed { index, json, stub: options.stub, stored: store.stored, documents })
@@ -166,6 +173,12 @@ fn document(name: &str, bytes: &[u8]) -> Result<Document, PayloadError> {
 }
 
 impl Packed<'_> {
+    /// The bill of materials.
+    pub fn sbom(&self) -> &[u8] {
+        let position = self.index.documents.iter().position(|document| document.name.as_str() == SBOM);
+        position.and_then(|position| self.documents.get(position)).map_or(&[], Vec::as_slice)
+    }
+
     /// The digest that names this exact package.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.json)

@@ -8,11 +8,13 @@ use payload::index::{Arch, Component as ComponentFact, ComponentKind as Kind, In
 
 use crate::content::place::place;
 use crate::error::BuildError;
+use crate::evidence::inventory;
 use crate::fetch::artifact::Artifact;
 use crate::fetch::cache::{Cache, WORK_PREFIX};
 use crate::fetch::{SourceOptions, acquire};
 use crate::lock::LockFile;
 use crate::manifest::{self, Component, ComponentKind, Content, Manifest, Parsed, SourceKind, select};
+use crate::output::beside;
 use crate::output::emit::{emit, refuse_to_replace, refuse_without_room};
 use crate::pack::stub::stub;
 use crate::pack::{PackError, PackOptions, pack};
@@ -32,6 +34,8 @@ pub struct Request<'a> {
     pub force: bool,
     pub arch: Arch,
     pub threads: u32,
+    /// Whether the page for those who approve the transfer is written.
+    pub inventory: bool,
 }
 
 /// What was built.
@@ -41,6 +45,10 @@ pub struct Built {
     pub index: Index,
     /// Digest of `index.json`: names the package.
     pub digest: Digest,
+    /// Of the whole file.
+    pub file_digest: Digest,
+    /// The files beside it.
+    pub beside: Vec<PathBuf>,
     /// Sentences for the person who builds.
     pub warnings: Vec<String>,
     /// How the lock file changed.
@@ -77,6 +85,7 @@ pub fn prep(
     };
     refuse_to_replace(&output, &inputs(manifest, &components), request.force)?;
     refuse_without_room(&output, known_size(manifest, &components))?;
+    beside::require_ours(&output, request.inventory)?;
     let acquisition = acquire(manifest, &components, options, progress)?;
     // Nobody prunes what is being packed.
     let cache = Cache::open(&options.cache_dir)?;
@@ -98,10 +107,23 @@ pub fn prep(
     };
     let packed = pack(manifest, facts, &placed, &pack_options)?;
     refuse_without_room(&output, packed.index.total_length)?;
-    emit(&packed, &output, payload::Watch::nobody())?;
+    let file_digest = emit(&packed, &output, payload::Watch::nobody())?;
+    let name = output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let subject = inventory::Subject {
+        manifest,
+        index: &packed.index,
+        index_digest: packed.digest(),
+        file_name: &name,
+        file_digest,
+        models: &placed.model_facts,
+    };
+    let page = request.inventory.then(|| inventory::page(&subject));
+    let beside = beside::write(&output, file_digest, packed.sbom(), page.as_deref())?;
     Ok(Built {
         output,
         digest: packed.digest(),
+        file_digest,
+        beside,
         index: packed.index,
         warnings: placed.warnings,
         lock_changes: acquisition.lock_changes,

@@ -60,7 +60,7 @@ impl Package {
         Ok(Self { stick, manifest, typed, said, requests: server.requests() })
     }
 
-    /// The directory with the `.run` file in it, and nothing else.
+    /// The directory with the `.run` file in it, and what the builder put beside it.
     pub fn stick(&self) -> PathBuf {
         self.stick.path().to_owned()
     }

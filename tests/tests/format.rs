@@ -140,8 +140,10 @@ fn members_lie_where_the_document_says() -> Result<()> {
         }
         at = (data + size).next_multiple_of(512);
     }
-    assert_eq!(names[..3], ["index.json", "index.json.sha256", "manifest.toml"]);
-    assert!(blobs > 5 && names[3..].iter().all(|name| name.starts_with("blobs/sha256-")), "{names:?}");
+    assert_eq!(names[..4], ["index.json", "index.json.sha256", "manifest.toml", "sbom.cdx.json"]);
+    let after = names[4..].iter().skip_while(|name| name.starts_with("LICENSES/"));
+    assert!(blobs > 5 && after.clone().count() == blobs, "{names:?}");
+    assert!(after.clone().all(|name| name.starts_with("blobs/sha256-")), "{names:?}");
     assert_eq!(bytes.len() - at, 1024, "more or less than two zero blocks at the end");
     assert!(bytes[at..].iter().all(|byte| *byte == 0));
     Ok(())

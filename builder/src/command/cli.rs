@@ -245,6 +245,9 @@ pub struct PrepArgs {
     /// The architecture of the target
     #[arg(long, value_enum, default_value_t = TargetArg::X86_64)]
     pub target: TargetArg,
+    /// Leave out the page for those who approve the transfer (<package>.run.html)
+    #[arg(long)]
+    pub no_inventory: bool,
     #[command(flatten)]
     pub source: SourceArgs,
     #[command(flatten)]

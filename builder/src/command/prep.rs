@@ -26,6 +26,7 @@ pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
             TargetArg::Aarch64 => Arch::Aarch64,
         },
         threads: threads(),
+        inventory: !args.no_inventory,
     };
     let sink = sink(args.out);
     let built = prep(&request, &parsed.manifest, &options, sink.as_ref())?;
@@ -42,11 +43,16 @@ pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
             "output": built.output.display().to_string(),
             "length": built.index.total_length,
             "index": built.digest.to_string(),
+            "digest": built.file_digest.to_string(),
+            "beside": built.beside.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
             "warnings": built.warnings,
         }));
     }
     say(args.out, &format!("wrote {} ({})", built.output.display(), payload::size(built.index.total_length)));
     say(args.out, &format!("index {}", built.digest));
+    for path in &built.beside {
+        say(args.out, &format!("wrote {}", path.display()));
+    }
     let name = built.output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     say(args.out, &format!("next: copy it to the target, then ./{name} --dry-run and sudo ./{name} --install"));
     Ok(())

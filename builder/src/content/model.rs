@@ -2,6 +2,7 @@
 //! for byte as `ollama create` writes them. Where they go is decided in `place/model.rs`; reading GGUF is in `gguf.rs`.
 
 mod config;
+mod facts;
 mod json;
 mod overlay;
 mod params;
@@ -10,6 +11,7 @@ mod templates;
 use payload::Digest;
 
 pub(crate) use config::{file_type, human_number};
+pub(crate) use facts::ModelFacts;
 pub(crate) use overlay::{Original, overlay};
 
 use crate::content::gguf::Gguf;
@@ -19,7 +21,8 @@ use crate::manifest::ModelSettings;
 pub(crate) const MODEL: &str = "application/vnd.ollama.image.model";
 const TEMPLATE: &str = "application/vnd.ollama.image.template";
 const SYSTEM: &str = "application/vnd.ollama.image.system";
-const LICENSE: &str = "application/vnd.ollama.image.license";
+/// `mediaType` of licence texts.
+pub(crate) const LICENSE: &str = "application/vnd.ollama.image.license";
 /// `mediaType` of the parameters.
 pub(crate) const PARAMS: &str = "application/vnd.ollama.image.params";
 const CONFIG: &str = "application/vnd.docker.container.image.v1+json";

@@ -15,6 +15,7 @@ use payload::index::{self, Arch, Role};
 use payload::{AccountName, Digest, Mode, Owner, RelPath};
 
 use crate::content::error::ContentError;
+use crate::content::model::ModelFacts;
 use crate::fetch::artifact::Artifact;
 use crate::manifest::{Component, ComponentKind, InstallPath, Manifest, SourceKind};
 
@@ -69,6 +70,8 @@ pub(crate) struct Placed {
     pub(crate) placements: Vec<(usize, Placement)>,
     pub(crate) units: Vec<index::Unit>,
     pub(crate) models: Vec<index::Model>,
+    /// What is known about each of the models, in the same order.
+    pub(crate) model_facts: Vec<ModelFacts>,
     /// Sentences for the person who builds.
     pub(crate) warnings: Vec<String>,
 }
@@ -144,6 +147,7 @@ struct Placing<'a> {
     tree: Tree,
     units: Vec<index::Unit>,
     models: Vec<index::Model>,
+    model_facts: Vec<ModelFacts>,
     warnings: Vec<String>,
 }
 
@@ -164,6 +168,7 @@ impl<'a> Placing<'a> {
             tree: Tree::new(components.iter().map(|(component, _)| component.name.clone()).collect()),
             units: Vec::new(),
             models: Vec::new(),
+            model_facts: Vec::new(),
             warnings: Vec::new(),
         }
     }
@@ -197,7 +202,8 @@ impl<'a> Placing<'a> {
             service: self.ollama.and(self.manifest.install.account.clone()),
         };
         let placements = self.tree.finish(&rules)?;
-        Ok(Placed { placements, units: self.units, models: self.models, warnings: self.warnings })
+        let Self { units, models, model_facts, warnings, .. } = self;
+        Ok(Placed { placements, units, models, model_facts, warnings })
     }
 
     /// Services that start Ollama in a way that is not recognised would run without the drop-in.

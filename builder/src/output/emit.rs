@@ -2,7 +2,7 @@
 //! What is in it is decided in `pack.rs`.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::linkat;
+use payload::{Digest, Hasher};
 
 use crate::pack::{PackError, Packed};
 use crate::unfinished::Unfinished;
@@ -111,13 +112,52 @@ fn directory_of(path: &Path) -> &Path {
     }
 }
 
-/// Writes a package to `path`, over an older file of that name.
-pub fn emit(packed: &Packed<'_>, path: &Path, watch: payload::Watch<'_>) -> Result<(), EmitError> {
+/// Writes a package to `path`, over an older file of that name; gives the digest of the whole file.
+pub fn emit(packed: &Packed<'_>, path: &Path, watch: payload::Watch<'_>) -> Result<Digest, EmitError> {
+    let mut hasher = Hasher::default();
+    at_once(path, 0o755, &mut |file| {
+        let mut out = Digesting { file, hasher: &mut hasher };
+        packed.write(&mut out, watch).map_err(|source| EmitError::Pack { path: path.to_owned(), source })
+    })?;
+    Ok(hasher.finish())
+}
+
+/// Writes a small file beside a package, over an older one of that name.
+pub(super) fn emit_beside(bytes: &[u8], path: &Path) -> Result<(), EmitError> {
+    at_once(path, 0o644, &mut |file| {
+        file.write_all(bytes).map_err(|source| EmitError::Write { path: path.to_owned(), source })
+    })
+}
+
+/// What is written is digested on its way.
+struct Digesting<'a> {
+    file: &'a mut File,
+    hasher: &'a mut Hasher,
+}
+
+impl Write for Digesting<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let count = self.file.write(bytes)?;
+        self.hasher.update(&bytes[..count]);
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.file.flush()
+    }
+}
+
+/// The file appears under its name with everything that `content` writes, or not at all.
+fn at_once(
+    path: &Path,
+    mode: u32,
+    content: &mut dyn FnMut(&mut File) -> Result<(), EmitError>,
+) -> Result<(), EmitError> {
     let failed = |source| EmitError::Write { path: path.to_owned(), source };
     let directory = directory_of(path);
-    let write = |file: &mut File| {
-        packed.write(file, watch).map_err(|source| EmitError::Pack { path: path.to_owned(), source })?;
-        file.set_permissions(fs::Permissions::from_mode(0o755)).map_err(failed)?;
+    let mut write = |file: &mut File| {
+        content(file)?;
+        file.set_permissions(fs::Permissions::from_mode(mode)).map_err(failed)?;
         file.sync_all().map_err(failed)
     };
     if let Some(mut file) = without_a_name(directory) {

@@ -7,7 +7,7 @@ use payload::index::{Model, Role};
 use payload::{Digest, Mode, RelPath};
 
 use crate::content::gguf::{self, Gguf, GgufError};
-use crate::content::model::{self, Original, StoreEntries};
+use crate::content::model::{self, ModelFacts, Original, StoreEntries};
 use crate::fetch::artifact::{Artifact, RegistryModel, VerifiedFile};
 use crate::manifest::{InstallPath, ModelName, ModelSettings};
 
@@ -30,7 +30,7 @@ impl Placing<'_> {
         if let Some(path) = install_path {
             self.check_install_path(job, &path.path)?;
         }
-        let manifest = match artifact {
+        let (manifest, facts) = match artifact {
             Artifact::File(file) => self.place_gguf(job, file, install_path, settings)?,
             Artifact::Model(model) => self.place_registry_model(job, model, install_path, settings)?,
             Artifact::Directory { path } => {
@@ -42,7 +42,9 @@ impl Placing<'_> {
         let path = self.store()?.join(&format!("manifests/{host}/{namespace}/{model}/{tag}"))?;
         let entry = Entry::File { content: Content::Bytes(manifest), mode: Mode::READABLE, role: Role::ModelManifest };
         self.tree.add(job.position, Placement { path: path.clone(), owner: self.service.clone(), entry })?;
-        self.models.push(Model { name: name.display_shortest(), manifest: path });
+        let name = name.display_shortest();
+        self.model_facts.push(ModelFacts { name: name.clone(), component: job.position, ..facts });
+        self.models.push(Model { name, manifest: path });
         Ok(())
     }
 
@@ -66,14 +68,14 @@ impl Placing<'_> {
         Ok(())
     }
 
-    /// Places a GGUF file and the texts derived for it; returns the model's manifest.
+    /// Places a GGUF file and the texts derived for it; returns the model's manifest, and what is known about the model.
     fn place_gguf(
         &mut self,
         job: Job<'_>,
         file: &VerifiedFile,
         install_path: Option<&InstallPath>,
         settings: &ModelSettings,
-    ) -> Result<Vec<u8>, ContentError> {
+    ) -> Result<(Vec<u8>, ModelFacts), ContentError> {
         let gguf = read_gguf(job, file)?;
         let chat = [&settings.template, &settings.system].iter().any(|text| text.is_some());
         if let Some((problem, remedy)) = gguf::refusal(&gguf, chat, self.release.as_deref()) {
@@ -84,7 +86,7 @@ impl Placing<'_> {
         }
         self.place_weights(job, file, install_path)?;
         let entries = model::entries(&gguf, file.digest, file.size, settings);
-        self.place_entries(job, entries)
+        Ok((self.place_entries(job, entries)?, ModelFacts::of_gguf(&gguf, file.digest, settings)))
     }
 
     /// Places what was derived for a model; returns its manifest.
@@ -144,14 +146,14 @@ impl Placing<'_> {
         }
     }
 
-    /// Places a model as the registry has it; returns its manifest.
+    /// Places a model as the registry has it; returns its manifest, and what is known about it.
     fn place_registry_model(
         &mut self,
         job: Job<'_>,
         model: &RegistryModel,
         install_path: Option<&InstallPath>,
         settings: &ModelSettings,
-    ) -> Result<Vec<u8>, ContentError> {
+    ) -> Result<(Vec<u8>, ModelFacts), ContentError> {
         let name = model.name.display_shortest();
         let weights = model.layers.iter().rev().find(|layer| layer.media_type == model::MODEL);
         match (weights, install_path) {
@@ -165,11 +167,12 @@ impl Placing<'_> {
         for layer in &model.layers {
             self.place_blob(job, layer.file.digest, content(&layer.file))?;
         }
+        let facts = registry_facts(job, model, weights.map(|layer| layer.file.digest), settings)?;
         if *settings == ModelSettings::default() {
             self.place_blob(job, model.config.digest, content(&model.config))?;
-            return Ok(model.manifest.clone());
+            return Ok((model.manifest.clone(), facts));
         }
-        self.place_overlay(job, model, settings)
+        Ok((self.place_overlay(job, model, settings)?, facts))
     }
 
     fn place_overlay(
@@ -188,6 +191,21 @@ impl Placing<'_> {
             model::overlay(&original, settings).map_err(|problem| job.unsuitable(&name, problem, remedy()))?;
         self.place_entries(job, entries)
     }
+}
+
+fn registry_facts(
+    job: Job<'_>,
+    model: &RegistryModel,
+    weights: Option<Digest>,
+    settings: &ModelSettings,
+) -> Result<ModelFacts, ContentError> {
+    let mut licenses = settings.license.clone();
+    if licenses.is_empty() {
+        for layer in model.layers.iter().filter(|layer| layer.media_type == model::LICENSE) {
+            licenses.push(String::from_utf8_lossy(&document(job, &layer.file)?).into_owned());
+        }
+    }
+    Ok(ModelFacts::of_registry(&document(job, &model.config)?, weights, licenses))
 }
 
 fn content(file: &VerifiedFile) -> Content {
