@@ -226,6 +226,8 @@ fn mistakes_on_the_command_line_are_usage_errors() -> Result<()> {
     ] {
         package(&run_file, arguments)?.exits(2).with_context(|| format!("{arguments:?}"))?;
     }
+    // Where no manifest has the usual name.
+    let scenario = Scenario::new()?;
     for arguments in [&[][..], &["--output", "x"], &["nonsense"], &["verify"], &["init", "nonsense"], &["--manifest"]] {
         run(scenario.builder()?.args(arguments))?.exits(2).with_context(|| format!("{arguments:?}"))?;
     }
