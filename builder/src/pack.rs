@@ -14,7 +14,7 @@ use payload::index::{
     Arch, Blob, Build, Component, Directory, Document, Elf, Encoding, Index, Install, Link, LinkKind, PackageFacts,
     Role, Stub, Target,
 };
-use payload::{CHUNK_SIZE, Contents, Digest, Hasher, PayloadError, elf_facts, seal, write_package};
+use payload::{CHUNK_SIZE, Contents, Digest, Hasher, PayloadError, Progress, Watch, elf_facts, seal, write_package};
 
 use crate::content::place::{Content, Entry, Placed};
 use crate::evidence::{licenses, sbom};
@@ -32,6 +32,8 @@ pub struct PackOptions<'a> {
     /// An empty private directory for compressed blobs.
     pub workdir: &'a Path,
     pub threads: u32,
+    /// Told of the content's bytes, before compression.
+    pub watch: Watch<'a>,
 }
 
 /// Why packing failed.
@@ -185,7 +187,7 @@ impl Packed<'_> {
     }
 
     /// Writes the whole `.run` file.
-    pub fn write(&self, out: &mut dyn Write, watch: payload::Watch<'_>) -> Result<(), PackError> {
+    pub fn write(&self, out: &mut dyn Write, watch: Watch<'_>) -> Result<(), PackError> {
         Ok(write_package(out, self.stub, &self.index, &self.json, self, watch)?)
     }
 }
@@ -249,7 +251,8 @@ impl Store<'_> {
         let raw = role == Role::ModelBlob && size > CHUNK_SIZE || !compress::pays(&file, size).map_err(read)?;
         let (encoding, stored) =
             if raw { (Encoding::Raw, path.to_owned()) } else { (Encoding::Xz, self.compress(digest, path, &file)?) };
-        let facts = if raw { chunks(&file) } else { File::open(&stored).and_then(|file| chunks(&file)) };
+        let progress = if raw { self.options.watch.progress } else { &|_| () };
+        let facts = File::open(&stored).and_then(|file| chunks(&file, progress));
         let (chunks, stored_size, found) = facts.map_err(read)?;
         if raw && found != digest {
             return Err(PackError::Changed { path: shown, expected: digest, found });
@@ -264,7 +267,11 @@ impl Store<'_> {
         let failed = |source| PackError::Compress { path: shown.clone(), source };
         let stored = self.options.workdir.join(format!("{}.xz", digest.blob_name()));
         let mut output = File::options().read(true).write(true).create_new(true).open(&stored).map_err(failed)?;
-        let mut input = Hashing { input: ReadAt { file, offset: 0 }, hasher: Hasher::default() };
+        let mut input = Hashing {
+            input: ReadAt { file, offset: 0 },
+            hasher: Hasher::default(),
+            progress: self.options.watch.progress,
+        };
         compress::compress(&mut input, &mut output, self.options.threads).map_err(failed)?;
         let found = input.hasher.finish();
         if found == digest { Ok(stored) } else { Err(PackError::Changed { path: shown, expected: digest, found }) }
@@ -281,7 +288,7 @@ impl Store<'_> {
 }
 
 /// The digests of all chunks of a file, its length, and the digest of the whole.
-fn chunks(file: &File) -> io::Result<(Vec<Digest>, u64, Digest)> {
+fn chunks(file: &File, progress: Progress<'_>) -> io::Result<(Vec<Digest>, u64, Digest)> {
     let (mut chunks, mut whole, mut length) = (Vec::new(), Hasher::default(), 0);
     let mut reader = ReadAt { file, offset: 0 };
     let mut buffer = Vec::new();
@@ -294,6 +301,7 @@ fn chunks(file: &File) -> io::Result<(Vec<Digest>, u64, Digest)> {
         chunks.push(Digest::of(&buffer));
         whole.update(&buffer);
         length += buffer.len() as u64;
+        progress(buffer.len() as u64);
     }
 }
 
@@ -311,16 +319,18 @@ impl Read for ReadAt<'_> {
     }
 }
 
-/// Hashes what passes through.
-struct Hashing<R> {
+/// Hashes what passes through, and tells of it.
+struct Hashing<'a, R> {
     input: R,
     hasher: Hasher,
+    progress: Progress<'a>,
 }
 
-impl<R: Read> Read for Hashing<R> {
+impl<R: Read> Read for Hashing<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let count = self.input.read(buffer)?;
         self.hasher.update(&buffer[..count]);
+        (self.progress)(count as u64);
         Ok(count)
     }
 }

@@ -3,8 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
-use payload::Digest;
 use payload::index::{Arch, Component as ComponentFact, ComponentKind as Kind, Index, SourceFact};
+use payload::{Digest, Watch};
 
 use crate::content::place::place;
 use crate::error::BuildError;
@@ -18,7 +18,7 @@ use crate::output::beside;
 use crate::output::emit::{emit, refuse_to_replace, refuse_without_room};
 use crate::pack::stub::stub;
 use crate::pack::{PackError, PackOptions, pack};
-use crate::progress::{Event, ProgressSink};
+use crate::progress::{Activity, Event, ItemId, ProgressSink, Work};
 use crate::small_file;
 use crate::unfinished::Unfinished;
 
@@ -97,18 +97,25 @@ pub fn prep(
         .collect();
     let jobs: Vec<_> = components.iter().copied().zip(acquisition.artifacts).collect();
     let placed = place(manifest, request.arch, &jobs, workdir.path()).map_err(Box::new)?;
-    progress.event(&Event::Note { text: "packing" });
+    let name = output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let item = ItemId::PACKAGE;
+    let location = output.display().to_string();
+    progress.event(&Event::Started { item, name: &name, location: &location, size: None });
+    let packing = Work::begin(progress, item, Activity::Packing, placed.content_size());
     let pack_options = PackOptions {
         arch: request.arch,
         stub,
         builder_version: env!("CARGO_PKG_VERSION"),
         workdir: workdir.path(),
         threads: request.threads,
+        watch: Watch { progress: &|bytes| packing.add(bytes), ..Watch::nobody() },
     };
     let packed = pack(manifest, facts, &placed, &pack_options)?;
     refuse_without_room(&output, packed.index.total_length)?;
-    let file_digest = emit(&packed, &output, payload::Watch::nobody())?;
-    let name = output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let writing = Work::begin(progress, item, Activity::Writing, packed.index.stored_size());
+    let watch = Watch { progress: &|bytes| writing.add(bytes), ..Watch::nobody() };
+    let file_digest = emit(&packed, &output, watch)?;
+    progress.event(&Event::Stopped { item });
     let subject = inventory::Subject {
         manifest,
         index: &packed.index,

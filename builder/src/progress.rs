@@ -5,6 +5,7 @@ mod bars;
 mod json;
 mod lines;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use payload::Digest;
@@ -16,6 +17,11 @@ pub use lines::Lines;
 /// Identifies one file among those in progress at the same time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct ItemId(pub usize);
+
+impl ItemId {
+    /// The package itself, which no transfer is numbered like.
+    pub const PACKAGE: Self = Self(u32::MAX as usize);
+}
 
 /// Where the verified bytes of a file were found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,13 +36,27 @@ pub enum Origin {
     Local,
 }
 
+/// What is done to a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Activity {
+    /// Its bytes come over the network.
+    Downloading,
+    /// Its bytes are here, and their digest is computed.
+    Hashing,
+    /// It is compressed and divided into chunks.
+    Packing,
+    /// It is written to the output.
+    Writing,
+}
+
 /// One thing that happened. Sizes and positions are in bytes.
 #[derive(Debug, Clone)]
 pub enum Event<'a> {
     /// Work on a file begins. `size` is `None` until a server has told it.
     Started { item: ItemId, name: &'a str, location: &'a str, size: Option<u64> },
-    /// The file's size became known.
-    Sized { item: ItemId, size: u64 },
+    /// Work of one kind begins at `position`, which is not 0 when an interrupted download goes on. `size` is `None` when
+    /// a server has not told it.
+    Working { item: ItemId, activity: Activity, position: u64, size: Option<u64> },
     /// So much of the file is here. A position before the last one means that it starts over.
     Advanced { item: ItemId, position: u64 },
     /// An attempt failed; the next one starts after `wait`.
@@ -55,12 +75,51 @@ pub trait ProgressSink: Sync {
     fn event(&self, event: &Event<'_>);
 }
 
+/// One piece of work over known bytes, told in steps.
+pub(crate) struct Work<'a> {
+    sink: &'a dyn ProgressSink,
+    item: ItemId,
+    position: AtomicU64,
+}
+
+impl<'a> Work<'a> {
+    /// Bytes between two events.
+    const STEP: u64 = 4 << 20;
+
+    /// Begins with `size` bytes ahead.
+    pub(crate) fn begin(sink: &'a dyn ProgressSink, item: ItemId, activity: Activity, size: u64) -> Self {
+        sink.event(&Event::Working { item, activity, position: 0, size: Some(size) });
+        Self { sink, item, position: AtomicU64::new(0) }
+    }
+
+    /// So many more bytes are done.
+    pub(crate) fn add(&self, bytes: u64) {
+        let before = self.position.fetch_add(bytes, Ordering::Relaxed);
+        let position = before.saturating_add(bytes);
+        if before / Self::STEP != position / Self::STEP {
+            self.sink.event(&Event::Advanced { item: self.item, position });
+        }
+    }
+}
+
 /// Shows nothing.
 #[derive(Debug, Default)]
 pub struct Silent;
 
 impl ProgressSink for Silent {
     fn event(&self, _event: &Event<'_>) {}
+}
+
+impl Activity {
+    /// The word used in bars and in JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Downloading => "downloading",
+            Self::Hashing => "hashing",
+            Self::Packing => "packing",
+            Self::Writing => "writing",
+        }
+    }
 }
 
 impl Origin {

@@ -23,6 +23,7 @@ pub use format::layout::{ALIGNMENT, CHUNK_SIZE, Layout, Region};
 pub use in_order::InOrder;
 pub use read::{Package, read_at};
 pub use value::account::{AccountName, AccountNameError, Owner};
+pub use value::bar::Bar;
 pub use value::digest::{Digest, DigestError, Hasher};
 pub use value::mode::{Mode, ModeError};
 pub use value::path::{PathError, RelPath};

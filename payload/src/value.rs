@@ -2,6 +2,7 @@
 //! What a package states with them lives in `format/`.
 
 pub(crate) mod account;
+pub(crate) mod bar;
 pub(crate) mod digest;
 pub(crate) mod mode;
 pub(crate) mod path;

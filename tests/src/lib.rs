@@ -19,6 +19,7 @@ pub mod skip;
 pub mod sockets;
 pub mod state;
 pub mod strace;
+pub mod terminal;
 pub mod tracer;
 pub mod transcript;
 pub mod tree;

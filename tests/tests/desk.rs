@@ -2,11 +2,12 @@
 //! What is wrong with a manifest is tested in the builder; installing, in the other files here.
 
 use std::fs::{self, File};
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use e2e::scenario::outcome::run;
 use e2e::scenario::{Scenario, package, sample};
+use e2e::terminal::watch;
 
 /// A scenario with a manifest `m.toml` that builds.
 fn ready() -> Result<Scenario> {
@@ -186,5 +187,28 @@ fn completions_manual_pages_and_the_version_tell_about_this_builder() -> Result<
     run(scenario.builder()?.arg("--version"))?.exits(0)?.says("stub x86_64 sha256:")?;
     let coloured = run(scenario.builder()?.args(["--color", "always", "check", "nosuch.toml"]))?.exits(40)?;
     ensure!(coloured.stderr.contains("nosuch.toml"), "{coloured}");
+    Ok(())
+}
+
+#[test]
+fn bars_fit_the_terminal_and_say_what_is_done() -> Result<()> {
+    for columns in [40, 80, 132] {
+        let scenario = ready()?;
+        let build = watch(scenario.builder()?.args(["--manifest", "m.toml", "--output", "p.run"]), columns)?;
+        ensure!(build.code == 0, "{build:?}");
+        let verify = watch(Command::new(scenario.path("p.run")).arg("--verify"), columns)?;
+        ensure!(verify.code == 0, "{verify:?}");
+        let packed = &["hashing", "packing", "writing"] as &[&str];
+        for (seen, activities) in [(build, packed), (verify, &["verifying"])] {
+            let rows = seen.rows(usize::from(columns));
+            for activity in activities {
+                let bars: Vec<_> = rows.iter().filter(|row| row.starts_with(activity)).collect();
+                ensure!(!bars.is_empty(), "no bar says {activity} at {columns} columns: {rows:#?}");
+                for bar in bars {
+                    ensure!(bar.ends_with(" left"), "{columns} columns: {bar}");
+                }
+            }
+        }
+    }
     Ok(())
 }

@@ -83,10 +83,15 @@ pub fn sink(out: OutputArgs) -> Box<dyn ProgressSink> {
     } else if out.json {
         Box::new(JsonLines::new(Answer))
     } else if std::io::stderr().is_terminal() {
-        Box::new(Bars::new(ProgressDrawTarget::stderr()))
+        Box::new(Bars::new(ProgressDrawTarget::stderr(), columns))
     } else {
         Box::new(Lines::new(std::io::stderr()))
     }
+}
+
+/// Columns of the terminal on standard error.
+fn columns() -> usize {
+    usize::from(console::Term::stderr().size().1)
 }
 
 pub fn manifest_with_warnings(path: &Path, out: OutputArgs) -> Result<Parsed, BuildError> {

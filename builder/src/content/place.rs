@@ -9,6 +9,7 @@ mod model;
 mod tests;
 mod tree;
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use payload::index::{self, Arch, Role};
@@ -74,6 +75,24 @@ pub(crate) struct Placed {
     pub(crate) model_facts: Vec<ModelFacts>,
     /// Sentences for the person who builds.
     pub(crate) warnings: Vec<String>,
+}
+
+impl Placed {
+    /// Bytes on disk that packing reads, each content once.
+    pub(crate) fn content_size(&self) -> u64 {
+        let sizes: HashMap<Digest, u64> =
+            self.placements.iter().filter_map(|(_, placement)| placement.on_disk()).collect();
+        sizes.values().sum()
+    }
+}
+
+impl Placement {
+    fn on_disk(&self) -> Option<(Digest, u64)> {
+        match &self.entry {
+            Entry::File { content: Content::Disk { size, digest, .. }, .. } => Some((*digest, *size)),
+            _ => None,
+        }
+    }
 }
 
 /// Decides where the content of `components`, each with what was fetched for it, goes on a machine of architecture

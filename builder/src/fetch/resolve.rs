@@ -20,7 +20,7 @@ use crate::fetch::transfer::{Fetcher, Order, Steps, hash_local};
 use crate::lock::{LOCK_FILE_NAME, LockFile, LockedComponent, LockedFile, LockedSource, as_given};
 use crate::manifest::login::without_login;
 use crate::manifest::{Component, ComponentKind, Manifest, ModelName, Source, SourceKind};
-use crate::progress::{Event, ItemId, Origin};
+use crate::progress::{Activity, Event, ItemId, Origin};
 use crate::small_file;
 
 const MANIFEST_CHECKSUM: &str = "source.checksum in the manifest";
@@ -159,6 +159,8 @@ impl<'a> Resolver<'a> {
         let name = full.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let size = Some(metadata.len());
         self.fetcher.progress.event(&Event::Started { item, name: &about.component, location: &location, size });
+        let activity = Activity::Hashing;
+        self.fetcher.progress.event(&Event::Working { item, activity, position: 0, size });
         let steps = Steps::default();
         let seen = |position| steps.report(self.fetcher.progress, item, position);
         let (digest, size) = hash_local(&full, &seen).map_err(SourceError::disk("read", &full))?;

@@ -21,7 +21,7 @@ use crate::fetch::net::policy::shown;
 use crate::fetch::net::retry::{Cancel, RetryPolicy};
 use crate::fetch::transfer::download::download;
 use crate::fetch::transfer::space::Space;
-use crate::progress::{Event, ItemId, Origin, ProgressSink};
+use crate::progress::{Activity, Event, ItemId, Origin, ProgressSink};
 
 /// Progress is reported in steps of this many bytes.
 const STEP: u64 = 1 << 20;
@@ -133,6 +133,10 @@ impl Fetcher<'_> {
         let Some(digest) = order.expected else { return Ok(None) };
         let steps = Steps::default();
         let seen = |position| steps.report(self.progress, item, position);
+        if self.cache.has(digest) {
+            let (activity, position, size) = (Activity::Hashing, 0, order.size);
+            self.progress.event(&Event::Working { item, activity, position, size });
+        }
         let Some((path, size)) = self.cache.verified(digest, &seen)? else { return Ok(None) };
         if order.size.is_some_and(|expected| expected != size) {
             let expected = format!("{} bytes", order.size.unwrap_or_default());

@@ -25,7 +25,7 @@ impl<W: Write + Send> JsonLines<W> {
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Wire<'a> {
     Started { item: usize, name: &'a str, location: &'a str, size: Option<u64> },
-    Sized { item: usize, size: u64 },
+    Working { item: usize, activity: &'static str, position: u64, size: Option<u64> },
     Advanced { item: usize, position: u64 },
     Retrying { item: usize, name: &'a str, reason: &'a str, wait: f64 },
     Finished { item: usize, name: &'a str, size: u64, digest: String, origin: &'static str },
@@ -37,7 +37,9 @@ impl<'a> From<&Event<'a>> for Wire<'a> {
     fn from(event: &Event<'a>) -> Self {
         match *event {
             Event::Started { item, name, location, size } => Self::Started { item: item.0, name, location, size },
-            Event::Sized { item, size } => Self::Sized { item: item.0, size },
+            Event::Working { item, activity, position, size } => {
+                Self::Working { item: item.0, activity: activity.as_str(), position, size }
+            }
             Event::Advanced { item, position } => Self::Advanced { item: item.0, position },
             Event::Retrying { item, name, reason, wait } => {
                 Self::Retrying { item: item.0, name, reason, wait: wait.as_secs_f64() }

@@ -40,7 +40,7 @@ pub(super) fn line(event: &Event<'_>) -> Option<String> {
             Some(format!("{name}: {reason}; trying again in {} s", wait.as_secs_f64().ceil()))
         }
         Event::Note { text } => Some((*text).to_owned()),
-        Event::Started { .. } | Event::Sized { .. } | Event::Advanced { .. } | Event::Stopped { .. } => None,
+        Event::Started { .. } | Event::Working { .. } | Event::Advanced { .. } | Event::Stopped { .. } => None,
     }
 }
 

@@ -20,7 +20,7 @@ use crate::report::screen::Screen;
 /// Exit code 10 when the package is damaged, 23 when something is in the way: `directory` must be empty or absent.
 pub fn extract(package: &Package, directory: &Path, workers: usize, screen: Screen) -> Result<(), Error> {
     interrupt::watch();
-    let bar = screen.progress(package.index().stored_size());
+    let bar = screen.progress("extracting", package.index().stored_size());
     let watch = Watch { progress: &|bytes| bar.inc(bytes), stop: &interrupt::requested };
     let outcome = write_below(directory, package, workers, watch);
     bar.finish_and_clear();

@@ -57,7 +57,8 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
     let receipt = plan.made.receipt(index, package.digest(), host.receipt.as_ref());
     let cleared = preflight::clear(plan, index, host).map_err(|findings| give_up(Error::refused(findings)))?;
     screen.say("the package is not signed");
-    let bar = screen.progress(cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());
+    let bar =
+        screen.progress("installing", cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());
     let console = Console { screen, bar };
     let outcome = commit::apply(&cleared, package, &machine, &receipt, workers, &console);
     console.bar.finish_and_clear();
@@ -71,7 +72,7 @@ fn verify_what_stays(package: &Package, plan: &Plan, workers: usize, screen: Scr
     let placed: HashSet<Digest> = plan.placed().map(|place| place.digest).collect();
     let stay = |digest| !placed.contains(&digest);
     let blobs = package.index().blobs.iter().filter(|blob| stay(blob.digest));
-    let bar = screen.progress(blobs.map(|blob| blob.stored_size).sum());
+    let bar = screen.progress("verifying", blobs.map(|blob| blob.stored_size).sum());
     let watch = Watch { progress: &|bytes| bar.inc(bytes), stop: &interrupt::requested };
     let outcome = package.verify_blobs(stay, workers, watch);
     bar.finish_and_clear();

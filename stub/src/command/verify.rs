@@ -11,7 +11,7 @@ use crate::report::screen::Screen;
 /// # Errors
 /// Exit code 10 when it is damaged.
 pub fn verify(package: &Package, workers: usize, screen: Screen) -> Result<(), Error> {
-    let bar = screen.progress(package.index().stored_size());
+    let bar = screen.progress("verifying", package.index().stored_size());
     let outcome = package.verify(workers, Watch { progress: &|bytes| bar.inc(bytes), ..Watch::nobody() });
     bar.finish_and_clear();
     outcome.map_err(|error| Error::payload(&error))?;

@@ -2,10 +2,12 @@
 //! answer that could not be written is.
 //! What is said lives with those who say it.
 
+use std::fmt;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
+use payload::Bar;
 
 use crate::error::Error;
 use crate::exit::Exit;
@@ -62,20 +64,27 @@ impl Screen {
         }
     }
 
-    /// A bar over `total` bytes: on a terminal only.
-    pub fn progress(self, total: u64) -> ProgressBar {
+    /// A bar over `total` bytes, as wide as the terminal is while it is drawn: on a terminal only. `label` says what is
+    /// done.
+    pub fn progress(self, label: &'static str, total: u64) -> ProgressBar {
         if self.level == Level::Quiet || self.json || !io::stderr().is_terminal() {
             return ProgressBar::hidden();
         }
-        let style = ProgressStyle::with_template(
-            "{bar:30} {decimal_bytes}/{decimal_total_bytes} {decimal_bytes_per_sec}, {eta} left",
-        );
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-        if let Ok(style) = style {
-            bar.set_style(style);
+        if let Ok(style) = ProgressStyle::with_template("{line}") {
+            bar.set_style(style.with_key("line", move |state: &ProgressState, out: &mut dyn fmt::Write| {
+                let _ = out.write_str(&line(label, state));
+            }));
         }
         bar
     }
+}
+
+fn line(label: &str, state: &ProgressState) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float's cast saturates")]
+    let rate = state.per_sec() as u64;
+    let columns = usize::from(console::Term::stderr().size().1);
+    Bar { label, done: state.pos(), all: state.len(), rate, left: state.eta() }.line(columns)
 }
 
 fn require_written(outcome: io::Result<()>) {

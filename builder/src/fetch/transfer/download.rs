@@ -14,7 +14,7 @@ use crate::fetch::net::retry::Backoff;
 use crate::fetch::transfer::partial::{Partial, Version};
 use crate::fetch::transfer::space::Promise;
 use crate::fetch::transfer::{Failure, Fetched, Fetcher, Order, Steps};
-use crate::progress::{Event, ItemId, Origin};
+use crate::progress::{Activity, Event, ItemId, Origin};
 
 const BUFFER: usize = 64 << 10;
 /// Failures before so many new bytes no longer count.
@@ -242,9 +242,12 @@ impl<'a> Download<'a> {
     }
 
     fn receive(&mut self, mut reply: Reply, announced: Option<u64>) -> Result<(), Broken> {
-        if let Some(size) = announced.or(self.order.size) {
-            self.fetcher.progress.event(&Event::Sized { item: self.item, size });
-        }
+        self.fetcher.progress.event(&Event::Working {
+            item: self.item,
+            activity: Activity::Downloading,
+            position: self.partial.position(),
+            size: announced.or(self.order.size),
+        });
         let steps = Steps::default();
         let mut buffer = vec![0; BUFFER];
         loop {
