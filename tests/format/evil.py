@@ -148,11 +148,14 @@ def section_count(package):
     package.set_stub(bytes(stub))
 
 
-def crowd(count):
+def crowd_up_to(count):
+    """So many directories, files and links together."""
+
     def change(package):
         path = prefix_of(package)
+        there = sum(len(package.index[kind]) for kind in ("directories", "files", "links"))
         entry = {"mode": "0755", "owner": "root", "group": "root"}
-        package.index["directories"] += [{"path": "%s/d%05d" % (path, n), **entry} for n in range(count)]
+        package.index["directories"] += [{"path": "%s/d%05d" % (path, n), **entry} for n in range(there, count)]
 
     return change
 
@@ -206,7 +209,9 @@ def variants():
     ]:  # fmt: skip
         yield "link-" + name, 12, links(("link", target))
     yield "link-circle", 12, links(("one", "two"), ("two", "three"), ("three", "one"))
-    yield "link-chain-too-long", 12, links(*[("c%d" % n, "c%d" % (n + 1)) for n in range(20)], ("c20", "bin"))
+    chain = lambda length: links(*[("c%d" % n, "c%d" % (n + 1)) for n in range(1, length)], ("c%d" % length, "bin"))  # noqa: E731
+    yield "good-link-chain-of-8", 0, chain(8)
+    yield "link-chain-of-9", 12, chain(9)
     yield "link-outside-the-prefix", 12, lambda package: (
         package.file("etc/evil.conf"), package.symbolic("etc/evil.link", "evil.conf"))  # fmt: skip
     hard = lambda to, **rest: in_index(  # noqa: E731
@@ -238,7 +243,8 @@ def variants():
         yield "path-" + name, 12, set_at("files", -1, "path", path)
     for c in HIDDEN:
         yield "path-with-%04x" % ord(c), 12, a_file("opt/evil/a%sb" % c)
-    yield "entries-at-the-limit", 12, crowd(10001)
+    yield "good-entries-at-the-limit", 0, crowd_up_to(10000)
+    yield "entries-over-the-limit", 12, crowd_up_to(10001)
     yield "var-is-a-file", 12, set_at("files", -1, "path", "var")
     for path in [
         "var/lib/airgap-deploy/x/receipt.json", "var/lib/airgap-deploy/x/journal", "etc/airgap-deploy/trusted-keys/x.pub",

@@ -436,7 +436,7 @@ def links(index, entries):
         leads_to[path] = to
     for start in leads_to:
         at = start
-        for _ in range(min(len(leads_to), 8) + 1):
+        for _ in range(min(len(leads_to), 8)):
             at = leads_to.get(at, at)
         need(at not in leads_to, "link %s leads in a circle, or over too many links" % start)
 

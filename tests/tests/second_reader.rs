@@ -47,6 +47,18 @@ fn code(package: &Path, root: &Path, action: &str) -> Option<i32> {
     Run::new(package, root, &[action]).end().code
 }
 
+/// That the plan for an empty machine promises what the installation does.
+fn as_hopeful_as_the_installation(package: &Path, root: &Path) -> Result<()> {
+    fs::create_dir(root)?;
+    let plan = Run::new(package, root, &["--dry-run"]).end();
+    let install = Run::new(package, root, &["--install"]).end();
+    ensure!(plan.code == Some(0) && install.code == Some(0), "the plan: {plan:?}, the installation: {install:?}");
+    ensure!(code(package, root, "--status") == Some(0), "it is installed, and its status is no success");
+    let left = Run::new(package, root, &["--uninstall"]).end();
+    ensure!(left.code == Some(0) && fs::read_dir(root)?.next().is_none(), "after an uninstallation: {left:?}");
+    Ok(())
+}
+
 #[test]
 fn two_readers_say_the_same_of_every_package() -> Result<()> {
     if needs_python() {
@@ -68,6 +80,7 @@ fn two_readers_say_the_same_of_every_package() -> Result<()> {
         ensure!(run.code == Some(*verdict), "{name}: the second reader says {verdict} ({why}), the stub {run:?}");
         if *verdict == 0 {
             accepted += 1;
+            as_hopeful_as_the_installation(file, &at(&format!("root-{accepted}"))).with_context(|| name.clone())?;
             continue;
         }
         refused += 1;

@@ -47,7 +47,7 @@ fn symbolic(path: &RelPath, target: &str, prefix: &RelPath, entries: &Entries<'_
 fn loops(leads_to: &HashMap<&RelPath, RelPath>) -> Result<(), PayloadError> {
     for start in leads_to.keys() {
         let mut at: &RelPath = start;
-        for _ in 0..=leads_to.len().min(MAX_CHAIN) {
+        for _ in 0..leads_to.len().min(MAX_CHAIN) {
             match leads_to.get(at) {
                 Some(next) => at = next,
                 None => break,

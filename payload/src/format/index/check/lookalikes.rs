@@ -12,16 +12,17 @@ use crate::format::index::Index;
 pub fn lookalikes(index: &Index) -> Vec<(&RelPath, &RelPath)> {
     let directories = index.directories.iter().map(|entry| &entry.path);
     let files = index.files.iter().map(|entry| &entry.path);
-    let paths = directories.chain(files).chain(index.links.iter().map(|entry| &entry.path));
+    let paths: Vec<&RelPath> = directories.chain(files).chain(index.links.iter().map(|entry| &entry.path)).collect();
     let mut seen: BTreeMap<String, &RelPath> = BTreeMap::new();
     let mut found = Vec::new();
-    for path in paths.filter(|path| !path.as_str().is_ascii()) {
+    // Most packages have no such name: then nothing is compared.
+    for path in paths.iter().filter(|path| !path.as_str().is_ascii()) {
         if let Some(first) = seen.insert(path.as_str().nfkc().collect(), path) {
-            found.push((first, path));
+            found.push((first, *path));
         }
     }
     // Compatibility forms lead to ASCII letters too.
-    let ascii = index.files.iter().map(|entry| &entry.path).filter(|path| path.as_str().is_ascii());
-    found.extend(ascii.filter_map(|path| Some((*seen.get(path.as_str())?, path))));
+    let ascii = paths.iter().filter(|path| path.as_str().is_ascii());
+    found.extend(ascii.filter_map(|path| Some((*seen.get(path.as_str())?, *path))));
     found
 }

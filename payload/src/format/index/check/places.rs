@@ -7,14 +7,15 @@ use crate::names::{BACKUP_SUFFIX, STAGING_PREFIX, STATE_DIRECTORY};
 use crate::{Mode, PayloadError, RelPath};
 
 /// The kernel's own, what is empty after a boot, what the machine boots from, and other people's.
-const NEVER: &[&str] = &["boot", "dev", "lost+found", "proc", "root", "run", "sys", "tmp", "var/run", "var/tmp"];
+pub(super) const NEVER: &[&str] =
+    &["boot", "dev", "lost+found", "proc", "root", "run", "sys", "tmp", "var/run", "var/tmp"];
 
 /// What the installer keeps for itself, and the keys that it trusts.
-const INSTALLERS: &[&str] =
+pub(super) const INSTALLERS: &[&str] =
     &["etc/airgap-deploy", "usr/local/sbin/airgap-deploy", STATE_DIRECTORY, "var/log/airgap-deploy"];
 
 /// Who may log in, become root, or run something before systemd does.
-const ACCOUNTS_AND_BOOT: &[&str] = &[
+pub(super) const ACCOUNTS_AND_BOOT: &[&str] = &[
     "etc/fstab",
     "etc/group",
     "etc/group-",
@@ -50,9 +51,9 @@ const ACCOUNTS_AND_BOOT: &[&str] = &[
 ];
 
 /// Where the distribution keeps its programs.
-const PROGRAMS: &[&str] = &["bin", "sbin", "usr/bin", "usr/sbin"];
+pub(super) const PROGRAMS: &[&str] = &["bin", "sbin", "usr/bin", "usr/sbin"];
 /// Programs that people give their password to, or that a machine does not boot without.
-const SYSTEM_PROGRAMS: &[&str] = &[
+pub(super) const SYSTEM_PROGRAMS: &[&str] = &[
     "agetty",
     "bash",
     "busybox",
@@ -84,7 +85,7 @@ const SYSTEM_PROGRAMS: &[&str] = &[
 ];
 
 /// Directories that no package has for itself alone.
-const SHARED: &[&str] = &[
+pub(super) const SHARED: &[&str] = &[
     "bin",
     "etc",
     "home",
@@ -112,10 +113,11 @@ const SHARED: &[&str] = &[
     "var/spool",
 ];
 /// A prefix is not even below these.
-const NOT_FOR_PREFIXES: &[&str] = &["bin", "etc", "lib", "lib32", "lib64", "libx32", "sbin", "usr/bin", "usr/sbin"];
+pub(super) const NOT_FOR_PREFIXES: &[&str] =
+    &["bin", "etc", "lib", "lib32", "lib64", "libx32", "sbin", "usr/bin", "usr/sbin"];
 
 /// Groups whose members can become root, or read what only root may.
-const PRIVILEGED_GROUPS: &[&str] = &[
+pub(super) const PRIVILEGED_GROUPS: &[&str] = &[
     "adm",
     "admin",
     "disk",
