@@ -11,6 +11,8 @@ mod root_power;
 mod services;
 pub mod step;
 pub mod store;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 

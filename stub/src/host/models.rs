@@ -32,6 +32,12 @@ pub fn store_of(manifest: &RelPath) -> Option<RelPath> {
 }
 
 impl StoreManifest {
+    /// A model of this store with these blobs.
+    #[cfg(test)]
+    pub fn of(store: RelPath, path: RelPath, blobs: Option<Vec<Digest>>) -> Self {
+        Self { model: name(&path), path, blobs, store }
+    }
+
     /// Whether the file at `path` is a blob of this manifest's model.
     pub fn needs(&self, path: &RelPath) -> bool {
         let Ok(blobs) = self.store.join("blobs") else { return false };

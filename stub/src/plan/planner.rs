@@ -112,7 +112,7 @@ impl Planner<'_> {
                     let facts = *facts;
                     self.plan.unchanged.push(path.clone());
                     self.keep_origin(path);
-                    if facts.mode & 0o002 != 0 && self.holds_files(path) {
+                    if self.anybody_decides(path, facts) {
                         let problem = format!("can be changed by anybody (mode {:04o})", facts.mode);
                         self.conflict(path, problem, false);
                     }
@@ -131,7 +131,13 @@ impl Planner<'_> {
         }
     }
 
-    /// Whoever can change a directory decides what the files in it are.
+    /// Whoever can change a directory decides what the files in it are, and those below it; in one with the sticky bit
+    /// only what is not there yet.
+    fn anybody_decides(&self, path: &RelPath, facts: Attributes) -> bool {
+        let (anybody, sticky) = (facts.mode & 0o002 != 0, facts.mode & 0o1000 != 0);
+        anybody && (!sticky || self.holds_files(path))
+    }
+
     fn holds_files(&self, directory: &payload::RelPath) -> bool {
         self.index.files.iter().any(|file| file.path.parent().as_ref() == Some(directory))
             || *directory == self.index.install.prefix

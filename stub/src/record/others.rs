@@ -37,6 +37,12 @@ impl Others {
         Ok(others)
     }
 
+    /// The packages of these receipts.
+    #[cfg(test)]
+    pub fn of(receipts: Vec<Receipt>) -> Self {
+        Self { receipts, unfinished: Vec::new() }
+    }
+
     /// The packages that have something at `path`.
     pub fn that_have(&self, path: &RelPath) -> Vec<&PackageName> {
         self.receipts.iter().filter(|receipt| receipt.has(path)).map(|receipt| &receipt.package).collect()
