@@ -8,13 +8,16 @@ mod explain;
 mod init;
 mod inspect;
 pub mod interrupt;
+mod keygen;
 mod lock;
 mod output;
 mod pages;
+mod password;
 mod prep;
 
 use builder::BuildError;
 use builder::fetch::{LockMode, SourceEnvironment, SourceOptions};
+use builder::signing::SignError;
 use serde_json::json;
 
 use cli::{Cli, Command, SourceArgs};
@@ -47,6 +50,12 @@ impl From<BuildError> for Failure {
     }
 }
 
+impl From<SignError> for Failure {
+    fn from(error: SignError) -> Self {
+        Self::new(error.exit_code(), error.to_string(), error.hint())
+    }
+}
+
 /// Does what was asked for.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     output::choose_colour(cli.color);
@@ -61,6 +70,7 @@ fn do_it(cli: Cli) -> Result<(), Failure> {
         Command::Lock(args) => lock::lock(&args),
         Command::Inspect(args) => inspect::inspect_package(&args),
         Command::Verify(args) => inspect::verify(&args),
+        Command::Keygen(args) => keygen::keygen(&args),
         Command::Init(args) => init::init(&args),
         Command::Cache(args) => cache::cache(&args),
         Command::Explain(args) => explain::explain(&args),

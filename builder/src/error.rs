@@ -70,6 +70,7 @@ impl BuildError {
 pub fn payload_exit_code(error: &PayloadError) -> u8 {
     match error {
         PayloadError::Format(_) => 12,
+        PayloadError::NotTrusted(_) => 11,
         _ => 10,
     }
 }

@@ -15,6 +15,7 @@ pub mod output;
 mod pack;
 mod prep;
 pub mod progress;
+pub mod signing;
 mod small_file;
 mod unfinished;
 
@@ -22,4 +23,5 @@ pub use check::{Problem, check};
 pub use error::{BuildError, payload_exit_code};
 pub use pack::stub::stub;
 pub use prep::{Built, Request, prep, read_manifest};
+pub use small_file::read_by_hand as read_small;
 pub use unfinished::remove_all as remove_unfinished;

@@ -14,11 +14,15 @@ use payload::index::{
     Arch, Blob, Build, Component, Directory, Document, Elf, Encoding, Index, Install, Link, LinkKind, PackageFacts,
     Role, Stub, Target,
 };
-use payload::{CHUNK_SIZE, Contents, Digest, Hasher, PayloadError, Progress, Watch, elf_facts, seal, write_package};
+use payload::{
+    CHUNK_SIZE, Contents, Digest, Hasher, PayloadError, Progress, Watch, elf_facts, seal, signature_length,
+    write_package,
+};
 
 use crate::content::place::{Content, Entry, Placed};
 use crate::evidence::{licenses, sbom};
 use crate::manifest::Manifest;
+use crate::signing::{SignError, Signer};
 
 /// The member with the bill of materials.
 const SBOM: &str = "sbom.cdx.json";
@@ -34,6 +38,8 @@ pub struct PackOptions<'a> {
     pub threads: u32,
     /// Told of the content's bytes, before compression.
     pub watch: Watch<'a>,
+    /// Who signs the package.
+    pub signer: Option<&'a Signer>,
 }
 
 /// Why packing failed.
@@ -55,6 +61,8 @@ pub enum PackError {
     Changed { path: String, expected: Digest, found: Digest },
     #[error(transparent)]
     Payload(#[from] PayloadError),
+    #[error(transparent)]
+    Sign(#[from] SignError),
 }
 
 /// The words by which people look this error up.
@@ -76,6 +84,7 @@ impl PackError {
             }
             // What no target would take is a mistake of the manifest.
             Self::Payload(PayloadError::Format(_)) => 40,
+            Self::Sign(error) => error.exit_code(),
             Self::Read { .. } | Self::Compress { .. } | Self::Payload(_) => 44,
         }
     }
@@ -90,6 +99,7 @@ impl PackError {
             }
             Self::Payload(PayloadError::Format(_)) => "no target would take this package: change the manifest",
             Self::Payload(_) => "check the free space at the output",
+            Self::Sign(error) => error.hint(),
         }
     }
 }
@@ -98,6 +108,7 @@ impl PackError {
 pub struct Packed<'a> {
     pub index: Index,
     json: Vec<u8>,
+    signature: Option<Vec<u8>>,
     stub: &'a [u8],
     stored: Vec<Stored>,
     documents: Vec<Vec<u8>>,
@@ -165,9 +176,11 @@ pub fn pack<'a>(
         vec![("manifest.toml", manifest.text.clone()), (SBOM, sbom::document(manifest, &index, &placed.model_facts))];
     documents.extend(licenses::documents());
     index.documents = documents.iter().map(|(name, bytes)| document(name, bytes)).collect::<Result<_, _>>()?;
-    let (index, json) = seal(index)?;
+    let room = options.signer.map(|_| signature_length(&index.package));
+    let (index, json) = seal(index, room)?;
+    let signature = options.signer.map(|signer| signer.sign(&index, &json)).transpose()?;
     let documents = documents.into_iter().map(|(_, bytes)| bytes).collect();
-    Ok(Packed { index, json, stub: options.stub, stored: store.stored, documents })
+    Ok(Packed { index, json, signature, stub: options.stub, stored: store.stored, documents })
 }
 
 fn document(name: &str, bytes: &[u8]) -> Result<Document, PayloadError> {
@@ -188,7 +201,7 @@ impl Packed<'_> {
 
     /// Writes the whole `.run` file.
     pub fn write(&self, out: &mut dyn Write, watch: Watch<'_>) -> Result<(), PackError> {
-        Ok(write_package(out, self.stub, &self.index, &self.json, self, watch)?)
+        Ok(write_package(out, self.stub, &self.index, &self.json, self.signature.as_deref(), self, watch)?)
     }
 }
 

@@ -19,6 +19,7 @@ use crate::output::emit::{emit, refuse_to_replace, refuse_without_room};
 use crate::pack::stub::stub;
 use crate::pack::{PackError, PackOptions, pack};
 use crate::progress::{Activity, Event, ItemId, ProgressSink, Work};
+use crate::signing::Signer;
 use crate::small_file;
 use crate::unfinished::Unfinished;
 
@@ -34,6 +35,8 @@ pub struct Request<'a> {
     pub force: bool,
     pub arch: Arch,
     pub threads: u32,
+    /// Who signs the package.
+    pub signer: Option<&'a Signer>,
     /// Whether the page for those who approve the transfer is written.
     pub inventory: bool,
 }
@@ -109,6 +112,7 @@ pub fn prep(
         workdir: workdir.path(),
         threads: request.threads,
         watch: Watch { progress: &|bytes| packing.add(bytes), ..Watch::nobody() },
+        signer: request.signer,
     };
     let packed = pack(manifest, facts, &placed, &pack_options)?;
     refuse_without_room(&output, packed.index.total_length)?;
@@ -123,6 +127,7 @@ pub fn prep(
         file_name: &name,
         file_digest,
         models: &placed.model_facts,
+        key: request.signer.map(Signer::public),
     };
     let page = request.inventory.then(|| inventory::page(&subject));
     let beside = beside::write(&output, file_digest, packed.sbom(), page.as_deref())?;

@@ -32,6 +32,14 @@ pub(crate) fn read_stream(stream: impl Read, limit: u64) -> io::Result<Vec<u8>> 
     Ok(bytes)
 }
 
+/// Reads a text that somebody wrote by hand, for the program.
+///
+/// # Errors
+/// As [`read_text`].
+pub fn read_by_hand(path: &Path) -> io::Result<String> {
+    read_text(path, BY_HAND)
+}
+
 /// Opens a regular file of any size.
 ///
 /// # Errors

@@ -26,6 +26,9 @@ pub enum PayloadError {
     /// Bytes are not the ones that were packed.
     #[error("{region} is damaged: {problem}")]
     Damaged { region: String, problem: String },
+    /// No key that this machine trusts vouches for it.
+    #[error("the package is not trusted: {0}")]
+    NotTrusted(String),
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,

@@ -1,4 +1,4 @@
-//! The `.run` format that builder and stub share: index, paths, digests, layout, reader and writer.
+//! The `.run` format that builder and stub share: index, paths, digests, signatures, layout, reader and writer.
 //! What is fetched (builder) and what is done to a machine (stub) does not live here; nothing here opens a socket,
 //! prints, or reads the clock, the environment or the arguments.
 
@@ -10,6 +10,7 @@ mod format;
 mod in_order;
 pub mod names;
 mod read;
+mod signature;
 mod value;
 mod verify;
 mod watch;
@@ -21,7 +22,10 @@ pub use explain::{EXPLANATIONS, Explanation, explain};
 pub use format::index::{self, Index};
 pub use format::layout::{ALIGNMENT, CHUNK_SIZE, Layout, Region};
 pub use in_order::InOrder;
-pub use read::{Package, read_at};
+pub use read::{FileStub, Package, read_at};
+pub use signature::{
+    KeyError, KeyId, PublicKey, Signature, Trust, UNTRUSTED_COMMENT, signature_length, trusted_comment, words_of_key,
+};
 pub use value::account::{AccountName, AccountNameError, Owner};
 pub use value::bar::Bar;
 pub use value::digest::{Digest, DigestError, Hasher};
@@ -30,5 +34,6 @@ pub use value::path::{PathError, RelPath};
 pub use value::size::size;
 pub use value::text::{is_printable, printable};
 pub use value::unit::{UNIT_DIRECTORIES, UnitName, UnitNameError};
+pub use value::words::words_of_digest;
 pub use watch::{Progress, Watch};
 pub use write::{Contents, seal, write_package};

@@ -6,8 +6,9 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 
 use crate::format::index::Index;
-use crate::format::layout::{ALIGNMENT, CHUNK_SIZE, INDEX, INDEX_DIGEST, Layout, Region, digest_file};
+use crate::format::layout::{ALIGNMENT, CHUNK_SIZE, INDEX, INDEX_DIGEST, Layout, Region, SIGNATURE, digest_file};
 use crate::format::member::{self, BLOCK};
+use crate::signature::{self, MAX_SIGNATURE, Signature, Trust};
 use crate::{Digest, Hasher, PayloadError, elf_length};
 
 /// Larger than the index of any package, in bytes: the digests of 400 GB of models, or 10,000 files. An index is held
@@ -21,15 +22,30 @@ pub struct Package {
     json: Vec<u8>,
     index: Index,
     layout: Layout,
+    signature: Signature,
+    signature_file: Option<Vec<u8>>,
+    stub: FileStub,
+}
+
+/// The program at the start of a `.run` file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FileStub {
+    /// The one that the index names.
+    AsPacked,
+    /// Another one: it must not be run.
+    Other { size: u64, digest: Digest },
 }
 
 impl Package {
-    /// Opens a `.run` file. Reads the stub and the index, and nothing behind them.
+    /// Opens a `.run` file. Reads the stub, the index and its signature, and nothing behind them. Of the index nothing is
+    /// parsed before its signature was checked. What a trusted key signed is read behind any program at all, for
+    /// [`Self::file_stub`] to tell.
     ///
     /// # Errors
     /// [`PayloadError::NoPayload`] for a bare stub, [`PayloadError::Damaged`] when stub or index are not as they were
-    /// packed or the length is wrong, [`PayloadError::Format`] for an index of another version.
-    pub fn open(file: File) -> Result<Self, PayloadError> {
+    /// packed or the length is wrong, [`PayloadError::NotTrusted`] when no key that has to vouches for it,
+    /// [`PayloadError::Format`] for an index of another version.
+    pub fn open(file: File, trust: &Trust) -> Result<Self, PayloadError> {
         let length = file.metadata().map_err(PayloadError::read("the file's length"))?.len();
         let stub_size = elf_length(&file)?;
         if stub_size == length {
@@ -38,14 +54,27 @@ impl Package {
             ));
         }
         let start = stub_size.next_multiple_of(ALIGNMENT);
-        let json = read_index(&file, start)?;
+        let (json, signature_file) = read_index(&file, start)?;
+        let signature = signature::check(trust, &json, signature_file.as_deref())?;
         let index = Index::from_json(&json)?;
-        let layout = Layout::new(&index, &json)?;
-        let package = Self { file, json, index, layout };
-        package.check_lengths(stub_size, length)?;
+        signature::check_comment(&signature, signature_file.as_deref(), &index.package, Digest::of(&json))?;
+        if Layout::new(&index, &json, signature_file.as_deref())?.length() != index.total_length {
+            return Err(PayloadError::Format("its total length does not follow from its members".to_owned()));
+        }
+        if stub_size != index.build.stub.size && !signature.is_trusted() {
+            return Err(PayloadError::damaged("the stub", "its length is not the one in the index"));
+        }
+        let stub = file_stub(&file, stub_size, &index)?;
+        let layout = Layout::behind(stub_size, &index, &json, signature_file.as_deref())?;
+        let package = Self { file, json, index, layout, signature, signature_file, stub };
+        if !package.signature.is_trusted() {
+            package.require_stub()?;
+        }
+        package.check_length(length)?;
         for (offset, region) in package.layout.regions() {
             match region {
                 Region::Blob(_) | Region::Document(_) => break,
+                Region::Stub => {}
                 region => package.check(offset, region)?,
             }
         }
@@ -65,6 +94,35 @@ impl Package {
     /// The digest of `index.json`: names this exact package.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.json)
+    }
+
+    /// What is known about its signature.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// `index.json.minisig` as it stands in the file.
+    pub fn signature_file(&self) -> Option<&[u8]> {
+        self.signature_file.as_deref()
+    }
+
+    /// Which program stands at the start of the file.
+    pub fn file_stub(&self) -> FileStub {
+        self.stub
+    }
+
+    /// Refuses a file whose program is not the one that was packed, whoever signed the rest.
+    ///
+    /// # Errors
+    /// [`PayloadError::Damaged`]
+    pub fn require_stub(&self) -> Result<(), PayloadError> {
+        match self.stub {
+            FileStub::AsPacked => Ok(()),
+            FileStub::Other { digest, .. } => {
+                let expected = self.index.build.stub.digest;
+                Err(PayloadError::damaged("the stub", format!("expected {expected}, found {digest}")))
+            }
+        }
     }
 
     /// Every region of the file with its offset, in order.
@@ -127,14 +185,8 @@ impl Package {
         }
     }
 
-    fn check_lengths(&self, stub_size: u64, length: u64) -> Result<(), PayloadError> {
+    fn check_length(&self, length: u64) -> Result<(), PayloadError> {
         let expected = self.layout.length();
-        if self.index.build.stub.size != stub_size {
-            return Err(PayloadError::damaged("the stub", "its length is not the one in the index"));
-        }
-        if self.index.total_length != expected {
-            return Err(PayloadError::Format("its total length does not follow from its members".to_owned()));
-        }
         if length < expected {
             let problem = format!("it is cut off: {length} bytes of {expected} are there");
             return Err(PayloadError::damaged("the file", problem));
@@ -149,33 +201,30 @@ impl Package {
     /// Compares one region that is no blob.
     pub(crate) fn check(&self, offset: u64, region: &Region) -> Result<(), PayloadError> {
         match region {
-            Region::Stub => self.check_stub(),
+            Region::Stub if self.stub == FileStub::AsPacked => self.stub().map(drop),
             Region::Index => check_known(&self.file, offset, &self.json, INDEX),
             Region::Known { bytes, what } => check_known(&self.file, offset, bytes, what),
             Region::Document(position) => self.document(*position).map(drop),
-            // Content is compared chunk by chunk, in `verify.rs`.
-            Region::Blob(_) => Ok(()),
+            // Another program is told about, and content is compared chunk by chunk, in `verify.rs`.
+            Region::Stub | Region::Blob(_) => Ok(()),
         }
     }
+}
 
-    fn check_stub(&self) -> Result<(), PayloadError> {
-        let stub = self.index.build.stub;
-        let mut hasher = Hasher::default();
-        let mut buffer = vec![0; 1 << 16];
-        let mut offset = 0;
-        while offset < stub.size {
-            let piece = usize::try_from(stub.size - offset).unwrap_or(usize::MAX).min(buffer.len());
-            read_at(&self.file, offset, &mut buffer[..piece], "the stub")?;
-            hasher.update(&buffer[..piece]);
-            offset += piece as u64;
-        }
-        let found = hasher.finish();
-        if found == stub.digest {
-            Ok(())
-        } else {
-            Err(PayloadError::damaged("the stub", format!("expected {}, found {found}", stub.digest)))
-        }
+/// Which program the file starts with.
+fn file_stub(file: &File, size: u64, index: &Index) -> Result<FileStub, PayloadError> {
+    let mut hasher = Hasher::default();
+    let mut buffer = vec![0; 1 << 16];
+    let mut offset = 0;
+    while offset < size {
+        let piece = usize::try_from(size - offset).unwrap_or(usize::MAX).min(buffer.len());
+        read_at(file, offset, &mut buffer[..piece], "the stub")?;
+        hasher.update(&buffer[..piece]);
+        offset += piece as u64;
     }
+    let (digest, packed) = (hasher.finish(), index.build.stub);
+    let as_packed = digest == packed.digest && size == packed.size;
+    Ok(if as_packed { FileStub::AsPacked } else { FileStub::Other { size, digest } })
 }
 
 /// Fills `buffer` from `offset` of the file; `what` names what is read in an error.
@@ -186,7 +235,8 @@ pub fn read_at(file: &File, offset: u64, buffer: &mut [u8], what: &str) -> Resul
     })
 }
 
-fn read_index(file: &File, start: u64) -> Result<Vec<u8>, PayloadError> {
+/// The bytes of the index, and of its signature where the third member is one.
+fn read_index(file: &File, start: u64) -> Result<(Vec<u8>, Option<Vec<u8>>), PayloadError> {
     let mut block = [0; 512];
     read_at(file, start, &mut block, INDEX)?;
     let size = member::size_of_first(&block, INDEX)
@@ -198,7 +248,20 @@ fn read_index(file: &File, start: u64) -> Result<Vec<u8>, PayloadError> {
     let expected = digest_file(Digest::of(&json));
     check_known(file, digest_offset, expected.as_bytes(), INDEX_DIGEST)
         .map_err(|_| PayloadError::damaged(INDEX, format!("it does not match {INDEX_DIGEST}")))?;
-    Ok(json)
+    let next = (digest_offset + expected.len() as u64).next_multiple_of(BLOCK);
+    Ok((json, read_signature(file, next)?))
+}
+
+fn read_signature(file: &File, start: u64) -> Result<Option<Vec<u8>>, PayloadError> {
+    let mut block = [0; 512];
+    read_at(file, start, &mut block, "the third member")?;
+    let Some(size) = member::size_of_first(&block, SIGNATURE) else { return Ok(None) };
+    if size > MAX_SIGNATURE {
+        return Err(PayloadError::damaged(SIGNATURE, "it is longer than any signature"));
+    }
+    let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+    read_at(file, start + BLOCK, &mut bytes, SIGNATURE)?;
+    Ok(Some(bytes))
 }
 
 fn check_known(file: &File, offset: u64, expected: &[u8], what: &str) -> Result<(), PayloadError> {

@@ -1,4 +1,4 @@
-//! Values that cannot hold something bad: paths, digests, modes, names of accounts, printable text.
+//! Values that cannot hold something bad: paths, digests, modes, names of accounts, printable text; digests in words.
 //! What a package states with them lives in `format/`.
 
 pub(crate) mod account;
@@ -9,3 +9,4 @@ pub(crate) mod path;
 pub(crate) mod size;
 pub(crate) mod text;
 pub(crate) mod unit;
+pub(crate) mod words;

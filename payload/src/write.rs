@@ -1,4 +1,4 @@
-//! Writes a `.run` file: seals the index, then lays out stub, index, documents and blobs.
+//! Writes a `.run` file: seals the index, then lays out stub, index, signature, documents and blobs.
 //! Compressing blobs and choosing what goes in is the builder's business.
 
 use std::io::{Read, Write};
@@ -16,12 +16,14 @@ pub trait Contents {
 }
 
 /// Fills in the total length, which depends on the length of the index, which depends on it; and gives the JSON form.
-pub fn seal(mut index: Index) -> Result<(Index, Vec<u8>), PayloadError> {
+/// A package that will be signed leaves room for a signature of this length.
+pub fn seal(mut index: Index, signature_length: Option<u64>) -> Result<(Index, Vec<u8>), PayloadError> {
+    let room = signature_length.map(|length| vec![0; usize::try_from(length).unwrap_or(0)]);
     // The length grows with the index and the index with the digits of the length: from 0 upwards this settles.
     index.total_length = 0;
     loop {
         let json = index.to_json()?;
-        let length = Layout::new(&index, &json)?.length();
+        let length = Layout::new(&index, &json, room.as_deref())?.length();
         if length == index.total_length {
             return Ok((index, json));
         }
@@ -39,10 +41,11 @@ pub fn write_package(
     stub: &[u8],
     index: &Index,
     json: &[u8],
+    signature: Option<&[u8]>,
     contents: &dyn Contents,
     watch: Watch<'_>,
 ) -> Result<(), PayloadError> {
-    for (_, region) in Layout::new(index, json)?.regions() {
+    for (_, region) in Layout::new(index, json, signature)?.regions() {
         match region {
             Region::Stub => put(out, stub, "the stub")?,
             Region::Known { bytes, what } => put(out, bytes, what)?,

@@ -56,6 +56,9 @@ impl Error {
             PayloadError::Damaged { .. } => Self::new(Exit::Damaged, format!("the package is damaged: {error}"))
                 .state(NOTHING_CHANGED)
                 .hint("copy it again from where it was built, and compare with --verify"),
+            PayloadError::NotTrusted(_) => Self::new(Exit::NotTrusted, error.to_string())
+                .state(NOTHING_CHANGED)
+                .hint("ask for a package signed by a key in /etc/airgap-deploy/trusted-keys"),
             PayloadError::NoPayload(_) => Self::new(Exit::Damaged, error.to_string())
                 .state(NOTHING_CHANGED)
                 .hint("give the package with --payload FILE"),

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use e2e::scenario::outcome::{Outcome, run};
 use e2e::scenario::tree::Tree;
 use e2e::scenario::{Scenario, package, package_below, sample};
-use payload::{Layout, Package, Region};
+use payload::{Layout, Package, Region, Trust};
 
 /// An intact package, a copy to damage, and a target that must stay as it is.
 struct Bench {
@@ -34,8 +34,8 @@ impl Bench {
     }
 
     fn regions(&self) -> Result<Vec<(u64, u64, String)>> {
-        let package = Package::open(File::open(&self.good)?)?;
-        let layout = Layout::new(package.index(), package.index_json())?;
+        let package = Package::open(File::open(&self.good)?, &Trust::nobody())?;
+        let layout = Layout::new(package.index(), package.index_json(), package.signature_file())?;
         let starts: Vec<(u64, String)> = layout.regions().map(|(offset, region)| (offset, name(region))).collect();
         let ends = starts.iter().skip(1).map(|(offset, _)| *offset).chain([layout.length()]);
         Ok(starts.iter().zip(ends).map(|((start, name), end)| (*start, end, name.clone())).collect())
@@ -212,7 +212,7 @@ fn a_damaged_package_of_something_installed_is_refused_and_changes_nothing() -> 
 #[test]
 fn what_is_no_package_at_all_is_refused() -> Result<()> {
     let bench = Bench::new()?;
-    let package = Package::open(File::open(&bench.good)?)?;
+    let package = Package::open(File::open(&bench.good)?, &Trust::nobody())?;
     let stub = package.stub()?;
     for bytes in [&stub[..], b"", b"text\n", &[0; 8192], &fs::read("/proc/self/exe")?] {
         fs::write(&bench.bad, bytes)?;

@@ -50,7 +50,7 @@ impl Made {
     /// Bytes that a plan reads beyond the stub and the index.
     fn dry_run(&self) -> Result<u64> {
         let run = self.scenario.path("p.run");
-        let package = payload::Package::open(std::fs::File::open(&run)?)?;
+        let package = payload::Package::open(std::fs::File::open(&run)?, &payload::Trust::nobody())?;
         let own = package.index().build.stub.size + package.index_json().len() as u64;
         let root = self.scenario.target("root")?;
         let used = self.measured(&run, &["--dry-run", "--root", root.to_str().context("UTF-8")?])?;

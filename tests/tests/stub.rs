@@ -47,7 +47,7 @@ fn configured(scenario: &Scenario, more: &str, account: bool) -> Result<PathBuf>
 fn the_shipped_stub_is_static() -> Result<()> {
     let scenario = Scenario::new()?.shipped();
     let run = configured(&scenario, "", true)?;
-    let stub = Package::open(File::open(run)?)?.stub()?;
+    let stub = Package::open(File::open(run)?, &payload::Trust::nobody())?.stub()?;
     let segments = segments(&stub)?;
     assert!(!segments.is_empty());
     assert!(segments.iter().all(|(kind, ..)| *kind != PT_INTERP), "it asks for a dynamic linker");
@@ -63,7 +63,7 @@ fn the_shipped_stub_is_static() -> Result<()> {
 fn the_directory_it_was_compiled_in_is_not_in_the_stub() -> Result<()> {
     let scenario = Scenario::new()?.shipped();
     let run = configured(&scenario, "", true)?;
-    let stub = Package::open(File::open(run)?)?.stub()?;
+    let stub = Package::open(File::open(run)?, &payload::Trust::nobody())?.stub()?;
     let workspace = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("no workspace")?;
     let path = workspace.to_str().context("UTF-8")?;
     let found = stub.windows(path.len()).position(|window| window == path.as_bytes());

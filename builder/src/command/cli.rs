@@ -21,7 +21,7 @@ const USUAL_MANIFEST: &str = "AirGapDeploy.toml";
     version,
     long_version = LONG_VERSION.as_str(),
     override_usage = "builder [prep] [FILE] [OPTIONS]\n       builder <COMMAND>",
-    after_help = "Exit codes: 0 done, 1 bug, 2 usage, 10 payload damaged, 12 format not readable, 22 out of disk space, \
+    after_help = "Exit codes: 0 done, 1 bug, 2 usage, 10 payload damaged, 11 not trusted, 12 format not readable, 22 out of disk space, \
 40 manifest invalid, 41 not found, 42 checksum mismatch, 43 network, 44 output; builder explain CODE says more"
 )]
 pub struct Cli {
@@ -79,8 +79,10 @@ pub enum Command {
     Lock(LockArgs),
     /// Show what a package, or a GGUF model, states about itself
     Inspect(FileArgs),
-    /// Compare every byte of a package with its index
-    Verify(FileArgs),
+    /// Compare every byte of a package with its index, and its signature with a key
+    Verify(VerifyArgs),
+    /// Make a pair of keys that sign packages
+    Keygen(KeygenArgs),
     /// Write a manifest to start from
     Init(InitArgs),
     /// Look after the cache of downloads
@@ -245,6 +247,12 @@ pub struct PrepArgs {
     /// The architecture of the target
     #[arg(long, value_enum, default_value_t = TargetArg::X86_64)]
     pub target: TargetArg,
+    /// Sign the package with this secret key, of `builder keygen` or `minisign -G`
+    #[arg(long, value_name = "FILE")]
+    pub sign_key: Option<PathBuf>,
+    /// Take the key's password from the first line of FILE instead of asking for it
+    #[arg(long, value_name = "FILE", requires = "sign_key")]
+    pub password_file: Option<PathBuf>,
     /// Leave out the page for those who approve the transfer (<package>.run.html)
     #[arg(long)]
     pub no_inventory: bool,
@@ -290,6 +298,35 @@ pub struct FileArgs {
     /// The package; `inspect` also takes a model: a .gguf file
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
+    #[command(flatten)]
+    pub out: OutputArgs,
+}
+
+/// `builder verify`
+#[derive(Debug, Args)]
+pub struct VerifyArgs {
+    /// The package
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Refuse the package unless this key signed it: a .pub file (repeatable, any of them)
+    #[arg(long = "trusted-key", value_name = "FILE")]
+    pub trusted_keys: Vec<PathBuf>,
+    #[command(flatten)]
+    pub out: OutputArgs,
+}
+
+/// `builder keygen`
+#[derive(Debug, Args)]
+pub struct KeygenArgs {
+    /// Where the secret key is written; the public one gets the ending .pub. Neither is ever overwritten
+    #[arg(value_name = "FILE", default_value = "airgap-deploy.key")]
+    pub file: PathBuf,
+    /// Take the password from the first line of FILE instead of asking for it
+    #[arg(long, value_name = "FILE", conflicts_with = "no_password")]
+    pub password_file: Option<PathBuf>,
+    /// Protect the secret key with nothing but its mode
+    #[arg(long)]
+    pub no_password: bool,
     #[command(flatten)]
     pub out: OutputArgs,
 }

@@ -6,15 +6,15 @@ use std::path::Path;
 use builder::output::inspect;
 use builder::output::model::{self, ModelError};
 use builder::payload_exit_code;
-use payload::PayloadError;
-use serde_json::json;
+use payload::{PayloadError, Signature, Trust, words_of_digest, words_of_key};
+use serde_json::{Value, json};
 
-use super::cli::FileArgs;
+use super::cli::{FileArgs, VerifyArgs};
 use super::output::{print_json, say};
 use super::{Failure, threads};
 
-fn open(path: &Path) -> Result<payload::Package, Failure> {
-    inspect::open(path).map_err(|error| match &error {
+fn open(path: &Path, trust: &Trust) -> Result<payload::Package, Failure> {
+    inspect::open(path, trust).map_err(|error| match &error {
         PayloadError::Read { source, .. } => {
             let code = if source.kind() == std::io::ErrorKind::NotFound { 41 } else { 44 };
             Failure::new(code, format!("cannot read {}: {source}", path.display()), "name a package: a .run file")
@@ -26,6 +26,7 @@ fn open(path: &Path) -> Result<payload::Package, Failure> {
 fn damaged(path: &Path, error: &payload::PayloadError) -> Failure {
     let hint = match error {
         PayloadError::NoPayload(_) => "name a package: a .run file that the builder made",
+        PayloadError::NotTrusted(_) => "ask who sent it for one that this key signed; do not install it",
         _ => "build it again, or copy it again from where it was built",
     };
     Failure::new(payload_exit_code(error), format!("{}: {error}", path.display()), hint)
@@ -56,7 +57,7 @@ pub fn inspect_package(args: &FileArgs) -> Result<(), Failure> {
     if inspect_model(args)? {
         return Ok(());
     }
-    let package = open(&args.file)?;
+    let package = open(&args.file, &Trust::nobody())?;
     if args.out.json {
         let index = serde_json::from_slice(package.index_json()).unwrap_or(serde_json::Value::Null);
         print_json(&index);
@@ -68,14 +69,47 @@ pub fn inspect_package(args: &FileArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-pub fn verify(args: &FileArgs) -> Result<(), Failure> {
-    let package = open(&args.file)?;
-    package.verify(threads() as usize, payload::Watch::nobody()).map_err(|error| damaged(&args.file, &error))?;
+pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
+    let mut trust = Trust::nobody();
+    for path in &args.trusted_keys {
+        let key = inspect::public_key(path).map_err(|error| {
+            let code = if error.kind() == std::io::ErrorKind::NotFound { 41 } else { 11 };
+            let hint = "name the .pub file that `builder keygen` or `minisign -G` wrote";
+            Failure::new(code, format!("cannot use {}: {error}", path.display()), hint)
+        })?;
+        trust.trusted.push(key);
+    }
+    let package = open(&args.file, &trust)?;
+    let complete = package.require_stub().and_then(|()| package.verify(threads() as usize, payload::Watch::nobody()));
+    complete.map_err(|error| damaged(&args.file, &error))?;
+    let signature = package.signature();
     if args.out.json {
-        let length = package.index().total_length;
-        print_json(&json!({"verify": 1, "index": package.digest().to_string(), "length": length, "signed": false}));
+        print_json(&json!({
+            "verify": 1,
+            "index": package.digest().to_string(),
+            "length": package.index().total_length,
+            "signature": signature_json(signature),
+        }));
     }
     say(args.out, &format!("{}: every byte is as it was packed", args.file.display()));
     say(args.out, &format!("index {}", package.digest()));
+    say(args.out, &format!("in words {}", words_of_digest(package.digest())));
+    say(args.out, &signature.sentence());
+    if let Signature::Trusted { key, .. } = signature {
+        say(args.out, &format!("key {}: {}", key.id(), words_of_key(key)));
+    }
     Ok(())
+}
+
+/// What is known about a signature.
+fn signature_json(signature: &Signature) -> Value {
+    let key = match signature {
+        Signature::Trusted { key, .. } => Some(key),
+        _ => None,
+    };
+    json!({
+        "state": signature.name(),
+        "key_id": signature.key_id().map(|id| id.to_string()),
+        "fingerprint": key.map(|key| key.fingerprint().to_string()),
+    })
 }

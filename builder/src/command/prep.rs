@@ -4,18 +4,24 @@
 use std::path::Path;
 
 use builder::fetch::LockMode;
+use builder::signing::Signer;
 use builder::{Request, prep};
 use payload::index::Arch;
+use payload::words_of_key;
 use serde_json::json;
 
 use super::cli::{OutputArgs, PrepArgs, TargetArg};
 use super::output::{manifest_with_warnings, print_json, say, sink, warn};
-use super::{Failure, source_options, threads};
+use super::{Failure, password, source_options, threads};
 
 pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
     let manifest = args.manifest.path()?;
     let parsed = manifest_with_warnings(&manifest, args.out)?;
     let options = source_options(&args.source, LockMode::Follow)?;
+    let signer = match &args.sign_key {
+        Some(key) => Some(Signer::read(key, || password::existing(key, args.password_file.as_deref()))?),
+        None => None,
+    };
     let request = Request {
         manifest: &manifest,
         include: &args.include.include,
@@ -26,6 +32,7 @@ pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
             TargetArg::Aarch64 => Arch::Aarch64,
         },
         threads: threads(),
+        signer: signer.as_ref(),
         inventory: !args.no_inventory,
     };
     let sink = sink(args.out);
@@ -44,18 +51,32 @@ pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
             "length": built.index.total_length,
             "index": built.digest.to_string(),
             "digest": built.file_digest.to_string(),
+            "signature": signature_json(signer.as_ref()),
             "beside": built.beside.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
             "warnings": built.warnings,
         }));
     }
     say(args.out, &format!("wrote {} ({})", built.output.display(), payload::size(built.index.total_length)));
     say(args.out, &format!("index {}", built.digest));
+    match &signer {
+        Some(signer) => {
+            say(args.out, &format!("signed by key {}: {}", signer.public().id(), words_of_key(signer.public())));
+        }
+        None => say(args.out, "not signed: --sign-key FILE signs it"),
+    }
     for path in &built.beside {
         say(args.out, &format!("wrote {}", path.display()));
     }
     let name = built.output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     say(args.out, &format!("next: copy it to the target, then ./{name} --dry-run and sudo ./{name} --install"));
     Ok(())
+}
+
+fn signature_json(signer: Option<&Signer>) -> Option<serde_json::Value> {
+    let key = signer?.public();
+    Some(
+        json!({"key_id": key.id().to_string(), "fingerprint": key.fingerprint().to_string(), "words": words_of_key(key)}),
+    )
 }
 
 pub(super) fn lock_changes(changes: &[String], path: &Path, out: OutputArgs) {

@@ -7,7 +7,7 @@ use std::fmt::Write as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use payload::index::{Component, ComponentKind, Index};
-use payload::{Digest, RelPath, printable, size};
+use payload::{Digest, PublicKey, RelPath, printable, size, words_of_digest, words_of_key};
 use qrcode::QrCode;
 use qrcode::render::svg;
 
@@ -27,6 +27,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) file_name: &'a str,
     pub(crate) file_digest: Digest,
     pub(crate) models: &'a [ModelFacts],
+    /// Who signed it.
+    pub(crate) key: Option<&'a PublicKey>,
 }
 
 /// The page. The same package gives the same page.
@@ -72,18 +74,29 @@ fn head(subject: &Subject<'_>, title: &str, page: &mut String) {
         index.target.glibc.map_or_else(String::new, |version| format!(" with glibc {version} or newer")),
         size(index.total_length),
         escape(subject.file_name),
-        code(subject.index_digest)
+        codes(subject)
     );
 }
 
-/// The digest that names the package, for a camera.
-fn code(digest: Digest) -> String {
+/// What two persons compare, for a camera.
+fn codes(subject: &Subject<'_>) -> String {
+    let key = subject.key.map(|key| code(key.fingerprint(), "fingerprint of the key"));
+    format!("{}{}", key.unwrap_or_default(), code(subject.index_digest, "digest of the index"))
+}
+
+fn signature(key: Option<&PublicKey>) -> String {
+    let Some(key) = key else { return "none: nobody vouches for who made it".to_owned() };
+    let (id, fingerprint, words) = (key.id().to_string(), key.fingerprint().to_string(), words_of_key(key));
+    format!("by key {}<br>{}<br>{}", code_text(&id), code_text(&fingerprint), code_text(&words))
+}
+
+fn code(digest: Digest, what: &str) -> String {
     let text = digest.to_string();
     let Ok(code) = QrCode::new(text.as_bytes()) else { return String::new() };
     let svg = code.render::<svg::Color<'_>>().min_dimensions(224, 224).build();
     let svg = svg.split_once("?>").map_or(svg.as_str(), |(_, svg)| svg);
-    let svg = svg.replacen("<svg ", "<svg role=\"img\" aria-label=\"QR code of the digest of the index\" ", 1);
-    format!("<figure>{svg}<figcaption>digest of the index</figcaption></figure>")
+    let svg = svg.replacen("<svg ", &format!("<svg role=\"img\" aria-label=\"QR code of the {what}\" "), 1);
+    format!("<figure>{svg}<figcaption>{what}</figcaption></figure>")
 }
 
 fn identity(subject: &Subject<'_>, page: &mut String) {
@@ -94,8 +107,9 @@ fn identity(subject: &Subject<'_>, page: &mut String) {
          <h2>Which package this is</h2>\n<dl>\n",
     );
     let rows = [
-        ("Signature", "none: nobody vouches for who made it".to_owned()),
+        ("Signature", signature(subject.key)),
         ("Index", code_text(&subject.index_digest.to_string())),
+        ("in words", code_text(&words_of_digest(subject.index_digest))),
         ("File", code_text(&subject.file_digest.to_string())),
         ("Length", format!("{} bytes", index.total_length)),
         (

@@ -88,7 +88,7 @@ pub fn refuse_to_replace(path: &Path, inputs: &[PathBuf], force: bool) -> Result
     if inputs.iter().any(same) {
         return Err(refused("this build reads it", ANOTHER));
     }
-    if force || super::inspect::open(path).is_ok() {
+    if force || super::inspect::open(path, &payload::Trust::nobody()).is_ok() {
         return Ok(());
     }
     Err(refused("it is no package", "name another file with --output PATH, or replace this one with --force"))

@@ -1,18 +1,19 @@
 //! Looking into a finished package on the connected side: what it states, and whether every byte is right.
 //! The same reader as the stub's does the work; it is in the crate `payload`.
 
+use std::io;
 use std::path::Path;
 
 use payload::index::{ComponentKind, Index, LinkKind, lookalikes};
-use payload::{Package, PayloadError, printable};
+use payload::{Package, PayloadError, PublicKey, Signature, Trust, printable, words_of_digest, words_of_key};
 
 use crate::small_file;
 
 /// Opens a package: its stub and index are intact then.
-pub fn open(path: &Path) -> Result<Package, PayloadError> {
+pub fn open(path: &Path, trust: &Trust) -> Result<Package, PayloadError> {
     let what = path.display().to_string();
     let file = small_file::open_regular(path).map_err(|source| PayloadError::Read { what, source })?;
-    Package::open(file)
+    Package::open(file, trust)
 }
 
 /// What a package states about itself, in lines.
@@ -25,10 +26,11 @@ pub fn describe(package: &Package) -> Vec<String> {
         format!("prefix      {}", index.install.prefix),
         format!("length      {}", payload::size(index.total_length)),
         format!("index       {}", package.digest()),
+        format!("in words    {}", words_of_digest(package.digest())),
         format!("manifest    {}", index.build.manifest),
         format!("stub        {} ({})", index.build.stub.digest, payload::size(index.build.stub.size)),
         format!("built by    builder {}", printable(&index.build.builder_version)),
-        "signature   none".to_owned(),
+        format!("signature   {}", signature(package.signature())),
     ];
     if let Some(account) = &index.install.account {
         lines.push(format!("account     {account}"));
@@ -62,6 +64,20 @@ pub fn describe(package: &Package) -> Vec<String> {
     }));
     lines.extend(index.models.iter().map(|model| format!("model {}", printable(&model.name))));
     lines
+}
+
+fn signature(signature: &Signature) -> String {
+    match signature {
+        Signature::Unsigned => "none".to_owned(),
+        Signature::NotChecked { key_id } => format!("by key {key_id}, not checked: builder verify --trusted-key FILE"),
+        Signature::Trusted { key, .. } => format!("by key {}, {}", key.id(), words_of_key(key)),
+    }
+}
+
+/// Reads a public key.
+pub fn public_key(path: &Path) -> io::Result<PublicKey> {
+    let bytes = small_file::read(path, small_file::BY_HAND)?;
+    PublicKey::from_text(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
 }
 
 fn glibc(index: &Index) -> String {

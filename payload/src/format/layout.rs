@@ -13,13 +13,14 @@ pub const CHUNK_SIZE: u64 = 4 << 20;
 pub(crate) const INDEX: &str = "index.json";
 pub(crate) const MANIFEST: &str = "manifest.toml";
 pub(crate) const INDEX_DIGEST: &str = "index.json.sha256";
+pub(crate) const SIGNATURE: &str = "index.json.minisig";
 
 /// A run of bytes in the file, and what must stand there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Region {
     /// The program at the start.
     Stub,
-    /// Bytes that follow from the index: padding, tar headers, the digest file, the end of the archive.
+    /// Bytes that follow from the index: padding, tar headers, the digest file, the signature, the end of the archive.
     Known { bytes: Vec<u8>, what: String },
     /// `index.json` itself.
     Index,
@@ -40,15 +41,29 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// The layout of a file with this index, whose JSON form is `json`.
-    pub fn new(index: &Index, json: &[u8]) -> Result<Self, PayloadError> {
+    /// The layout of a file with this index, whose JSON form is `json`, and its signature if it has one.
+    pub fn new(index: &Index, json: &[u8], signature: Option<&[u8]>) -> Result<Self, PayloadError> {
+        Self::behind(index.build.stub.size, index, json, signature)
+    }
+
+    /// The same behind another program than the index says, of `stub_size` bytes.
+    pub(crate) fn behind(
+        stub_size: u64,
+        index: &Index,
+        json: &[u8],
+        signature: Option<&[u8]>,
+    ) -> Result<Self, PayloadError> {
         let mut layout = Self { regions: Vec::new(), documents: Vec::new(), blobs: Vec::new(), length: 0 };
-        layout.push(Region::Stub, index.build.stub.size);
+        layout.push(Region::Stub, stub_size);
         layout.pad(ALIGNMENT, "the padding after the stub");
         layout.member(INDEX, json.len() as u64, Region::Index)?;
         let digest_file = digest_file(Digest::of(json));
         let known = Region::Known { bytes: digest_file.clone().into_bytes(), what: INDEX_DIGEST.to_owned() };
         layout.member(INDEX_DIGEST, digest_file.len() as u64, known)?;
+        if let Some(signature) = signature {
+            let known = Region::Known { bytes: signature.to_vec(), what: SIGNATURE.to_owned() };
+            layout.member(SIGNATURE, signature.len() as u64, known)?;
+        }
         for (position, document) in index.documents.iter().enumerate() {
             layout.member(document.name.as_str(), document.size, Region::Document(position))?;
         }

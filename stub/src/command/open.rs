@@ -5,7 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use payload::{Package, PayloadError};
+use payload::{Package, PayloadError, Trust};
 
 use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
@@ -16,7 +16,7 @@ use crate::exit::Exit;
 /// Exit code 10 when it is damaged or holds no payload, 12 when its format cannot be read, 41 when what was named is not
 /// there, or no file.
 pub fn open(payload: Option<&Path>) -> Result<Package, Error> {
-    Package::open(file(payload)?).map_err(|error| Error::payload(&error))
+    Package::open(file(payload)?, &Trust::nobody()).map_err(|error| Error::payload(&error))
 }
 
 /// Opens the package that this program is part of; `None` when it is the installer alone.
@@ -24,7 +24,7 @@ pub fn open(payload: Option<&Path>) -> Result<Package, Error> {
 /// # Errors
 /// The same.
 pub fn open_own() -> Result<Option<Package>, Error> {
-    match Package::open(file(None)?) {
+    match Package::open(file(None)?, &Trust::nobody()) {
         Err(PayloadError::NoPayload(_)) => Ok(None),
         other => other.map(Some).map_err(|error| Error::payload(&error)),
     }

@@ -170,9 +170,9 @@ impl Draft {
     /// # Errors
     /// The values contradict each other, or writing failed.
     pub fn write(&self, path: &Path) -> Result<()> {
-        let (index, json) = payload::seal(self.index.clone())?;
+        let (index, json) = payload::seal(self.index.clone(), None)?;
         let mut out = BufWriter::new(File::create(path)?);
-        payload::write_package(&mut out, &program(), &index, &json, self, payload::Watch::nobody())?;
+        payload::write_package(&mut out, &program(), &index, &json, None, self, payload::Watch::nobody())?;
         Ok(())
     }
 }
