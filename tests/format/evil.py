@@ -171,6 +171,9 @@ def variants():
     filters = [{"id": lzma.FILTER_DELTA, "dist": 2}, {"id": lzma.FILTER_LZMA2, "preset": 1, "dict_size": 8 << 20}]
     yield "good-xz-other-filters", 0, replace_blob(lambda content: xz(content, filters=filters))
     yield "good-description", 0, set_at("package", "description", "ein Modell \u2764\ufe0f")
+    yield "good-description-of-hidden-characters", 0, set_at("package", "description", "a\u202eb\u200b\u2028\ufeff\u00ad\U000e0041c")
+    yield "good-names-of-a-shell", 0, a_file("opt/evil/$(touch pwn);`x` 'y' \"z\" \\u{200b}")
+    yield "good-names-that-look-alike", 0, both(a_file("opt/evil/\u00e9"), a_file("opt/evil/e\u0301"))
     yield "good-empty-file", 0, a_file("opt/evil/empty", content=b"")
     yield "good-links", 0, both(directories("d", "d/e"), links(("d/e/up", ".."), ("d/e/self", "../e")))
 

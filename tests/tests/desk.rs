@@ -212,3 +212,21 @@ fn bars_fit_the_terminal_and_say_what_is_done() -> Result<()> {
     }
     Ok(())
 }
+
+#[test]
+fn suggested_commands_are_quoted_as_a_shell_reads_them() -> Result<()> {
+    let scenario = ready()?;
+    for name in ["a b.toml", "x;touch pwn.toml", "$(touch pwn).toml", "it's.toml", "-x\u{202e}.toml"] {
+        let said = run(scenario.builder()?.args(["init", "--output", &format!("./{name}")]))?.exits(0)?;
+        let line = said.stdout.lines().find_map(|line| line.strip_prefix("next: edit it, then ")).context("no next")?;
+        let (check, _) = line.split_once(" and ").context("one command")?;
+        // What a shell makes of it, with a builder that says what it is given.
+        let script = format!("builder() {{ printf '%s|' \"$@\"; }}; {check}");
+        let read =
+            run(std::process::Command::new("sh").args(["-c", &script]).current_dir(scenario.path("")))?.exits(0)?;
+        let shown = name.replace('\u{202e}', "\\u{202e}");
+        ensure!(read.stdout == format!("check|./{shown}|"), "{name}: {line}: {read}");
+    }
+    ensure!(!scenario.path("pwn").exists(), "a name was run");
+    Ok(())
+}

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use e2e::crash::program::Run;
+use e2e::crash::program::{Ended, Run};
 use e2e::crash::{directory, sample, workspace};
 use e2e::skip::skipped;
 use e2e::tree::Tree;
@@ -43,18 +43,31 @@ fn python(script: &Path, arguments: &[&Path]) -> Result<String> {
     Ok(String::from_utf8(output.stdout)?)
 }
 
-fn code(package: &Path, root: &Path, action: &str) -> Option<i32> {
-    Run::new(package, root, &[action]).end().code
+/// Runs an action. What it says can be seen, whoever made the package, and is escaped once.
+fn end(package: &Path, root: &Path, action: &[&str]) -> Result<Ended> {
+    let ended = Run::new(package, root, action).end();
+    let hidden = ended.text.lines().find(|line| !payload::is_printable(line));
+    ensure!(hidden.is_none(), "{action:?} says what cannot be seen: {hidden:?}");
+    let twice = ended.text.lines().find(|line| line.contains("\\\\u{"));
+    ensure!(twice.is_none() || ended.code == Some(0), "{action:?} says what is escaped twice: {twice:?}");
+    Ok(ended)
+}
+
+fn code(package: &Path, root: &Path, action: &str) -> Result<Option<i32>> {
+    Ok(end(package, root, &[action])?.code)
 }
 
 /// That the plan for an empty machine promises what the installation does.
 fn as_hopeful_as_the_installation(package: &Path, root: &Path) -> Result<()> {
     fs::create_dir(root)?;
-    let plan = Run::new(package, root, &["--dry-run"]).end();
-    let install = Run::new(package, root, &["--install"]).end();
+    for action in [&["--list"][..], &["--list", "--json"], &["--dry-run", "--json"], &["--dry-run", "--verbose"], &[]] {
+        let ended = end(package, root, action)?;
+        ensure!(ended.code == Some(0), "{action:?}: {ended:?}");
+    }
+    let (plan, install) = (end(package, root, &["--dry-run"])?, end(package, root, &["--install"])?);
     ensure!(plan.code == Some(0) && install.code == Some(0), "the plan: {plan:?}, the installation: {install:?}");
-    ensure!(code(package, root, "--status") == Some(0), "it is installed, and its status is no success");
-    let left = Run::new(package, root, &["--uninstall"]).end();
+    ensure!(code(package, root, "--status")? == Some(0), "it is installed, and its status is no success");
+    let left = end(package, root, &["--uninstall"])?;
     ensure!(left.code == Some(0) && fs::read_dir(root)?.next().is_none(), "after an uninstallation: {left:?}");
     Ok(())
 }
@@ -76,7 +89,7 @@ fn two_readers_say_the_same_of_every_package() -> Result<()> {
     for Evil { name, expect, file, verdict, why } in &listed {
         let deserved = expect.map_or_else(|| vec![10, 12], |expect| vec![expect]);
         ensure!(deserved.contains(verdict), "{name}: the second reader says {verdict} ({why}), not {deserved:?}");
-        let run = Run::new(file, &root, &["--verify"]).end();
+        let run = end(file, &root, &["--verify"]).with_context(|| name.clone())?;
         ensure!(run.code == Some(*verdict), "{name}: the second reader says {verdict} ({why}), the stub {run:?}");
         if *verdict == 0 {
             accepted += 1;
@@ -84,12 +97,19 @@ fn two_readers_say_the_same_of_every_package() -> Result<()> {
             continue;
         }
         refused += 1;
-        ensure!(
-            code(file, &root, "--install") == Some(*verdict),
-            "{name}: --install says something else than --verify"
-        );
+        let says = |action| code(file, &root, action).with_context(|| name.clone());
+        ensure!(says("--install")? == Some(*verdict), "{name}: --install says something else than --verify");
         // What the index alone can tell is told by the plan.
-        ensure!(*verdict != 12 || code(file, &root, "--dry-run") == Some(12), "{name}: the plan is more hopeful");
+        ensure!(*verdict != 12 || says("--dry-run")? == Some(12), "{name}: the plan is more hopeful");
+        let extracted = at("extracted");
+        let ended = end(file, &root, &["--extract", extracted.to_str().context("UTF-8")?])?;
+        // Of a damaged one there may be what was whole; of a strange one there is nothing.
+        let clean = *verdict == 10 || !extracted.exists();
+        ensure!(ended.code == Some(*verdict) && clean, "{name}: --extract: {ended:?}");
+        ensure!(!extracted.join("opt/evil/model").exists(), "{name}: --extract leaves what upstream never published");
+        if extracted.exists() {
+            fs::remove_dir_all(&extracted)?;
+        }
         let changed = before.difference(&Tree::read(&root)?);
         ensure!(changed.is_empty(), "{name}: it was refused, and yet:\n{changed}");
     }

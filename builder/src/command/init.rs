@@ -8,7 +8,7 @@ use builder::manifest::init::init_text;
 
 use super::Failure;
 use super::cli::InitArgs;
-use super::output::say;
+use super::output::{say, typed};
 
 pub fn init(args: &InitArgs) -> Result<(), Failure> {
     let path = args.output.clone().unwrap_or_else(|| PathBuf::from(args.kind.file_name()));
@@ -19,6 +19,7 @@ pub fn init(args: &InitArgs) -> Result<(), Failure> {
     let mut file = std::fs::File::options().write(true).create_new(true).open(&path).map_err(failed)?;
     file.write_all(init_text(args.kind).as_bytes()).map_err(failed)?;
     say(args.out, &format!("wrote {}", path.display()));
-    say(args.out, &format!("next: edit it, then builder check {0} and builder --manifest {0}", path.display()));
+    let name = typed(&path.display().to_string());
+    say(args.out, &format!("next: edit it, then builder check {name} and builder --manifest {name}"));
     Ok(())
 }

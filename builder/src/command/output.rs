@@ -69,6 +69,12 @@ pub fn say(out: OutputArgs, line: &str) {
     }
 }
 
+/// A name as it is typed into a shell. What no shell takes is shown as it is.
+pub fn typed(name: &str) -> String {
+    let name = payload::printable(name);
+    shlex::try_quote(&name).map_or_else(|_| name.clone(), std::borrow::Cow::into_owned)
+}
+
 pub fn warn(line: &str) {
     let _ = writeln!(std::io::stderr().lock(), "{line}");
 }

@@ -11,7 +11,7 @@ use payload::words_of_key;
 use serde_json::json;
 
 use super::cli::{OutputArgs, PrepArgs, TargetArg};
-use super::output::{manifest_with_warnings, print_json, say, sink, warn};
+use super::output::{manifest_with_warnings, print_json, say, sink, typed, warn};
 use super::{Failure, password, source_options, threads};
 
 pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
@@ -68,7 +68,8 @@ pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
         say(args.out, &format!("wrote {}", path.display()));
     }
     let name = built.output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    say(args.out, &format!("next: copy it to the target, then ./{name} --dry-run and sudo ./{name} --install"));
+    let name = typed(&format!("./{name}"));
+    say(args.out, &format!("next: copy it to the target, then {name} --dry-run and sudo {name} --install"));
     Ok(())
 }
 

@@ -10,6 +10,20 @@ pub fn printable(text: &str) -> String {
     shown
 }
 
+/// A JSON document that means the same, with such characters in its texts written as JSON's own escapes.
+pub fn printable_json(document: &str) -> String {
+    let mut shown = String::with_capacity(document.len());
+    for c in document.chars() {
+        if is_shown(c) {
+            shown.push(c);
+        } else {
+            let mut units = [0; 2];
+            shown.extend(c.encode_utf16(&mut units).iter().map(|unit| format!("\\u{unit:04x}")));
+        }
+    }
+    shown
+}
+
 /// Whether every character of `text` can be seen for what it is.
 pub fn is_printable(text: &str) -> bool {
     text.chars().all(is_shown)
@@ -36,6 +50,11 @@ mod tests {
     fn escape_sequences_and_reordering_are_shown_not_obeyed() {
         assert_eq!(printable("ok ü\x1b[2J"), "ok ü\\u{1b}[2J");
         assert_eq!(printable("a\u{202e}b\n"), "a\\u{202e}b\\u{a}");
+    }
+
+    #[test]
+    fn json_means_the_same() {
+        assert_eq!(printable_json("{\"a\":\"\u{202e}\u{e0041}é \\n\"}"), "{\"a\":\"\\u202e\\udb40\\udc41é \\n\"}");
     }
 
     #[test]

@@ -17,7 +17,7 @@ use crate::report::screen::Screen;
 /// Writes every file of the package below `directory`, with the paths it would be installed at.
 ///
 /// # Errors
-/// Exit code 10 when the package is damaged, 23 when something is in the way: `directory` must be empty or absent.
+/// Exit code 10 when the package is damaged anywhere, 23 when something is in the way: `directory` must be empty or absent.
 pub fn extract(package: &Package, directory: &Path, workers: usize, screen: Screen) -> Result<(), Error> {
     interrupt::watch();
     let bar = screen.progress("extracting", package.index().stored_size());
@@ -41,6 +41,8 @@ fn write_below(directory: &Path, package: &Package, workers: usize, watch: Watch
             Error::new(exit, format!("cannot write {path}: {error}")).state("a part of the package may be extracted")
         }
     };
+    // What is no blob; these are compared while they are written.
+    package.verify_blobs(|_| false, workers, Watch::nobody()).map_err(|error| Error::payload(&error))?;
     fs::create_dir_all(directory).map_err(failed(directory))?;
     if fs::read_dir(directory).map_err(failed(directory))?.next().is_some() {
         return Err(Error::new(Exit::Conflict, format!("{} is not empty", directory.display()))
@@ -62,9 +64,13 @@ fn write_below(directory: &Path, package: &Package, workers: usize, watch: Watch
             .open(&target)
             .map_err(failed(&target))?;
         let position = index.blobs.iter().position(|blob| blob.digest == file.blob).unwrap_or(usize::MAX);
-        stage::stage(package, position, &out, &file.path, workers, watch).map_err(|error| match error {
-            StageError::Payload(error) => Error::payload(&error).state("a part of the package may be extracted"),
-            StageError::Fs(error) => error.into(),
+        stage::stage(package, position, &out, &file.path, workers, watch).map_err(|error| {
+            // What is not what its name says must not be taken for it. Where it cannot be removed, the error stands.
+            let _ = fs::remove_file(&target);
+            match error {
+                StageError::Payload(error) => Error::payload(&error).state("a part of the package may be extracted"),
+                StageError::Fs(error) => error.into(),
+            }
         })?;
         out.set_permissions(fs::Permissions::from_mode(file.mode.bits())).map_err(failed(&target))?;
     }

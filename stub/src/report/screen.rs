@@ -53,7 +53,7 @@ impl Screen {
 
     /// One JSON document.
     pub fn json(self, value: &serde_json::Value) {
-        require_written(writeln!(io::stdout().lock(), "{value}"));
+        require_written(writeln!(io::stdout().lock(), "{}", payload::printable_json(&value.to_string())));
     }
 
     fn put(self, line: &str) {
