@@ -8,6 +8,7 @@ pub(crate) mod failpoint;
 pub(crate) mod interrupt;
 pub(crate) mod limits;
 pub(crate) mod machine;
+pub mod memory;
 pub(crate) mod models;
 pub(crate) mod names;
 pub mod offline;

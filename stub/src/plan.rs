@@ -3,6 +3,7 @@
 
 mod earlier;
 pub mod facts;
+pub mod memory;
 mod placing;
 mod planner;
 pub mod preflight;
@@ -47,10 +48,20 @@ pub struct Plan {
     pub root_power: Vec<String>,
     /// Worth knowing, and no obstacle.
     pub notes: Vec<String>,
+    /// What will probably not work once everything is in place, and no obstacle to putting it there.
+    pub warnings: Vec<Warning>,
     /// What will be written, by the device number of the file system.
     pub space: BTreeMap<u64, Space>,
     /// What the receipt will say was made.
     pub made: Made,
+}
+
+/// What does not speak against the plan, but against what it is for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Warning {
+    pub what: String,
+    /// What to do about it.
+    pub hint: String,
 }
 
 /// Something in the way.

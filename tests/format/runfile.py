@@ -285,9 +285,11 @@ def forms(index):
         is_path(unit["path"])
         if unit["drop_in"] is not None:
             is_path(unit["drop_in"])
-    for model in items(index["models"], ["name", "manifest"]):
+    for model in items(index["models"], ["name", "manifest", "memory"]):
         is_text(model["name"])
         is_path(model["manifest"])
+        if model["memory"] is not None:
+            is_number(model["memory"])
     for document in items(index["documents"], ["name", "size", "digest"]):
         is_path(document["name"])
         is_number(document["size"])
@@ -457,6 +459,7 @@ def units(index):
             need(good and roles.get(drop_in) == "unit", "the drop-in of %s" % name)
     for model in index["models"]:
         need(roles.get(model["manifest"]) == "model-manifest", "a model without a manifest")
+        need((model["memory"] or 0) <= MAX_SIZE, "a model takes an impossible amount of memory")
 
 
 # Reading -------------------------------------------------------------------------------------------------------------

@@ -1,17 +1,22 @@
 //! GGUF: what the header of a model file says, read in one pass that never touches the tensors.
 //! Whether such a file may be shipped is decided in `gguf/check.rs`; what Ollama wants beside it, in `model/`.
 //! Source of the format: `docs/gguf.md` of the ggml project; limits: its C loader, which Ollama uses.
+//! It is read here because the crates for it (looked at: gguf-rs 0.1.8, ggus 0.5.1, gguf 0.1.2, candle-core) take lengths
+//! of a file as they are, keep every token in memory, want the whole file, or bring a command line or a tensor library.
 
 mod architectures;
 mod check;
+mod memory;
 mod reader;
 mod tensor;
 #[cfg(test)]
 pub(crate) mod testing;
 
+use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 
-pub(crate) use check::refusal;
+pub(crate) use check::{doubt, refusal};
+pub(crate) use memory::{DEFAULT_CONTEXT, Memory};
 use reader::Reader;
 
 /// Why a header cannot be read; completes a sentence that starts with the file's name.
@@ -54,8 +59,27 @@ pub(crate) struct Gguf {
     pub(crate) shards: u64,
     pub(crate) blocks: u64,
     pub(crate) vision_blocks: u64,
+    pub(crate) shape: Shape,
+    /// ggml's numbers of the types that its tensors have.
+    pub(crate) tensor_types: BTreeSet<u32>,
     /// Where the data of the last tensor ends, in bytes from the start of the file.
     pub(crate) data_end: u64,
+}
+
+/// How large a model's layers are, as far as its file says; 0 and empty where it does not.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Shape {
+    /// `embedding_length`
+    pub(crate) embedding: u64,
+    /// `attention.head_count`: one number, or one for each block.
+    pub(crate) heads: Vec<u64>,
+    /// `attention.head_count_kv`, likewise.
+    pub(crate) cached_heads: Vec<u64>,
+    /// `attention.key_length` and `attention.value_length`
+    pub(crate) key: Option<u64>,
+    pub(crate) value: Option<u64>,
+    /// How many tokens the model knows.
+    pub(crate) vocabulary: u64,
 }
 
 /// What to do about a file that is not whole.
@@ -81,7 +105,7 @@ pub(crate) fn read(file: impl Read + Seek, size: u64) -> Result<Gguf, GgufError>
     }
     let extent = tensor::read_all(&mut reader, tensors)?;
     let data_end = extent.check(reader.position(), facts.alignment()?, size)?;
-    Ok(facts.into_gguf(version, tensors, extent.elements, data_end))
+    Ok(Gguf { tensor_types: extent.types, ..facts.into_gguf(version, tensors, extent.elements, data_end) })
 }
 
 fn version(reader: &mut Reader<impl Read + Seek>) -> Result<u32, GgufError> {
@@ -134,11 +158,25 @@ struct Facts {
     adds_begin: Option<bool>,
     license: Option<String>,
     shards: u64,
-    numbers: Vec<(String, u64)>,
+    vocabulary: u64,
+    numbers: Vec<(String, Vec<u64>)>,
 }
 
 /// How many keys below architectures are kept; a model has one of each suffix.
 const MAX_NUMBERS: usize = 64;
+/// More blocks than any model has.
+const MAX_BLOCKS: u64 = 4096;
+/// What the keys below an architecture end with that matter here.
+const SUFFIXES: [&str; 8] = [
+    ".block_count",
+    ".pooling_type",
+    ".context_length",
+    ".embedding_length",
+    ".attention.head_count",
+    ".attention.head_count_kv",
+    ".attention.key_length",
+    ".attention.value_length",
+];
 
 impl Facts {
     fn read_pair(&mut self, reader: &mut Reader<impl Read + Seek>) -> Result<(), GgufError> {
@@ -153,10 +191,11 @@ impl Facts {
             "general.alignment" => self.alignment = Some(reader.number_of(kind, &key)?.unwrap_or(0)),
             "tokenizer.ggml.add_bos_token" => self.adds_begin = reader.number_of(kind, &key)?.map(|flag| flag != 0),
             "split.count" => self.shards = reader.number_of(kind, &key)?.unwrap_or(0),
-            key if [".block_count", ".pooling_type", ".context_length"].iter().any(|suffix| key.ends_with(suffix)) => {
-                let number = reader.number_of(kind, key)?.unwrap_or(0);
+            "tokenizer.ggml.tokens" => self.vocabulary = reader.count_of(kind, &key)?.unwrap_or(0),
+            key if SUFFIXES.iter().any(|suffix| key.ends_with(suffix)) => {
+                let numbers = reader.numbers_of(kind, key, MAX_BLOCKS)?;
                 if self.numbers.len() < MAX_NUMBERS {
-                    self.numbers.push((key.to_owned(), number));
+                    self.numbers.push((key.to_owned(), numbers));
                 }
             }
             key => reader.skip_value(kind, key)?,
@@ -171,9 +210,26 @@ impl Facts {
         }
     }
 
-    fn number(&self, architecture: &str, suffix: &str) -> Option<u64> {
+    fn numbers(&self, architecture: &str, suffix: &str) -> Option<&[u64]> {
         let key = format!("{architecture}.{suffix}");
-        self.numbers.iter().find(|(name, _)| *name == key).map(|(_, number)| *number)
+        self.numbers.iter().find(|(name, _)| *name == key).map(|(_, numbers)| numbers.as_slice())
+    }
+
+    /// A key that is there without a number counts as 0.
+    fn number(&self, architecture: &str, suffix: &str) -> Option<u64> {
+        self.numbers(architecture, suffix).map(|numbers| numbers.first().copied().unwrap_or(0))
+    }
+
+    fn shape(&self, architecture: &str) -> Shape {
+        let list = |suffix| self.numbers(architecture, suffix).unwrap_or_default().to_vec();
+        Shape {
+            embedding: self.number(architecture, "embedding_length").unwrap_or(0),
+            heads: list("attention.head_count"),
+            cached_heads: list("attention.head_count_kv"),
+            key: self.number(architecture, "attention.key_length"),
+            value: self.number(architecture, "attention.value_length"),
+            vocabulary: self.vocabulary,
+        }
     }
 
     fn into_gguf(self, version: u32, tensors: u64, parameters: u64, data_end: u64) -> Gguf {
@@ -184,6 +240,8 @@ impl Facts {
             context: self.number(&architecture, "context_length"),
             blocks: self.number(&architecture, "block_count").unwrap_or(0),
             vision_blocks: self.number(&architecture, "vision.block_count").unwrap_or(0),
+            shape: self.shape(&architecture),
+            tensor_types: BTreeSet::new(),
             architecture,
             kind: self.kind.unwrap_or_else(|| "model".to_owned()),
             file_type: self.file_type,

@@ -11,7 +11,7 @@ mod templates;
 use payload::Digest;
 
 pub(crate) use config::{file_type, human_number};
-pub(crate) use facts::ModelFacts;
+pub(crate) use facts::{ModelFacts, context};
 pub(crate) use overlay::{Original, overlay};
 
 use crate::content::gguf::Gguf;
@@ -19,6 +19,10 @@ use crate::manifest::ModelSettings;
 
 /// `mediaType` of the weights.
 pub(crate) const MODEL: &str = "application/vnd.ollama.image.model";
+/// `mediaType` of a vision projector.
+pub(crate) const PROJECTOR: &str = "application/vnd.ollama.image.projector";
+/// `mediaType` of an adapter.
+pub(crate) const ADAPTER: &str = "application/vnd.ollama.image.adapter";
 const TEMPLATE: &str = "application/vnd.ollama.image.template";
 const SYSTEM: &str = "application/vnd.ollama.image.system";
 /// `mediaType` of licence texts.

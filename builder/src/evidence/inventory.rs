@@ -199,7 +199,10 @@ fn changes(index: &Index, page: &mut String) {
         );
     }
     for model in &index.models {
-        let _ = writeln!(page, "<li>model {} in Ollama</li>", code_text(&model.name));
+        let memory = model.memory.map_or_else(String::new, |bytes| {
+            format!(", which takes about {} of memory while it answers", size(bytes))
+        });
+        let _ = writeln!(page, "<li>model {} in Ollama{memory}</li>", code_text(&model.name));
     }
     if !index.units.is_empty() {
         page.push_str("<li>commands: <code>systemctl daemon-reload</code>, and to make accounts <code>groupadd</code> and <code>useradd</code></li>\n");

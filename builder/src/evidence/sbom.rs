@@ -199,7 +199,8 @@ fn model_properties(model: &ModelFacts) -> Vec<Value> {
         ("model:parameters", model.parameters.as_ref()),
         ("model:quantisation", model.quantisation.as_ref()),
     ];
-    named.into_iter().filter_map(|(name, value)| value.map(|value| property(name, value))).collect()
+    let memory = model.memory.map(|bytes| property("model:memory-estimate", &format!("{bytes} bytes")));
+    named.into_iter().filter_map(|(name, value)| value.map(|value| property(name, value))).chain(memory).collect()
 }
 
 fn stub(index: &Index) -> Value {

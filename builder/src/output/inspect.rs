@@ -4,7 +4,7 @@
 use std::io;
 use std::path::Path;
 
-use payload::index::{ComponentKind, Index, LinkKind, lookalikes};
+use payload::index::{ComponentKind, Index, LinkKind, Model, lookalikes};
 use payload::{Package, PayloadError, PublicKey, Signature, Trust, printable, words_of_digest, words_of_key};
 
 use crate::small_file;
@@ -62,7 +62,7 @@ pub fn describe(package: &Package) -> Vec<String> {
     lines.extend(lookalikes(index).iter().map(|(one, other)| {
         format!("look alike, and are two names (they differ in Unicode normalisation alone): {one} and {other}")
     }));
-    lines.extend(index.models.iter().map(|model| format!("model {}", printable(&model.name))));
+    lines.extend(index.models.iter().map(model));
     lines
 }
 
@@ -78,6 +78,11 @@ fn signature(signature: &Signature) -> String {
 pub fn public_key(path: &Path) -> io::Result<PublicKey> {
     let bytes = small_file::read(path, small_file::BY_HAND)?;
     PublicKey::from_text(&bytes).map_err(|error| io::Error::new(io::ErrorKind::InvalidData, error))
+}
+
+fn model(model: &Model) -> String {
+    let memory = model.memory.map_or_else(String::new, |bytes| format!(", about {} of memory", payload::size(bytes)));
+    format!("model {}{memory}", printable(&model.name))
 }
 
 fn glibc(index: &Index) -> String {

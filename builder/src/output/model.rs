@@ -4,10 +4,10 @@
 use std::io::{self, Read};
 use std::path::Path;
 
-use payload::printable;
+use payload::{printable, size};
 use serde::Serialize;
 
-use crate::content::gguf::{self, GgufError};
+use crate::content::gguf::{self, DEFAULT_CONTEXT, GgufError, Memory};
 use crate::content::model::{family, file_type, human_number};
 use crate::small_file;
 
@@ -29,8 +29,22 @@ pub struct ModelFacts {
     pub chat_template: bool,
     pub embedding: bool,
     pub license: Option<String>,
+    /// What it takes while it answers, with Ollama's default context; `None` when the file does not say enough.
+    pub memory: Option<MemoryFacts>,
     /// Why Ollama could not use it.
     pub refused: Option<String>,
+}
+
+/// Estimated bytes of memory.
+#[derive(Debug, Serialize)]
+pub struct MemoryFacts {
+    pub total: u64,
+    pub weights: u64,
+    /// Of the context's keys and values.
+    pub cache: u64,
+    pub work: u64,
+    /// In tokens.
+    pub context: u64,
 }
 
 /// Why a model file cannot be looked into; completes a sentence that starts with its path.
@@ -51,12 +65,19 @@ pub fn model(path: &Path) -> Result<Option<ModelFacts>, ModelError> {
         return Ok(None);
     }
     let file = small_file::open_regular(path)?;
-    let size = file.metadata()?.len();
-    let gguf = gguf::read(file, size).map_err(|error| match error {
+    let length = file.metadata()?.len();
+    let gguf = gguf::read(file, length).map_err(|error| match error {
         GgufError::Read(source) => ModelError::Read(source),
         error => ModelError::Refused(error.to_string()),
     })?;
     let refused = gguf::refusal(&gguf, false, None).map(|(problem, _)| problem);
+    let memory = Memory::estimate(&gguf, length, DEFAULT_CONTEXT).map(|memory| MemoryFacts {
+        total: memory.total(),
+        weights: memory.weights,
+        cache: memory.cache,
+        work: memory.work,
+        context: memory.context,
+    });
     Ok(Some(ModelFacts {
         gguf: gguf.version,
         kind: gguf.kind,
@@ -69,6 +90,7 @@ pub fn model(path: &Path) -> Result<Option<ModelFacts>, ModelError> {
         embedding: gguf.pooling,
         license: gguf.license,
         architecture: gguf.architecture,
+        memory,
         refused,
     }))
 }
@@ -91,6 +113,16 @@ pub fn describe(facts: &ModelFacts) -> Vec<String> {
         format!("template      {template}"),
         format!("licence       {}", facts.license.as_deref().map_or("not stated".to_owned(), printable)),
     ];
+    lines.extend(facts.memory.as_ref().map(|memory| {
+        format!(
+            "memory        about {}: weights {}, cache {}, work {}, with a context of {} tokens",
+            size(memory.total),
+            size(memory.weights),
+            size(memory.cache),
+            size(memory.work),
+            memory.context
+        )
+    }));
     lines.extend(facts.refused.as_deref().map(|problem| format!("refused       it {}", printable(problem))));
     lines
 }

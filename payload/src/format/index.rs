@@ -206,6 +206,8 @@ pub struct Model {
     pub name: String,
     /// The document that makes it visible: one of [`Index::files`].
     pub manifest: RelPath,
+    /// Bytes of memory that it takes while it answers, as far as that can be said: an estimate.
+    pub memory: Option<u64>,
 }
 
 /// Content that is stored once, however many files have it.

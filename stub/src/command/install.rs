@@ -20,6 +20,7 @@ use crate::plan::facts::{Host, Systemd};
 use crate::plan::step::Step;
 use crate::plan::{Plan, plan, preflight};
 use crate::report::screen::Screen;
+use crate::report::{json, text};
 
 /// Installs the package.
 ///
@@ -57,6 +58,7 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
     let receipt = plan.made.receipt(index, package.digest(), host.receipt.as_ref());
     let cleared = preflight::clear(plan, index, host).map_err(|findings| give_up(Error::refused(findings)))?;
     screen.say("the package is not signed");
+    text::warnings(cleared.plan()).for_each(|line| screen.warn(&line));
     let bar =
         screen.progress("installing", cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());
     let console = Console { screen, bar };
@@ -98,6 +100,7 @@ fn done(plan: &Plan, index: &Index, systemd: bool, screen: Screen) {
             "version": index.package.version,
             "changed": true,
             "steps": plan.steps.iter().map(Step::describe).collect::<Vec<_>>(),
+            "warnings": json::warnings(plan),
         }));
     }
     for note in &plan.notes {

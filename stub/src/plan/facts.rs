@@ -10,6 +10,7 @@ use payload::{AccountName, Digest, RelPath, UNIT_DIRECTORIES, glibc_provided};
 use crate::error::Error;
 use crate::host::account::Accounts;
 use crate::host::interrupt;
+use crate::host::memory;
 use crate::host::models::{self, StoreManifest};
 use crate::host::names;
 use crate::host::root::{FileSystem, Found, FsError, Root};
@@ -53,6 +54,8 @@ pub struct Host {
     pub tools: HashSet<Tool>,
     /// Where the package's models go, and why there.
     pub store: Store,
+    /// Bytes of memory that programs can use; known of the running system alone.
+    pub memory: Option<u64>,
     /// What the stores hold that the package and its earlier version have models in.
     pub manifests: Vec<StoreManifest>,
 }
@@ -125,6 +128,7 @@ impl Host {
             anchors,
             others,
             store,
+            memory: live.then(memory::total).flatten(),
             manifests: store_manifests(index, receipt.as_ref(), root)?,
             receipt,
             tools: [Tool::Groupadd, Tool::Restorecon, Tool::Systemctl, Tool::Useradd]

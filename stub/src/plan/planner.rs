@@ -5,6 +5,7 @@ use payload::index::{Index, Role, lookalikes};
 use payload::{Owner, RelPath};
 
 use super::facts::{Host, Systemd};
+use super::memory;
 use super::root_power;
 use super::step::Step;
 use super::store::Store;
@@ -20,6 +21,7 @@ pub fn plan(index: &Index, host: &Host, options: Options) -> Plan {
     let mut planner = Planner { index, host, options, plan: Plan::default() };
     planner.plan.root_power = root_power::sentences(index, host);
     planner.notes();
+    planner.plan.warnings = memory::warnings(index, host);
     planner.accounts();
     planner.directories();
     planner.files(|role| matches!(role, Role::Program | Role::Config));

@@ -47,8 +47,20 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Va
         },
         "root_power": plan.root_power,
         "notes": plan.notes,
+        "memory": memory(index, host),
+        "warnings": warnings(plan),
         "findings": findings,
     })
+}
+
+/// What will probably not work, and what to do about it.
+pub fn warnings(plan: &Plan) -> Vec<Value> {
+    plan.warnings.iter().map(|warning| json!({"what": warning.what, "hint": warning.hint})).collect()
+}
+
+fn memory(index: &Index, host: &Host) -> Value {
+    let models = index.models.iter().map(|model| json!({"name": model.name, "needed": model.memory}));
+    json!({"available": host.memory, "models": models.collect::<Vec<_>>()})
 }
 
 fn step_json(step: &Step, host: &Host) -> Value {

@@ -9,6 +9,7 @@ use crate::error::Finding;
 use crate::exit::Exit;
 use crate::plan::Plan;
 use crate::plan::facts::Host;
+use crate::plan::memory;
 use crate::plan::step::{PlaceFile, Step};
 use crate::record::state;
 
@@ -66,8 +67,10 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding], every
             (&space.directory, payload::size(space.bytes), payload::size(space.available));
         lines.push(format!("Disk space: {directory} takes {needed}, has {available}"));
     }
+    lines.extend(memory(index, host));
     lines.push(privileges(plan, host));
     lines.extend(plan.notes.iter().map(|note| format!("Note: {}", printable(note))));
+    lines.extend(warnings(plan));
     lines.extend(service(plan, index));
     // That it is not root who looks is no problem of the plan: the line about permissions says it.
     let problems: Vec<&Finding> = findings.iter().filter(|finding| finding.exit != Exit::PermissionDenied).collect();
@@ -79,6 +82,17 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding], every
         }
     }
     lines
+}
+
+/// What will probably not work, and what to do about it.
+pub fn warnings(plan: &Plan) -> impl Iterator<Item = String> {
+    plan.warnings.iter().flat_map(|warning| [format!("Warning: {}", warning.what), format!("  next: {}", warning.hint)])
+}
+
+fn memory(index: &Index, host: &Host) -> Option<String> {
+    let (model, needed) = memory::largest(index)?;
+    let has = host.memory.map_or_else(String::new, |bytes| format!(", has {}", payload::size(bytes)));
+    Some(format!("Memory: {} takes about {} while it answers{has}", printable(&model.name), payload::size(needed)))
 }
 
 /// What the installer keeps on the target for itself.

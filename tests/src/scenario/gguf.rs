@@ -32,6 +32,11 @@ fn header(name: &str, floats: u64) -> Vec<u8> {
         number_pair("llama.block_count", 1),
         text_pair("tokenizer.chat_template", CHATML),
     ];
+    file(&pairs, floats)
+}
+
+/// The header of a file with these keys and one tensor.
+fn file(pairs: &[Vec<u8>], floats: u64) -> Vec<u8> {
     let mut bytes = b"GGUF".to_vec();
     bytes.extend(3_u32.to_le_bytes());
     bytes.extend(1_u64.to_le_bytes());
@@ -43,6 +48,15 @@ fn header(name: &str, floats: u64) -> Vec<u8> {
     bytes.extend(0_u32.to_le_bytes());
     bytes.extend(0_u64.to_le_bytes());
     bytes.resize(bytes.len().next_multiple_of(32), 0);
+    bytes
+}
+
+/// A file with these keys and one tensor of 8 floats: a model, an adapter or a projector, by what the keys say.
+pub fn small(texts: &[(&str, &str)], numbers: &[(&str, u32)]) -> Vec<u8> {
+    let texts = texts.iter().map(|(key, value)| text_pair(key, value));
+    let pairs: Vec<Vec<u8>> = texts.chain(numbers.iter().map(|(key, value)| number_pair(key, *value))).collect();
+    let mut bytes = file(&pairs, 8);
+    bytes.resize(bytes.len() + 32, 7);
     bytes
 }
 

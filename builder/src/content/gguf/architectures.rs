@@ -1,9 +1,21 @@
-//! Which architectures a release of Ollama loads, as far as releases are known here.
-//! The names are those of its two engines, `llama/llama.cpp/src/llama-arch.cpp` and `model/models`, of that release.
+//! Which architectures and types of tensors a release of Ollama loads, as far as releases are known here.
+//! The names are those of its two engines, `llama/llama.cpp/src/llama-arch.cpp` and `model/models`, of that release; the
+//! types those of its `ml/backend/ggml/ggml/include/ggml.h`.
+
+/// The newest release that is known here.
+pub(super) const NEWEST: &str = "0.15.0";
 
 /// Whether the release `version` of Ollama loads models of this architecture; `None` of a release that is not known here.
 pub(super) fn loads(version: &str, architecture: &str) -> Option<bool> {
     (version == "0.15.0").then(|| V0_15_0.binary_search(&architecture).is_ok())
+}
+
+/// Whether the release `version` loads tensors of ggml's type `kind` in models of this architecture; `None` of a release that
+/// is not known here.
+pub(super) fn loads_tensors(version: &str, architecture: &str, kind: u32) -> Option<bool> {
+    // 4 was MXFP4 before ggml had a number for it; only Ollama's own engine for gpt-oss takes it.
+    let old_mxfp4 = kind == 4 && ["gptoss", "gpt-oss"].contains(&architecture);
+    (version == "0.15.0").then_some(matches!(kind, 0..=3 | 6..=30 | 34 | 35 | 39) || old_mxfp4)
 }
 
 /// Sorted.

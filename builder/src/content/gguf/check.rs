@@ -1,7 +1,7 @@
 //! Which readable GGUF files Ollama could not use as a model, and what to do about it.
 //! Reading the header is in `gguf.rs`.
 
-use super::{Gguf, architectures};
+use super::{Gguf, architectures, tensor};
 
 /// Why `gguf` cannot be shipped, and the remedy; `chat` says that the manifest claims a chat model, `ollama` which release
 /// of Ollama is in the same package.
@@ -35,6 +35,14 @@ pub(crate) fn refusal(gguf: &Gguf, chat: bool, ollama: Option<&str>) -> Option<(
             "ship a release of Ollama that loads it (source.tag), or a model of another architecture".to_owned(),
         ));
     }
+    if let Some(version) = ollama
+        && let Some(kinds) = unloadable(gguf, version)
+    {
+        return Some((
+            format!("has tensors of {kinds}, which Ollama {version} in this package does not load"),
+            "ship a release of Ollama that loads it (source.tag), or the model in another quantisation".to_owned(),
+        ));
+    }
     if gguf.pooling && chat {
         return Some((
             "is an embedding model (it has a pooling_type), but the manifest gives it a template or a system message"
@@ -43,6 +51,34 @@ pub(crate) fn refusal(gguf: &Gguf, chat: bool, ollama: Option<&str>) -> Option<(
         ));
     }
     None
+}
+
+/// What of `gguf` the newest release of Ollama that is known here does not load, where the package does not say which one
+/// will; completes a sentence that starts with the model's name.
+pub(crate) fn doubt(gguf: &Gguf, ollama: Option<&str>) -> Option<String> {
+    let newest = architectures::NEWEST;
+    if ollama.is_some_and(|version| architectures::loads(version, &gguf.architecture).is_some()) {
+        return None;
+    }
+    let what = if architectures::loads(newest, &gguf.architecture) == Some(false) {
+        format!("is a model of the architecture {:?}", gguf.architecture)
+    } else {
+        format!("has tensors of {}", unloadable(gguf, newest)?)
+    };
+    Some(format!(
+        "{what}, which Ollama {newest}, the newest release known here, does not load: make sure that the Ollama on the target does"
+    ))
+}
+
+/// The types of tensors that a release of Ollama does not load, in a sentence; `None` when it loads all, or is not known.
+fn unloadable(gguf: &Gguf, version: &str) -> Option<String> {
+    let strange = gguf
+        .tensor_types
+        .iter()
+        .filter(|kind| architectures::loads_tensors(version, &gguf.architecture, **kind) == Some(false));
+    let strange: Vec<String> = strange.map(|kind| tensor::name(*kind)).collect();
+    (!strange.is_empty())
+        .then(|| format!("the type{} {}", if strange.len() == 1 { "" } else { "s" }, strange.join(", ")))
 }
 
 fn is_projector(gguf: &Gguf) -> bool {

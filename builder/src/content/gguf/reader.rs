@@ -126,17 +126,44 @@ impl<R: Read + Seek> Reader<R> {
         })
     }
 
+    /// The value, or the values of an array, as far as they are whole numbers that are not negative; none of an array that
+    /// is longer than `most`.
+    pub(super) fn numbers_of(&mut self, kind: u32, key: &str, most: u64) -> Result<Vec<u64>, GgufError> {
+        if kind != ARRAY {
+            return Ok(self.number_of(kind, key)?.into_iter().collect());
+        }
+        let (kind, count) = (self.u32(key)?, self.u64(key)?);
+        if count > most || matches!(kind, STRING | ARRAY) {
+            self.skip_values(kind, count, key)?;
+            return Ok(Vec::new());
+        }
+        (0..count).map(|_| Ok(self.number_of(kind, key)?.unwrap_or(0))).collect()
+    }
+
+    /// How many values the array has, after moving past it; `None` of what is no array.
+    pub(super) fn count_of(&mut self, kind: u32, key: &str) -> Result<Option<u64>, GgufError> {
+        if kind == ARRAY {
+            return self.skip_array(key).map(Some);
+        }
+        self.skip_value(kind, key)?;
+        Ok(None)
+    }
+
     pub(super) fn skip_value(&mut self, kind: u32, key: &str) -> Result<(), GgufError> {
         match kind {
             STRING => self.skip_text(key),
-            ARRAY => self.skip_array(key),
+            ARRAY => self.skip_array(key).map(drop),
             other => self.skip(width(other, key)?, key),
         }
     }
 
-    fn skip_array(&mut self, key: &str) -> Result<(), GgufError> {
-        let kind = self.u32(key)?;
-        let count = self.u64(key)?;
+    fn skip_array(&mut self, key: &str) -> Result<u64, GgufError> {
+        let (kind, count) = (self.u32(key)?, self.u64(key)?);
+        self.skip_values(kind, count, key)?;
+        Ok(count)
+    }
+
+    fn skip_values(&mut self, kind: u32, count: u64, key: &str) -> Result<(), GgufError> {
         match kind {
             STRING => {
                 self.fits(count, 8, &format!("texts of {key}"))?;

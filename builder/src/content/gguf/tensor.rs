@@ -1,6 +1,7 @@
 //! The table of tensors: how many elements there are and where the last one's data ends.
 //! The tensors themselves are never read.
 
+use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 
 use super::GgufError;
@@ -11,9 +12,14 @@ pub(super) const MIN_LENGTH: u64 = 24;
 /// ggml's `GGML_MAX_DIMS`.
 const MAX_DIMENSIONS: u32 = 4;
 
+/// ggml has some thirty types.
+const MAX_TYPES: usize = 64;
+
 /// What the table says as a whole.
 pub(super) struct Extent {
     pub(super) elements: u64,
+    /// ggml's numbers of the types that occur.
+    pub(super) types: BTreeSet<u32>,
     /// End of the last tensor's data, in bytes from the start of the data.
     data_length: u64,
     /// The tensor that ends there.
@@ -22,9 +28,13 @@ pub(super) struct Extent {
 
 /// Reads `count` entries.
 pub(super) fn read_all(reader: &mut Reader<impl Read + Seek>, count: u64) -> Result<Extent, GgufError> {
-    let mut extent = Extent { elements: 0, data_length: 0, last: 0 };
+    let mut extent = Extent { elements: 0, types: BTreeSet::new(), data_length: 0, last: 0 };
     for number in 1..=count {
-        let (elements, end) = read_entry(reader, number)?;
+        let (elements, end, kind) = read_entry(reader, number)?;
+        // The types are few; a file that makes them up is not read into memory.
+        if extent.types.len() < MAX_TYPES {
+            extent.types.insert(kind);
+        }
         extent.elements = extent.elements.checked_add(elements).ok_or_else(|| impossible(number))?;
         if end > extent.data_length {
             (extent.data_length, extent.last) = (end, number);
@@ -33,8 +43,8 @@ pub(super) fn read_all(reader: &mut Reader<impl Read + Seek>, count: u64) -> Res
     Ok(extent)
 }
 
-/// Elements of a tensor, and where its data ends.
-fn read_entry(reader: &mut Reader<impl Read + Seek>, number: u64) -> Result<(u64, u64), GgufError> {
+/// Elements of a tensor, where its data ends, and its type.
+fn read_entry(reader: &mut Reader<impl Read + Seek>, number: u64) -> Result<(u64, u64, u32), GgufError> {
     reader.skip_text("the name of a tensor")?;
     let dimensions = reader.u32("the dimensions of a tensor")?;
     if dimensions > MAX_DIMENSIONS {
@@ -50,7 +60,7 @@ fn read_entry(reader: &mut Reader<impl Read + Seek>, number: u64) -> Result<(u64
     let offset = reader.u64("the offset of a tensor")?;
     let (block, bytes) = layout(kind).unwrap_or((1, 0));
     let length = elements.div_ceil(block).checked_mul(bytes).ok_or_else(|| impossible(number))?;
-    Ok((elements, offset.checked_add(length).ok_or_else(|| impossible(number))?))
+    Ok((elements, offset.checked_add(length).ok_or_else(|| impossible(number))?, kind))
 }
 
 fn impossible(number: u64) -> GgufError {
@@ -88,6 +98,23 @@ fn layout(kind: u32) -> Option<(u64, u64)> {
         34 => (256, 54),
         _ => return None,
     })
+}
+
+/// What ggml calls a type, by its number.
+pub(super) fn name(kind: u32) -> String {
+    let name = match kind {
+        4 => "Q4_2 or MXFP4",
+        5 => "Q4_3",
+        31 => "Q4_0_4_4",
+        32 => "Q4_0_4_8",
+        33 => "Q4_0_8_8",
+        36 => "IQ4_NL_4_4",
+        37 => "IQ4_NL_4_8",
+        38 => "IQ4_NL_8_8",
+        40 => "NVFP4",
+        _ => return kind.to_string(),
+    };
+    format!("{kind} ({name})")
 }
 
 impl Extent {

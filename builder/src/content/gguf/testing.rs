@@ -40,14 +40,25 @@ impl Writer {
         self.pair(key, 9, &bytes)
     }
 
+    pub(crate) fn numbers(self, key: &str, values: &[u32]) -> Self {
+        let mut bytes = [&4u32.to_le_bytes()[..], &(values.len() as u64).to_le_bytes()].concat();
+        bytes.extend(values.iter().flat_map(|value| value.to_le_bytes()));
+        self.pair(key, 9, &bytes)
+    }
+
     /// A tensor of 32-bit floats.
-    pub(crate) fn tensor(mut self, name: &str, dimensions: &[u64]) -> Self {
+    pub(crate) fn tensor(self, name: &str, dimensions: &[u64]) -> Self {
+        self.typed_tensor(name, dimensions, 0)
+    }
+
+    /// A tensor of ggml's type `kind`, with as much data as 32-bit floats have.
+    pub(crate) fn typed_tensor(mut self, name: &str, dimensions: &[u64], kind: u32) -> Self {
         let mut bytes = text(name);
         bytes.extend(u32::try_from(dimensions.len()).unwrap().to_le_bytes());
         for dimension in dimensions {
             bytes.extend(dimension.to_le_bytes());
         }
-        bytes.extend(0u32.to_le_bytes());
+        bytes.extend(kind.to_le_bytes());
         bytes.extend(self.data.to_le_bytes());
         self.data += dimensions.iter().product::<u64>() * 4;
         self.tensors.push(bytes);

@@ -6,7 +6,7 @@ use std::io::Cursor;
 use proptest::prelude::*;
 
 use super::testing::Writer;
-use super::{Gguf, GgufError, read, refusal};
+use super::{Gguf, GgufError, Memory, doubt, read, refusal};
 
 fn parse(bytes: &[u8]) -> Result<Gguf, GgufError> {
     read(Cursor::new(bytes), bytes.len() as u64)
@@ -97,6 +97,59 @@ fn what_is_no_model_of_its_own_is_refused_with_a_remedy() {
     let embedding = Writer::new("bert").u32("bert.pooling_type", 1);
     assert!(refused(embedding.clone(), false).is_none());
     assert!(refused(embedding, true).unwrap().0.contains("embedding"));
+}
+
+#[test]
+fn types_of_tensors_that_a_shipped_release_does_not_load_are_refused_and_are_a_doubt_elsewhere() {
+    let with = |kind: u32| parse(&Writer::new("llama").typed_tensor("w", &[256], kind).bytes()).unwrap();
+    assert_eq!(refusal(&with(39), false, Some("0.15.0")), None);
+    let (problem, remedy) = refusal(&with(40), false, Some("0.15.0")).unwrap();
+    assert_eq!(problem, "has tensors of the type 40 (NVFP4), which Ollama 0.15.0 in this package does not load");
+    assert!(remedy.contains("another quantisation"), "{remedy}");
+    assert_eq!((refusal(&with(40), false, None), refusal(&with(40), false, Some("0.99.0"))), (None, None));
+    let doubted = doubt(&with(31), Some("0.99.0")).unwrap();
+    assert!(doubted.contains("type 31 (Q4_0_4_4)") && doubted.contains("the newest release known here"), "{doubted}");
+    assert!(doubt(&parse(&Writer::new("llama9").bytes()).unwrap(), None).unwrap().contains("\"llama9\""));
+    assert_eq!((doubt(&with(12), None), doubt(&with(40), Some("0.15.0"))), (None, None));
+    // What MXFP4 was called before ggml had a number for it: only one of Ollama's engines takes it.
+    assert!(refusal(&with(4), false, Some("0.15.0")).is_some());
+    let gpt_oss = parse(&Writer::new("gptoss").typed_tensor("w", &[256], 4).bytes()).unwrap();
+    assert_eq!(refusal(&gpt_oss, false, Some("0.15.0")), None);
+}
+
+#[test]
+fn memory_is_that_of_weights_cache_and_work() {
+    let llama_2 = Writer::new("llama")
+        .u32("llama.block_count", 32)
+        .u32("llama.context_length", 4096)
+        .u32("llama.embedding_length", 4096)
+        .u32("llama.attention.head_count", 32)
+        .u32("llama.attention.head_count_kv", 32)
+        .texts("tokenizer.ggml.tokens", &vec!["t"; 32_000]);
+    let memory = |writer: &Writer, context| Memory::estimate(&parse(&writer.bytes()).unwrap(), 1000, context);
+    // 2 GiB of keys and values, and 303 MB to compute: what Ollama itself says of this model.
+    let expected = Memory { weights: 1000, cache: 2 << 30, work: 2048 * (4 * 4096 + 4096 * 33), context: 4096 };
+    assert_eq!(memory(&llama_2, 4096), Some(expected));
+    assert_eq!(memory(&llama_2, 1 << 30), Some(expected), "more than it was trained for");
+    assert_eq!(expected.total(), 1000 + (2 << 30) + 310_378_496);
+    let short = memory(&llama_2, 2048).unwrap();
+    assert_eq!((short.cache, short.context), (1 << 30, 2048));
+    // One list for all blocks; the second is recurrent, and so are those with no heads.
+    let mixed = Writer::new("x")
+        .u32("x.block_count", 3)
+        .u32("x.embedding_length", 64)
+        .u32("x.attention.key_length", 16)
+        .u32("x.attention.value_length", 8)
+        .u32("x.attention.head_count", 4)
+        .numbers("x.attention.head_count_kv", &[2, 0, 1]);
+    assert_eq!(memory(&mixed, 100).unwrap().cache, 2 * 100 * 24 * 3);
+    assert_eq!(
+        memory(&Writer::new("x").u32("x.block_count", 3), 100),
+        None,
+        "it does not say how large its layers are"
+    );
+    let absurd = mixed.clone().u32("x.embedding_length", u32::MAX);
+    assert!(memory(&absurd, u64::MAX).is_none());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use payload::Digest;
 use serde_json::Value;
 
 use super::config;
-use crate::content::gguf::Gguf;
+use crate::content::gguf::{DEFAULT_CONTEXT, Gguf, Memory};
 use crate::manifest::ModelSettings;
 
 /// A model, for those who have to know what they take in.
@@ -25,11 +25,13 @@ pub(crate) struct ModelFacts {
     pub(crate) quantisation: Option<String>,
     /// What is said about its licences: identifiers, names, or whole texts.
     pub(crate) licenses: Vec<String>,
+    /// Bytes of memory that it takes while it answers: an estimate.
+    pub(crate) memory: Option<u64>,
 }
 
 impl ModelFacts {
     /// From the model's own file, and from what the manifest says.
-    pub(crate) fn of_gguf(gguf: &Gguf, weights: Digest, settings: &ModelSettings) -> Self {
+    pub(crate) fn of_gguf(gguf: &Gguf, weights: Digest, size: u64, settings: &ModelSettings) -> Self {
         let licenses =
             if settings.license.is_empty() { gguf.license.iter().cloned().collect() } else { settings.license.clone() };
         Self {
@@ -40,6 +42,7 @@ impl ModelFacts {
             parameters: (gguf.parameters > 0).then(|| config::human_number(gguf.parameters)),
             quantisation: known(config::file_type(gguf.file_type)),
             licenses,
+            memory: Memory::estimate(gguf, size, context(settings, None)).map(Memory::total),
         }
     }
 
@@ -55,8 +58,16 @@ impl ModelFacts {
             parameters: said("model_type"),
             quantisation: said("file_type"),
             licenses,
+            memory: None,
         }
     }
+}
+
+/// How many tokens of a conversation Ollama will remember: as the manifest says it, or the model's own `params`.
+pub(crate) fn context(settings: &ModelSettings, own: Option<&Value>) -> u64 {
+    let given = settings.params.as_ref().and_then(|params| params.get("num_ctx"));
+    let number = given.or_else(|| own?.get("num_ctx")).and_then(Value::as_u64);
+    number.filter(|tokens| *tokens > 0).unwrap_or(DEFAULT_CONTEXT)
 }
 
 fn known(text: &str) -> Option<String> {

@@ -6,7 +6,7 @@ use std::fs::File;
 use payload::index::{Model, Role};
 use payload::{Digest, Mode, RelPath};
 
-use crate::content::gguf::{self, Gguf, GgufError};
+use crate::content::gguf::{self, Gguf, GgufError, Memory};
 use crate::content::model::{self, ModelFacts, Original, StoreEntries};
 use crate::fetch::artifact::{Artifact, RegistryModel, VerifiedFile};
 use crate::manifest::{InstallPath, ModelName, ModelSettings};
@@ -43,8 +43,8 @@ impl Placing<'_> {
         let entry = Entry::File { content: Content::Bytes(manifest), mode: Mode::READABLE, role: Role::ModelManifest };
         self.tree.add(job.position, Placement { path: path.clone(), owner: self.service.clone(), entry })?;
         let name = name.display_shortest();
-        self.model_facts.push(ModelFacts { name: name.clone(), component: job.position, ..facts });
-        self.models.push(Model { name, manifest: path });
+        self.models.push(Model { name: name.clone(), manifest: path, memory: facts.memory });
+        self.model_facts.push(ModelFacts { name, component: job.position, ..facts });
         Ok(())
     }
 
@@ -81,12 +81,15 @@ impl Placing<'_> {
         if let Some((problem, remedy)) = gguf::refusal(&gguf, chat, self.release.as_deref()) {
             return Err(job.unsuitable(&file.location, problem, remedy));
         }
+        if let Some(doubt) = gguf::doubt(&gguf, self.release.as_deref()) {
+            self.warn(job, &doubt);
+        }
         if gguf.tensors == 0 {
             self.warn(job, "is a GGUF file without any tensor: Ollama will list it, but cannot run it");
         }
         self.place_weights(job, file, install_path)?;
         let entries = model::entries(&gguf, file.digest, file.size, settings);
-        Ok((self.place_entries(job, entries)?, ModelFacts::of_gguf(&gguf, file.digest, settings)))
+        Ok((self.place_entries(job, entries)?, ModelFacts::of_gguf(&gguf, file.digest, file.size, settings)))
     }
 
     /// Places what was derived for a model; returns its manifest.
@@ -167,12 +170,41 @@ impl Placing<'_> {
         for layer in &model.layers {
             self.place_blob(job, layer.file.digest, content(&layer.file))?;
         }
+        let memory = match weights {
+            Some(weights) => self.memory_of(job, model, &weights.file, settings)?,
+            None => None,
+        };
         let facts = registry_facts(job, model, weights.map(|layer| layer.file.digest), settings)?;
+        let facts = ModelFacts { memory, ..facts };
         if *settings == ModelSettings::default() {
             self.place_blob(job, model.config.digest, content(&model.config))?;
             return Ok((model.manifest.clone(), facts));
         }
         Ok((self.place_overlay(job, model, settings)?, facts))
+    }
+
+    /// What a registry's model takes, if its weights are a GGUF file; refuses one that the Ollama of the package cannot load.
+    fn memory_of(
+        &mut self,
+        job: Job<'_>,
+        model: &RegistryModel,
+        weights: &VerifiedFile,
+        settings: &ModelSettings,
+    ) -> Result<Option<u64>, ContentError> {
+        // Not every model of a registry has its weights in this format.
+        let Ok(gguf) = read_gguf(job, weights) else { return Ok(None) };
+        if let Some((problem, remedy)) = gguf::refusal(&gguf, false, self.release.as_deref()) {
+            return Err(job.unsuitable(&model.name.display_shortest(), problem, remedy));
+        }
+        if let Some(doubt) = gguf::doubt(&gguf, self.release.as_deref()) {
+            self.warn(job, &doubt);
+        }
+        let params = model.layers.iter().find(|layer| layer.media_type == model::PARAMS);
+        let params = params.map(|layer| document(job, &layer.file)).transpose()?;
+        let params: Option<serde_json::Value> = params.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        let loaded = |kind: &str| [model::MODEL, model::PROJECTOR, model::ADAPTER].contains(&kind);
+        let size = model.layers.iter().filter(|layer| loaded(&layer.media_type)).map(|layer| layer.file.size).sum();
+        Ok(Memory::estimate(&gguf, size, model::context(settings, params.as_ref())).map(Memory::total))
     }
 
     fn place_overlay(

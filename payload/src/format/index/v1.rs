@@ -173,6 +173,7 @@ struct WireUnit {
 struct WireModel {
     name: String,
     manifest: String,
+    memory: Option<u64>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -151,6 +151,7 @@ impl Case {
             systemd_silent: None,
             tools: HashSet::from([Tool::Groupadd, Tool::Restorecon, Tool::Systemctl, Tool::Useradd]),
             store: Store::Own,
+            memory: Some(16 << 30),
             manifests: Vec::new(),
         };
         let mut case = Self { host, index };

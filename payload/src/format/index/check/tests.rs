@@ -308,6 +308,7 @@ fn units_lie_where_systemd_reads_them() {
     ] {
         refused("no drop-in", |index| index.units[0].drop_in = path.parse().ok());
     }
+    refused("takes more memory", |index| index.models[0].memory = Some((1 << 50) + 1));
     refused("has no manifest", |index| index.models[0].manifest = "opt/x/bin/x".parse().unwrap());
     refused("has no manifest", |index| index.models[0].manifest = "opt/x/none".parse().unwrap());
 }

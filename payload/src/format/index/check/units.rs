@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::refuse;
+use super::{MAX_SIZE, refuse};
 use crate::format::index::{File, Index, Role, Unit};
 use crate::{PayloadError, RelPath, UnitName};
 
@@ -15,6 +15,9 @@ pub(super) fn check(index: &Index) -> Result<(), PayloadError> {
     for model in &index.models {
         if files.get(&model.manifest).is_none_or(|file| file.role != Role::ModelManifest) {
             return refuse(format!("model {:?} has no manifest at {}", model.name, model.manifest));
+        }
+        if model.memory.is_some_and(|bytes| bytes > MAX_SIZE) {
+            return refuse(format!("model {:?} takes more memory than {MAX_SIZE} bytes", model.name));
         }
     }
     Ok(())

@@ -68,7 +68,9 @@ pub(super) fn index(wire: WireIndex) -> Result<Index, PayloadError> {
         units: all(wire.units, |wire| {
             Ok(Unit { name: wire.name, path: parsed(&wire.path)?, drop_in: optional(wire.drop_in.as_ref())? })
         })?,
-        models: all(wire.models, |wire| Ok(Model { name: wire.name, manifest: parsed(&wire.manifest)? }))?,
+        models: all(wire.models, |wire| {
+            Ok(Model { name: wire.name, manifest: parsed(&wire.manifest)?, memory: wire.memory })
+        })?,
         documents: all(wire.documents, |wire| {
             Ok(Document { name: parsed(&wire.name)?, size: wire.size, digest: parsed(&wire.digest)? })
         })?,

@@ -124,7 +124,7 @@ fn unit(unit: &Unit) -> WireUnit {
 }
 
 fn model(model: &Model) -> WireModel {
-    WireModel { name: model.name.clone(), manifest: model.manifest.as_str().to_owned() }
+    WireModel { name: model.name.clone(), manifest: model.manifest.as_str().to_owned(), memory: model.memory }
 }
 
 fn document(document: &Document) -> WireDocument {

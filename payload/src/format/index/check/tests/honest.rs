@@ -89,7 +89,11 @@ pub(super) fn good() -> Index {
             },
         ],
         units: vec![Unit { name: "x.service".to_owned(), path: unit.parse().unwrap(), drop_in: drop_in.parse().ok() }],
-        models: vec![Model { name: "m:latest".to_owned(), manifest: "opt/x/models/m".parse().unwrap() }],
+        models: vec![Model {
+            name: "m:latest".to_owned(),
+            manifest: "opt/x/models/m".parse().unwrap(),
+            memory: Some(1 << 50),
+        }],
         blobs: [&b"program"[..], b"library", b"model", b"drop-in", b"unit"].map(raw).to_vec(),
         documents: vec![Document { name: "manifest.toml".parse().unwrap(), size: 8, digest: Digest::of(b"manifest") }],
         total_length: 1,
