@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 """The models' own chat templates, and what they make of conversations: the other half of tests/tests/templates.rs.
 
-usage: compare.py OLLAMA-TEMPLATES LLAMA.CPP    the directories that hold index.json, and models/ and tests/
+usage: compare.py OLLAMA-TEMPLATES LLAMA.CPP [OLLAMA-UTILS]
+    the directories that hold index.json; models/ and tests/ of llama.cpp; src/ of the npm package @huggingface/ollama-utils,
+    without which some models are left out
 
 Writes a list of {name, jinja, begin, conversations: [{label, messages, tools, prompt}]}. Jinja runs as the transformers
 library runs it. The rule of the comparison:
@@ -10,6 +12,8 @@ library runs it. The rule of the comparison:
 - A conversation without a system message is only compared where the model's template then writes a message that can
   be taken over; Granite's and Mistral Small's own message holds the date of the day.
 - JSON is written as Go's encoder writes it, and spaces that mean nothing to JSON are taken out on both sides.
+- Where a model's template takes a call of a tool, its result or the tools themselves in another shape than the OpenAI one that
+  Ollama has, they are given to it in its own (`SHAPES`): what a model said is its own words.
 - A template may refuse a conversation (Gemma 2 has no system messages): that one is left out, by name, below.
 """
 
@@ -73,19 +77,76 @@ TOOLS = [
 CALL = {"id": "abcdef123", "type": "function", "function": {"name": "weather", "arguments": {"place": "Ulm"}}}
 ASKED = [SYSTEM, user("Weather in Ulm?"), {"role": "assistant", "content": "", "tool_calls": [CALL]}]
 ANSWERED = [*ASKED, {"role": "tool", "content": "18 degrees", "tool_call_id": CALL["id"], "tool_name": "weather"}]
+AFTER = [*ANSWERED, assistant("Mild."), user("Thanks")]
 CONVERSATIONS = {
     "one": ([user("Hello")], None),
     "turns": (TURNS, None),
     "system": ([SYSTEM, *TURNS], None),
     "tools": ([SYSTEM, user("Weather?")], TOOLS),
     "answered": (ANSWERED, TOOLS),
-    "after": ([*ANSWERED, assistant("Mild."), user("Thanks")], TOOLS),
+    "after": (AFTER, TOOLS),
+    # For models whose own template has no place for the tools themselves.
+    "answered without tools": (ANSWERED, None),
+    "after without tools": (AFTER, None),
+}
+
+
+def each(change):
+    return lambda messages, tools: [change(message) for message in messages]
+
+
+def as_said(before, after):
+    """A call as the model's own words between these, in place of `tool_calls`."""
+
+    def change(message):
+        if "tool_calls" not in message:
+            return message
+        calls = [{"name": c["function"]["name"], "arguments": c["function"]["arguments"]} for c in message["tool_calls"]]
+        return assistant(before + go_json(calls) + after)
+
+    return change
+
+
+def granite_3_0(message):
+    """Its template has roles of its own for a call, which it puts the marker before, and for a result."""
+    if "tool_calls" in message:
+        return {**as_said("", "")(message), "role": "assistant_tool_call"}
+    return {**message, "role": "tool_response"} if message["role"] == "tool" else message
+
+
+def deepseek(message):
+    """Its template wants a call without any content, and the arguments as a text."""
+    if "tool_calls" not in message:
+        return message
+    calls = [{**c, "function": {**c["function"], "arguments": go_json(c["function"]["arguments"])}} for c in message["tool_calls"]]
+    return {**message, "content": None, "tool_calls": calls}
+
+
+def phi_4_mini(messages, tools):
+    """Its template takes the tools out of the system message, as a text."""
+    said = [as_said("<|tool_call|>", "<|/tool_call|>")(message) for message in messages]
+    return [{**said[0], "tools": go_json([tool["function"] for tool in tools])}, *said[1:]] if tools else said
+
+
+SHAPES = {
+    "Granite 3.0, its own template": each(granite_3_0),
+    "Granite 3.1": each(as_said("<|tool_call|>", "")),
+    "Granite 3.2": each(as_said("<|tool_call|>", "")),
+    "Granite 3.3": each(as_said("<|tool_call|>", "")),
+    "DeepSeek 3": each(deepseek),
+    "DeepSeek R1 distilled into Qwen": each(lambda message: {**message, "content": message["content"] or None}),
+    "DeepSeek R1 distilled into Llama": each(deepseek),
+    "Phi-4 mini": phi_4_mini,
 }
 PLAIN = "one turns system"
 CALLS = f"{PLAIN} tools answered after"
+WITH_SYSTEM = "system tools answered after"
+CALLS_ALONE = f"{PLAIN} answered-without-tools after-without-tools"
+UTILS = "library/"
 LLAMA_2 = ("<s>", "</s>")
 LLAMA_3 = ("<|begin_of_text|>", "<|eot_id|>")
 GEMMA = ("<bos>", "<eos>")
+COMMAND_R = ("<BOS_TOKEN>", "<|END_OF_TURN_TOKEN|>")
 DEEPSEEK = ("<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>")
 
 # Where the template is: a number of Ollama's index, a file of llama.cpp, or a name in its test of templates.
@@ -105,7 +166,11 @@ MODELS = [
     ("Mistral v3", "Mistral-Large-Instruct-2407", LLAMA_2, CALLS),
     ("Mistral Nemo", "mistralai-Mistral-Nemo-Instruct-2407.jinja", LLAMA_2, CALLS),
     ("Mistral v7", "mistralai/Mistral-Large-Instruct-2411", LLAMA_2, PLAIN),
-    ("Mistral Small 3.2", "Mistral-Small-3.2-24B-Instruct-2506.jinja", LLAMA_2, "system"),
+    ("Mistral Small 3", f"{UTILS}mistral-small:24b", LLAMA_2, PLAIN),
+    ("Mistral Small 3.2", "Mistral-Small-3.2-24B-Instruct-2506.jinja", LLAMA_2, WITH_SYSTEM),
+    ("Devstral Small", f"{UTILS}devstral:latest", LLAMA_2, "system"),
+    ("Devstral Small 2507", "unsloth-mistral-Devstral-Small-2507.jinja", LLAMA_2, WITH_SYSTEM),
+    ("Ministral 3", "mistralai-Ministral-3-14B-Reasoning-2512.jinja", LLAMA_2, WITH_SYSTEM),
     ("Gemma", 21, GEMMA, "one turns"),
     ("Gemma 2", "google-gemma-2-2b-it.jinja", GEMMA, "one turns"),
     ("Gemma 3", 22, GEMMA, PLAIN),
@@ -113,17 +178,30 @@ MODELS = [
     ("Phi-3 mini", 30, LLAMA_2, "one turns"),
     ("Phi-3.5 mini", "microsoft-Phi-3.5-mini-instruct.jinja", LLAMA_2, PLAIN),
     ("Phi-4", "phi-4", LLAMA_2, PLAIN),
+    ("Phi-4 mini", f"{UTILS}phi4-mini:3.8b", LLAMA_2, CALLS),
+    ("Llama 4", f"{UTILS}llama4:latest", LLAMA_3, CALLS),
     ("Zephyr", 2, LLAMA_2, PLAIN),
     ("DeepSeek 2", "DeepSeek-V2", DEEPSEEK, PLAIN),
-    ("DeepSeek R1 distilled into Qwen", "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B.jinja", DEEPSEEK, PLAIN),
-    ("DeepSeek R1 distilled into Llama", "deepseek-ai-DeepSeek-R1-Distill-Llama-8B.jinja", DEEPSEEK, PLAIN),
-    ("Command R", 36, ("<BOS_TOKEN>", "<|END_OF_TURN_TOKEN|>"), PLAIN),
+    ("DeepSeek 3", f"{UTILS}deepseek-v3:671b", DEEPSEEK, CALLS_ALONE),
+    ("DeepSeek R1 distilled into Qwen", "deepseek-ai-DeepSeek-R1-Distill-Qwen-32B.jinja", DEEPSEEK, CALLS_ALONE),
+    ("DeepSeek R1 distilled into Llama", "deepseek-ai-DeepSeek-R1-Distill-Llama-8B.jinja", DEEPSEEK, CALLS_ALONE),
+    ("Command R", 36, COMMAND_R, PLAIN),
+    # A file of the model has both; the one for tools is rendered where there are tools.
+    ("Command R with tools", (36, "CohereForAI-c4ai-command-r-plus-tool_use.jinja"), COMMAND_R, "tools answered after"),
     ("Granite 3.0", "ibm-granite/granite-3.0", LLAMA_2, PLAIN),
-    ("Granite 3.3", "ibm-granite-granite-3.3-2B-Instruct.jinja", LLAMA_2, "system tools"),
+    ("Granite 3.0, its own template", f"{UTILS}granite3-dense:2b", LLAMA_2, CALLS),
+    ("Granite 3.1", f"{UTILS}granite3.1-moe:1b", LLAMA_2, WITH_SYSTEM),
+    ("Granite 3.2", f"{UTILS}granite3.2:8b", LLAMA_2, WITH_SYSTEM),
+    ("Granite 3.3", "ibm-granite-granite-3.3-2B-Instruct.jinja", LLAMA_2, WITH_SYSTEM),
+    ("Granite 4.0", "ibm-granite-granite-4.0.jinja", LLAMA_2, CALLS),
+    ("Granite 4.1", "ibm-granite-granite-4.1.jinja", LLAMA_2, CALLS),
 ]
 
 
-def template(place, ollama, llama_cpp):
+def template(place, ollama, llama_cpp, utils):
+    if isinstance(place, str) and place.startswith(UTILS):
+        text = (utils / "chat-template-automap.ts").read_text()
+        return json.loads(re.search(rf'model: "{re.escape(place)}",\s*gguf:\s*("(?:[^"\\]|\\.)*")', text)[1])
     if isinstance(place, int):
         return json.loads((ollama / "index.json").read_text())[place]["template"]
     if place.endswith(".jinja"):
@@ -134,24 +212,31 @@ def template(place, ollama, llama_cpp):
 
 
 def without_spaces(prompt):
+    # Command R writes calls on many lines.
+    prompt = re.sub(r'([\[{,:])\n\s*(?=["{])', r"\1", prompt)
+    prompt = re.sub(r'(["}])\n\s*(?=[\]}])', r"\1", prompt)
     return re.sub(r'([:,\]}"0-9]) (?=["{\[])', r"\1", prompt)
 
 
 def main():
-    ollama, llama_cpp = Path(sys.argv[1]), Path(sys.argv[2])
+    ollama, llama_cpp, utils = (*map(Path, sys.argv[1:]), None)[:3]
     found = []
     for name, place, (begin, end), labels in MODELS:
-        jinja = template(place, ollama, llama_cpp)
+        if utils is None and str(place).startswith(UTILS):
+            continue
+        places = place if isinstance(place, tuple) else (place, place)
+        jinja, rendered = (template(place, ollama, llama_cpp, utils) for place in places)
         conversations = []
         for label in labels.split():
-            messages, tools = CONVERSATIONS[label]
-            prompt = render(jinja, messages, tools, begin, end).removeprefix(begin)
+            messages, tools = CONVERSATIONS[label.replace("-", " ")]
+            shaped = SHAPES.get(name, lambda messages, tools: messages)(messages, tools)
+            prompt = render(rendered, shaped, tools, begin, end).removeprefix(begin)
             conversations.append({"label": label, "messages": messages, "tools": tools, "prompt": prompt})
         found.append({"name": name, "jinja": jinja, "begin": begin, "conversations": conversations})
     json.dump(found, sys.stdout)
 
 
-if __name__ == "__main__" and len(sys.argv) == 3:
+if __name__ == "__main__" and len(sys.argv) > 2:
     main()
 elif __name__ == "__main__":
     json.dump([without_spaces(prompt) for prompt in json.load(sys.stdin)], sys.stdout)

@@ -46,12 +46,18 @@ pub(super) fn names() -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-/// The system message that a template of `ChatML` writes when a conversation has none: it stands in the template as it is.
+/// The system message that a template of `ChatML` or Granite 4 writes when a conversation has none: it stands in the template
+/// as it is.
 pub(super) fn default_system(jinja: &str) -> Option<String> {
-    const BEFORE: [&str; 2] = ["<|im_start|>system\\n", "<|im_start|>system\n"];
-    let texts =
-        BEFORE.iter().flat_map(|before| jinja.match_indices(before).map(move |(at, _)| &jinja[at + before.len()..]));
-    let mut literals = texts.filter_map(|rest| Some(rest.split_once("<|im_end|>")?.0));
+    const BETWEEN: [(&str, &str); 3] = [
+        ("<|im_start|>system\\n", "<|im_end|>"),
+        ("<|im_start|>system\n", "<|im_end|>"),
+        ("set g4_default_system_message = '", "'"),
+    ];
+    let texts = BETWEEN.iter().flat_map(|(before, after)| {
+        jinja.match_indices(before).map(move |(at, _)| (&jinja[at + before.len()..], after))
+    });
+    let mut literals = texts.filter_map(|(rest, after)| Some(rest.split_once(after)?.0));
     let literal = literals.find(|text| !text.trim().is_empty() && !text.contains(['\'', '"', '{', '}']))?;
     let text = literal.replace("\\n", "\n");
     (!text.contains('\\')).then_some(text)
@@ -156,6 +162,27 @@ pub(crate) const FAMILIES: &[Family] = &[
         matches: |jinja| has(jinja, &["<start_of_turn>", "<end_of_turn>"]),
     },
     Family {
+        name: "Granite 4",
+        file: file!("granite4"),
+        stop: GRANITE_STOP,
+        begin: "",
+        matches: |jinja| has(jinja, &["<|start_of_role|>", "<|end_of_text|>", "<tool_response>"]),
+    },
+    Family {
+        name: "Granite 3.1",
+        file: file!("granite31"),
+        stop: GRANITE_STOP,
+        begin: "",
+        matches: |jinja| has(jinja, &["<|start_of_role|>tools<|end_of_role|>' }}", "<|end_of_text|>"]),
+    },
+    Family {
+        name: "Granite 3.0",
+        file: file!("granite3"),
+        stop: GRANITE_STOP,
+        begin: "",
+        matches: |jinja| has(jinja, &["<|start_of_role|>available_tools<|end_of_role|>", "assistant_tool_call"]),
+    },
+    Family {
         name: "Granite 3.3",
         file: file!("granite-tools"),
         stop: GRANITE_STOP,
@@ -176,6 +203,15 @@ pub(crate) const FAMILIES: &[Family] = &[
         begin: "<BOS_TOKEN>",
         matches: |jinja| {
             has(jinja, &["<|START_OF_TURN_TOKEN|>", "<|CHATBOT_TOKEN|>"]) && !jinja.contains("<|START_RESPONSE|>")
+        },
+    },
+    Family {
+        name: "DeepSeek R1 with closed calls",
+        file: file!("deepseek-r1-closed"),
+        stop: DEEPSEEK_STOP,
+        begin: DEEPSEEK_BEGIN,
+        matches: |jinja| {
+            deepseek(jinja) && has(jinja, &["<｜Assistant｜><think>\\n", "tool['function']['arguments'] | tojson"])
         },
     },
     Family {
@@ -220,6 +256,20 @@ pub(crate) const FAMILIES: &[Family] = &[
         stop: SYSTEM_PROMPT_STOP,
         begin: "<s>",
         matches: |jinja| has(jinja, &["[SYSTEM_PROMPT] ", "[INST] "]),
+    },
+    Family {
+        name: "Mistral with [SYSTEM_PROMPT] and [CALL_ID]",
+        file: file!("mistral-small"),
+        stop: SYSTEM_PROMPT_STOP,
+        begin: "<s>",
+        matches: |jinja| has(jinja, &["[SYSTEM_PROMPT]", "[INST]", "[CALL_ID]", "[ARGS]", "[TOOL_CONTENT]"]),
+    },
+    Family {
+        name: "Mistral with [SYSTEM_PROMPT] and [ARGS]",
+        file: file!("devstral"),
+        stop: SYSTEM_PROMPT_STOP,
+        begin: "<s>",
+        matches: |jinja| has(jinja, &["[SYSTEM_PROMPT]", "[INST]", "[ARGS]"]),
     },
     Family {
         name: "Mistral with [SYSTEM_PROMPT]",
