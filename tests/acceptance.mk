@@ -10,6 +10,7 @@ acceptance-machines: $(BUILDER)
 	cargo run --quiet --package e2e --bin acceptance-inputs
 	cargo test --quiet --package e2e --test acceptance_harness -- --ignored --test-threads=1
 	cargo test --quiet --package e2e --test templates -- --ignored --nocapture
+	cargo test --quiet --package e2e --test modelfile -- --ignored --nocapture
 	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
 	  cargo test --quiet --package e2e --test matrix -- --ignored --nocapture --test-threads=1
 	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \

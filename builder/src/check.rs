@@ -36,7 +36,7 @@ pub fn check(manifest: &Manifest) -> Vec<Problem> {
             problems.push(Problem { exit_code: 40, what });
         }
     }
-    for component in &manifest.components {
+    for component in manifest.components.iter().flat_map(Component::with_parts) {
         match component.source().map(|source| &source.kind) {
             Some(SourceKind::File { path }) => {
                 let directory = manifest.path.parent().unwrap_or(Path::new(""));

@@ -30,7 +30,7 @@ pub use transfer::space::{SpaceProbe, free_space};
 
 use crate::fetch::artifact::Artifact;
 use crate::lock::LockFile;
-use crate::manifest::{Component, ComponentKind, Content, Manifest, Source};
+use crate::manifest::{Component, ComponentKind, Manifest, PartRole};
 use crate::progress::{Event, ItemId, ProgressSink};
 use lock_update::LockUpdate;
 use net::http::Client;
@@ -44,14 +44,50 @@ use transfer::{Fetched, Fetcher, Order};
 pub struct Acquisition {
     /// One for each component that was asked for; `None` where the manifest itself holds the content.
     pub artifacts: Vec<Option<Artifact>>,
+    /// What goes with models.
+    pub parts: Vec<PartArtifact>,
     /// How the lock file changed, as lines that begin with `-` and `+`.
     pub lock_changes: Vec<String>,
     pub lock_path: PathBuf,
     _cache: Cache,
 }
 
+/// The content of what goes with a model.
+#[derive(Debug)]
+pub struct PartArtifact {
+    /// Position of the model in the components that were asked for.
+    pub component: usize,
+    pub role: PartRole,
+    pub artifact: Artifact,
+}
+
 /// Acquires the content of `components`, which are of `manifest`.
 pub fn acquire(
+    manifest: &Manifest,
+    components: &[&Component],
+    options: &SourceOptions,
+    progress: &dyn ProgressSink,
+) -> Result<Acquisition, SourceError> {
+    let wanted: Vec<&Component> = with_parts(components).map(|(_, component)| component).collect();
+    let mut acquired = acquire_all(manifest, &wanted, options, progress)?;
+    let found = std::mem::take(&mut acquired.artifacts);
+    for ((position, component), artifact) in with_parts(components).zip(found) {
+        match (&component.kind, artifact) {
+            (ComponentKind::ModelPart { role, .. }, Some(artifact)) => {
+                acquired.parts.push(PartArtifact { component: position, role: *role, artifact });
+            }
+            (_, artifact) => acquired.artifacts.push(artifact),
+        }
+    }
+    Ok(acquired)
+}
+
+/// All components, each followed by what goes with it, with the position of the component.
+fn with_parts<'a>(components: &[&'a Component]) -> impl Iterator<Item = (usize, &'a Component)> {
+    components.iter().enumerate().flat_map(|(at, component)| component.with_parts().map(move |part| (at, part)))
+}
+
+fn acquire_all(
     manifest: &Manifest,
     components: &[&Component],
     options: &SourceOptions,
@@ -80,17 +116,13 @@ pub fn acquire(
         artifacts.push(artifact.transpose()?);
     }
     let lock_changes = update.write(manifest, progress)?;
-    Ok(Acquisition { artifacts, lock_changes, lock_path: LockFile::beside(&manifest.path), _cache: cache })
-}
-
-/// The source of a component, unless the manifest itself holds the content.
-fn source_of(component: &Component) -> Option<&Source> {
-    match &component.kind {
-        ComponentKind::ExternalBinary { source, .. }
-        | ComponentKind::ModelFile { source, .. }
-        | ComponentKind::ConfigFile { content: Content::Source(source), .. } => Some(source),
-        ComponentKind::ConfigFile { content: Content::Inline(_), .. } => None,
-    }
+    Ok(Acquisition {
+        artifacts,
+        parts: Vec::new(),
+        lock_changes,
+        lock_path: LockFile::beside(&manifest.path),
+        _cache: cache,
+    })
 }
 
 fn client(manifest: &Manifest, options: &SourceOptions) -> Client {
@@ -101,7 +133,7 @@ fn client(manifest: &Manifest, options: &SourceOptions) -> Client {
 
 fn resolve_all(resolver: &Resolver<'_>, components: &[&Component]) -> Result<Vec<Option<Resolved>>, SourceError> {
     let resolve = |(index, component): (usize, &&Component)| {
-        source_of(component).map(|source| resolver.resolve(ItemId(index), component, source)).transpose()
+        component.source().map(|source| resolver.resolve(ItemId(index), component, source)).transpose()
     };
     components.iter().enumerate().map(resolve).collect()
 }

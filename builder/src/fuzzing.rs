@@ -20,6 +20,14 @@ pub fn gguf(bytes: &[u8]) -> bool {
     crate::content::gguf::read(Cursor::new(bytes), size).is_ok_and(|header| header.data_end <= size)
 }
 
+/// Reads a Modelfile.
+///
+/// # Errors
+/// The lines with mistakes.
+pub fn modelfile(text: &str) -> Result<(), Vec<usize>> {
+    crate::manifest::modelfile_lines(text)
+}
+
 /// What the files of an archive may have together, in bytes.
 pub const ARCHIVE_LIMIT: u64 = 1 << 20;
 

@@ -9,6 +9,7 @@ mod install;
 pub(crate) mod login;
 mod model;
 mod model_name;
+mod modelfile;
 mod parse;
 mod path;
 mod reader;
@@ -29,8 +30,14 @@ use payload::{AccountName, Digest, Mode, RelPath};
 pub use checksums::{MissingChecksum, missing_checksums, refuse_missing_checksums};
 pub use diagnostic::{Diagnostic, Finding, ManifestErrors, Severity};
 pub use model_name::{DEFAULT_HOST, DEFAULT_NAMESPACE, DEFAULT_TAG, ModelNameError};
-pub use parse::{Parsed, parse};
+pub use parse::{Parsed, parse, parse_with};
 pub use select::{SelectError, select};
+
+/// Reads a Modelfile; the lines with mistakes.
+#[cfg(fuzzing)]
+pub(crate) fn modelfile_lines(text: &str) -> Result<(), Vec<usize>> {
+    modelfile::parse(text).map(drop).map_err(|problems| problems.iter().map(|problem| problem.line).collect())
+}
 
 /// Some editors put it at the beginning of a file; it is no part of the text.
 const BYTE_ORDER_MARK: char = '\u{feff}';
@@ -87,14 +94,60 @@ pub struct Component {
     pub mode: Option<Mode>,
     pub owner: Option<AccountName>,
     pub group: Option<AccountName>,
+    /// What goes with a model: adapter and projectors, each of the kind [`ComponentKind::ModelPart`]. Their names begin with the
+    /// model's and a slash, which stands in no name of the manifest.
+    pub parts: Vec<Component>,
+}
+
+impl Component {
+    /// The component itself, and what goes with it.
+    pub fn with_parts(&self) -> impl Iterator<Item = &Self> {
+        std::iter::once(self).chain(&self.parts)
+    }
 }
 
 /// The component types.
 #[derive(Debug, Clone)]
 pub enum ComponentKind {
-    ExternalBinary { source: Source, install_path: InstallPath, exclude: Vec<String> },
-    ModelFile { source: Source, install_path: Option<InstallPath>, model: ModelName, settings: ModelSettings },
-    ConfigFile { content: Content, install_path: InstallPath },
+    ExternalBinary {
+        source: Source,
+        install_path: InstallPath,
+        exclude: Vec<String>,
+    },
+    ModelFile {
+        source: Source,
+        install_path: Option<InstallPath>,
+        /// At least one; the first is the one that is shown where there is room for one.
+        names: Vec<ModelName>,
+        settings: Box<ModelSettings>,
+    },
+    ModelPart {
+        role: PartRole,
+        source: Source,
+    },
+    ConfigFile {
+        content: Content,
+        install_path: InstallPath,
+    },
+}
+
+/// What a file is to the model that it goes with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartRole {
+    /// A low-rank adapter.
+    Adapter,
+    /// What makes a picture into something that the model reads.
+    Projector,
+}
+
+impl PartRole {
+    /// As the manifest's key has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Adapter => "adapter",
+            Self::Projector => "projector",
+        }
+    }
 }
 
 /// Where a component goes.
@@ -158,6 +211,22 @@ pub struct ModelSettings {
     pub system: Option<String>,
     pub params: Option<serde_json::Map<String, serde_json::Value>>,
     pub license: Vec<String>,
+    /// Conversations that it begins with: role and text.
+    pub messages: Vec<(String, String)>,
+    /// Names of code in Ollama that renders prompts, and that reads answers.
+    pub renderer: Option<String>,
+    pub parser: Option<String>,
+    /// The release of Ollama that it needs at least.
+    pub requires: Option<String>,
+    /// Where these were read, beside the manifest itself.
+    pub modelfile: Option<PathBuf>,
+}
+
+impl ModelSettings {
+    /// Whether nothing is said beside the model's own.
+    pub fn is_empty(&self) -> bool {
+        *self == Self { modelfile: self.modelfile.clone(), ..Self::default() }
+    }
 }
 
 impl ModelName {

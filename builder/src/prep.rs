@@ -67,7 +67,9 @@ pub fn read_manifest(path: &Path) -> Result<Parsed, BuildError> {
         small_file::read(path, small_file::BY_HAND)
     };
     let text = text.map_err(|source| BuildError::Read { path: path.to_owned(), source })?;
-    Ok(manifest::parse(path, &text)?)
+    let beside = path.parent().unwrap_or(Path::new(""));
+    let modelfile = |named: &Path| small_file::read(&beside.join(named), small_file::BY_HAND);
+    Ok(manifest::parse_with(path, &text, &modelfile)?)
 }
 
 /// Builds a package.
@@ -96,10 +98,14 @@ pub fn prep(
     let facts: Vec<ComponentFact> = components
         .iter()
         .zip(&acquisition.artifacts)
-        .map(|(component, artifact)| fact(component, artifact.as_ref()))
+        .enumerate()
+        .map(|(at, (component, artifact))| {
+            let parts = acquisition.parts.iter().filter(|part| part.component == at).map(|part| &part.artifact);
+            fact(component, artifact.as_ref(), parts)
+        })
         .collect();
     let jobs: Vec<_> = components.iter().copied().zip(acquisition.artifacts).collect();
-    let placed = place(manifest, request.arch, &jobs, workdir.path()).map_err(Box::new)?;
+    let placed = place(manifest, request.arch, &jobs, &acquisition.parts, workdir.path()).map_err(Box::new)?;
     let name = output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let item = ItemId::PACKAGE;
     let location = output.display().to_string();
@@ -146,7 +152,18 @@ pub fn prep(
 /// What this build reads and did not make: the manifest, its lock file, the user's own files.
 fn inputs(manifest: &Manifest, components: &[&Component]) -> Vec<PathBuf> {
     let own = [manifest.path.clone(), LockFile::beside(&manifest.path)];
-    own.into_iter().chain(components.iter().filter_map(|component| local_source(manifest, component))).collect()
+    let components = components.iter().flat_map(|component| component.with_parts());
+    own.into_iter().chain(components.flat_map(|component| local_files(manifest, component))).collect()
+}
+
+/// The files of this machine that a component is made of.
+fn local_files(manifest: &Manifest, component: &Component) -> impl Iterator<Item = PathBuf> {
+    let modelfile = match &component.kind {
+        ComponentKind::ModelFile { settings, .. } => settings.modelfile.as_deref(),
+        _ => None,
+    };
+    let modelfile = modelfile.map(|path| manifest.path.parent().unwrap_or(Path::new("")).join(path));
+    local_source(manifest, component).into_iter().chain(modelfile)
 }
 
 fn local_source(manifest: &Manifest, component: &Component) -> Option<PathBuf> {
@@ -159,6 +176,7 @@ fn local_source(manifest: &Manifest, component: &Component) -> Option<PathBuf> {
 /// Bytes that the package will have at least: models of this machine, which are stored as they are.
 fn known_size(manifest: &Manifest, components: &[&Component]) -> u64 {
     let models = components.iter().filter(|component| matches!(component.kind, ComponentKind::ModelFile { .. }));
+    let models = models.flat_map(|component| component.with_parts());
     let files = models.filter_map(|component| local_source(manifest, component)?.metadata().ok());
     files.filter(std::fs::Metadata::is_file).map(|file| file.len()).sum()
 }
@@ -169,17 +187,24 @@ fn workdir(cache: &Cache) -> Result<Unfinished, BuildError> {
     Ok(Unfinished::directory(cache.dir(), WORK_PREFIX).map_err(failed)?)
 }
 
-fn fact(component: &Component, artifact: Option<&Artifact>) -> ComponentFact {
+fn fact<'a>(
+    component: &Component,
+    artifact: Option<&Artifact>,
+    parts: impl Iterator<Item = &'a Artifact>,
+) -> ComponentFact {
     let kind = match component.kind {
         ComponentKind::ExternalBinary { .. } => Kind::ExternalBinary,
-        ComponentKind::ModelFile { .. } => Kind::ModelFile,
+        ComponentKind::ModelFile { .. } | ComponentKind::ModelPart { .. } => Kind::ModelFile,
         ComponentKind::ConfigFile { .. } => Kind::ConfigFile,
     };
     ComponentFact {
         name: component.name.clone(),
         kind,
         required: component.required,
-        sources: sources(component, artifact),
+        sources: parts.fold(sources(component, artifact), |mut all, part| {
+            all.extend(sources(component, Some(part)));
+            all
+        }),
     }
 }
 

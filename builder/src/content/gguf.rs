@@ -15,7 +15,7 @@ pub(crate) mod testing;
 use std::collections::BTreeSet;
 use std::io::{Read, Seek};
 
-pub(crate) use check::{doubt, refusal};
+pub(crate) use check::{doubt, other_base, part_refusal, refusal};
 pub(crate) use memory::{DEFAULT_CONTEXT, Memory};
 use reader::Reader;
 

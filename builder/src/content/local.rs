@@ -21,16 +21,23 @@ pub(crate) fn look_at(manifest: &Manifest, component: &Component, path: &Path, s
     };
     match &component.kind {
         ComponentKind::ConfigFile { .. } => Ok(()),
-        ComponentKind::ModelFile { settings, .. } => {
+        ComponentKind::ModelFile { .. } | ComponentKind::ModelPart { .. } => {
             let file = File::open(path).map_err(ContentError::io("open", path))?;
             let header = gguf::read(file, size).map_err(|error| match error {
                 GgufError::Read(source) => ContentError::io("read", path)(source),
                 GgufError::NotLoadable { problem, remedy } => unsuitable((problem, remedy)),
                 error @ GgufError::Truncated(_) => unsuitable((error.to_string(), gguf::FETCH_AGAIN.to_owned())),
             })?;
-            let chat = settings.template.is_some() || settings.system.is_some();
             let ollama = manifest.components.iter().find_map(release);
-            gguf::refusal(&header, chat, ollama.as_deref()).map_or(Ok(()), |refusal| Err(unsuitable(refusal)))
+            let refusal = match &component.kind {
+                ComponentKind::ModelPart { role, .. } => gguf::part_refusal(&header, *role),
+                ComponentKind::ModelFile { settings, .. } => {
+                    let chat = settings.template.is_some() || settings.system.is_some();
+                    gguf::refusal(&header, chat, ollama.as_deref())
+                }
+                _ => None,
+            };
+            refusal.map_or(Ok(()), |refusal| Err(unsuitable(refusal)))
         }
         ComponentKind::ExternalBinary { .. } => {
             let name = path.file_name().unwrap_or_default().to_string_lossy();

@@ -15,7 +15,7 @@ pub(crate) use facts::{ModelFacts, context};
 pub(crate) use overlay::{Original, overlay};
 
 use crate::content::gguf::Gguf;
-use crate::manifest::ModelSettings;
+use crate::manifest::{ModelSettings, PartRole};
 
 /// `mediaType` of the weights.
 pub(crate) const MODEL: &str = "application/vnd.ollama.image.model";
@@ -29,6 +29,7 @@ const SYSTEM: &str = "application/vnd.ollama.image.system";
 pub(crate) const LICENSE: &str = "application/vnd.ollama.image.license";
 /// `mediaType` of the parameters.
 pub(crate) const PARAMS: &str = "application/vnd.ollama.image.params";
+const MESSAGES: &str = "application/vnd.ollama.image.messages";
 const CONFIG: &str = "application/vnd.docker.container.image.v1+json";
 
 /// One entry of a manifest: what a blob is, which one, and its length in bytes.
@@ -55,6 +56,15 @@ impl Layer {
         Self { media_type: media_type.to_owned(), digest: Digest::of(bytes), size: bytes.len() as u64 }
     }
 
+    /// What goes with a model.
+    pub(crate) fn of_part(role: PartRole, digest: Digest, size: u64) -> Self {
+        let media_type = match role {
+            PartRole::Adapter => ADAPTER,
+            PartRole::Projector => PROJECTOR,
+        };
+        Self { media_type: media_type.to_owned(), digest, size }
+    }
+
     fn json(&self) -> String {
         json::object(&[
             ("mediaType", json::text(&self.media_type)),
@@ -64,13 +74,27 @@ impl Layer {
     }
 }
 
-/// The store entries of the GGUF file with this `digest` and `size` in bytes.
-pub(crate) fn entries(gguf: &Gguf, digest: Digest, size: u64, settings: &ModelSettings) -> StoreEntries {
+/// A file that goes with a model: its layer, and the architecture that it states.
+#[derive(Debug, Clone)]
+pub(crate) struct Part {
+    pub(crate) layer: Layer,
+    pub(crate) architecture: String,
+}
+
+/// The store entries of the GGUF file with this `digest` and `size` in bytes, and of what goes with it.
+pub(crate) fn entries(
+    gguf: &Gguf,
+    digest: Digest,
+    size: u64,
+    parts: &[Part],
+    settings: &ModelSettings,
+) -> StoreEntries {
     let mut warnings = Vec::new();
     let texts = texts(gguf, settings, &mut warnings);
     let mut layers = vec![Layer { media_type: MODEL.to_owned(), digest, size }];
+    layers.extend(parts.iter().map(|part| part.layer.clone()));
     layers.extend(texts.iter().map(|(media_type, bytes)| Layer::of(media_type, bytes)));
-    let config = config::of_gguf(gguf, &layers);
+    let config = config::of_gguf(gguf, parts, settings, &layers);
     let manifest = manifest(&Layer::of(CONFIG, &config), &layers);
     let mut blobs: Vec<Vec<u8>> = texts.into_iter().map(|(_, bytes)| bytes).collect();
     blobs.push(config);
@@ -94,7 +118,17 @@ fn texts(gguf: &Gguf, settings: &ModelSettings, warnings: &mut Vec<String>) -> V
     texts.extend(system.map(|text| (SYSTEM, text.as_bytes().to_vec())));
     texts.extend(settings.license.iter().map(|text| (LICENSE, text.as_bytes().to_vec())));
     texts.extend(params.map(|bytes| (PARAMS, bytes)));
+    texts.extend(messages(settings).map(|bytes| (MESSAGES, bytes)));
     texts
+}
+
+/// What a conversation begins with, as Ollama stores it.
+fn messages(settings: &ModelSettings) -> Option<Vec<u8>> {
+    let message = |(role, content): &(String, String)| {
+        json::object(&[("role", json::text(role)), ("content", json::text(content))])
+    };
+    let all = json::array(settings.messages.iter().map(message));
+    (!settings.messages.is_empty()).then(|| (all + "\n").into_bytes())
 }
 
 fn system(settings: &ModelSettings) -> Option<&str> {

@@ -17,6 +17,7 @@ use payload::{AccountName, Digest, Mode, Owner, RelPath};
 
 use crate::content::error::ContentError;
 use crate::content::model::ModelFacts;
+use crate::fetch::PartArtifact;
 use crate::fetch::artifact::Artifact;
 use crate::manifest::{Component, ComponentKind, InstallPath, Manifest, SourceKind};
 
@@ -95,8 +96,8 @@ impl Placement {
     }
 }
 
-/// Decides where the content of `components`, each with what was fetched for it, goes on a machine of architecture
-/// `arch`. `workdir` is an empty private directory; archives are unpacked into it, and placements point there.
+/// Decides where the content of `components`, each with what was fetched for it, and of the `parts` of models goes on a
+/// machine of architecture `arch`. `workdir` is an empty private directory; archives are unpacked into it, and placements point there.
 ///
 /// # Errors
 /// See [`ContentError`]; nothing but `workdir` is written.
@@ -104,22 +105,24 @@ pub(crate) fn place(
     manifest: &Manifest,
     arch: Arch,
     components: &[(&Component, Option<Artifact>)],
+    parts: &[PartArtifact],
     workdir: &Path,
 ) -> Result<Placed, ContentError> {
     let mut placing = Placing::new(manifest, arch, components, workdir);
+    placing.parts = parts;
     for (position, (component, artifact)) in components.iter().enumerate() {
         let job = Job { position, component };
         match (&component.kind, artifact) {
             (ComponentKind::ExternalBinary { install_path, exclude, .. }, Some(artifact)) => {
                 placing.place_binary(job, artifact, install_path, exclude)?;
             }
-            (ComponentKind::ModelFile { install_path, model, settings, .. }, Some(artifact)) => {
-                placing.place_model(job, artifact, install_path.as_ref(), model, settings)?;
+            (ComponentKind::ModelFile { install_path, names, settings, .. }, Some(artifact)) => {
+                placing.place_model(job, artifact, install_path.as_ref(), names, settings)?;
             }
             (ComponentKind::ConfigFile { content, install_path }, artifact) => {
                 placing.place_config(job, content, artifact.as_ref(), install_path)?;
             }
-            (_, None) => {
+            (ComponentKind::ModelPart { .. }, _) | (_, None) => {
                 let remedy = "this is a bug: nothing was fetched for this component".to_owned();
                 return Err(job.unsuitable("its source", "has no content".to_owned(), remedy));
             }
@@ -157,6 +160,7 @@ struct Placing<'a> {
     manifest: &'a Manifest,
     arch: Arch,
     workdir: &'a Path,
+    parts: &'a [PartArtifact],
     /// Where the Ollama program or the first model stands in the components; `None` when there is neither.
     ollama: Option<usize>,
     /// The release of Ollama in the package, if its source names one: `0.15.0`.
@@ -181,6 +185,7 @@ impl<'a> Placing<'a> {
             manifest,
             arch,
             workdir,
+            parts: &[],
             ollama: components.iter().position(|(component, _)| is_ollama(component)),
             release: components.iter().find_map(|(component, _)| release(component)),
             service: manifest.install.account.clone().unwrap_or_else(Owner::root),
@@ -256,7 +261,7 @@ fn is_ollama(component: &Component) -> bool {
         ComponentKind::ExternalBinary { install_path, .. } => {
             component.name == "ollama" || install_path.path.name() == "ollama"
         }
-        ComponentKind::ConfigFile { .. } => false,
+        ComponentKind::ConfigFile { .. } | ComponentKind::ModelPart { .. } => false,
     }
 }
 

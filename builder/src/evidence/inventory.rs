@@ -174,10 +174,11 @@ fn kind(component: &Component, model: Option<&ModelFacts>) -> String {
         ComponentKind::ModelFile => "model",
         ComponentKind::ConfigFile => "configuration",
     };
-    let facts = model.map(|model| {
-        [Some(&model.name), model.family.as_ref(), model.parameters.as_ref(), model.quantisation.as_ref()]
+    let facts = model.into_iter().flat_map(|model| {
+        let known = [&model.family, &model.parameters, &model.quantisation];
+        model.names.iter().chain(known.into_iter().flatten())
     });
-    let facts: Vec<&str> = facts.into_iter().flatten().flatten().map(String::as_str).collect();
+    let facts: Vec<&str> = facts.map(String::as_str).collect();
     if facts.is_empty() { kind.to_owned() } else { format!("{kind}: {}", facts.join(", ")) }
 }
 

@@ -189,18 +189,19 @@ fn describe(model: &ModelFacts, value: &mut Value) {
         parameters["modelArchitecture"] = json!(family);
     }
     value["modelCard"] = json!({"modelParameters": parameters});
-    value["description"] = json!(format!("Model that Ollama lists as {}", model.name));
+    value["description"] = json!(format!("Model that Ollama lists as {}", model.names.join(", ")));
 }
 
 fn model_properties(model: &ModelFacts) -> Vec<Value> {
-    let named = [
-        ("model:name", Some(&model.name)),
+    let called = model.names.iter().map(|name| property("model:name", name));
+    let facts = [
         ("model:family", model.family.as_ref()),
         ("model:parameters", model.parameters.as_ref()),
         ("model:quantisation", model.quantisation.as_ref()),
     ];
     let memory = model.memory.map(|bytes| property("model:memory-estimate", &format!("{bytes} bytes")));
-    named.into_iter().filter_map(|(name, value)| value.map(|value| property(name, value))).chain(memory).collect()
+    let facts = facts.into_iter().filter_map(|(name, value)| value.map(|value| property(name, value)));
+    called.chain(facts).chain(memory).collect()
 }
 
 fn stub(index: &Index) -> Value {
@@ -257,6 +258,7 @@ fn source(component: &manifest::Component) -> Option<&Source> {
     match &component.kind {
         manifest::ComponentKind::ExternalBinary { source, .. }
         | manifest::ComponentKind::ModelFile { source, .. }
+        | manifest::ComponentKind::ModelPart { source, .. }
         | manifest::ComponentKind::ConfigFile { content: Content::Source(source), .. } => Some(source),
         manifest::ComponentKind::ConfigFile { content: Content::Inline(_), .. } => None,
     }

@@ -40,7 +40,9 @@ impl LockUpdate {
         }
         let old = read.unwrap_or_default();
         // Entries of components that are left out this time stay; those of components that are gone go.
-        let about = |name: &String| manifest.components.iter().any(|component| component.name == *name);
+        let about = |name: &String| {
+            manifest.components.iter().flat_map(Component::with_parts).any(|component| component.name == *name)
+        };
         let mut new = old.clone();
         new.components.retain(|name, _| about(name));
         Ok(Self { manifest: manifest.path.clone(), mode, exists, old, new })
@@ -60,7 +62,7 @@ impl LockUpdate {
         progress: &dyn ProgressSink,
     ) -> Result<Artifact, SourceError> {
         let about = NamedComponent::from(component);
-        let Some(source) = crate::fetch::source_of(component) else {
+        let Some(source) = component.source() else {
             return Err(incomplete(&about));
         };
         let (artifact, files) = match resolved {

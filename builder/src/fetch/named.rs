@@ -29,7 +29,7 @@ impl From<&Component> for NamedComponent {
     fn from(component: &Component) -> Self {
         let kind = match component.kind {
             ComponentKind::ExternalBinary { .. } => Kind::Binary,
-            ComponentKind::ModelFile { .. } => Kind::Model,
+            ComponentKind::ModelFile { .. } | ComponentKind::ModelPart { .. } => Kind::Model,
             ComponentKind::ConfigFile { .. } => Kind::File,
         };
         Self { component: component.name.clone(), kind }

@@ -346,11 +346,10 @@ fn file_name(url: &Url) -> Option<String> {
 }
 
 fn ollama_version(manifest: &Manifest) -> String {
-    let tags =
-        manifest.components.iter().filter_map(|component| match crate::fetch::source_of(component).map(|s| &s.kind) {
-            Some(SourceKind::GithubRelease { repo, tag, .. }) if repo == "ollama/ollama" => Some(tag.as_str()),
-            _ => None,
-        });
+    let tags = manifest.components.iter().filter_map(|component| match component.source().map(|source| &source.kind) {
+        Some(SourceKind::GithubRelease { repo, tag, .. }) if repo == "ollama/ollama" => Some(tag.as_str()),
+        _ => None,
+    });
     let tag = tags.into_iter().next().unwrap_or(DEFAULT_OLLAMA);
     tag.trim_start_matches('v').to_owned()
 }

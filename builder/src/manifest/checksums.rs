@@ -24,6 +24,7 @@ impl Component {
         match &self.kind {
             ComponentKind::ExternalBinary { source, .. }
             | ComponentKind::ModelFile { source, .. }
+            | ComponentKind::ModelPart { source, .. }
             | ComponentKind::ConfigFile { content: Content::Source(source), .. } => Some(source),
             ComponentKind::ConfigFile { content: Content::Inline(_), .. } => None,
         }
@@ -35,14 +36,19 @@ pub fn missing_checksums(manifest: &Manifest) -> Vec<MissingChecksum<'_>> {
     let text = String::from_utf8_lossy(&manifest.text);
     let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&text);
     let places = url_places(text);
-    let missing = |(at, component)| -> Option<MissingChecksum<'_>> {
-        let component: &Component = component;
+    let all = manifest.components.iter().enumerate();
+    let all = all.flat_map(|(at, component)| component.with_parts().map(move |part| (at, part)));
+    all.filter_map(|(at, component)| {
         let Some(Source { kind: SourceKind::Url { url }, checksum: None }) = component.source() else { return None };
-        let span = places.get(at).cloned().flatten().unwrap_or(0..0);
+        let key = match component.kind {
+            ComponentKind::ModelPart { role, .. } => role.name(),
+            _ => "source",
+        };
+        let span = places.iter().find(|place| (place.0, place.1) == (at, key)).map_or(0..0, |place| place.2.clone());
         let (line, _) = position(text, span.start);
         Some(MissingChecksum { component, url, line, span })
-    };
-    manifest.components.iter().enumerate().filter_map(missing).collect()
+    })
+    .collect()
 }
 
 /// The refusal to build without these checksums.
@@ -56,10 +62,15 @@ pub fn refuse_missing_checksums(manifest: &Manifest, missing: &[MissingChecksum<
     ManifestErrors::new(&manifest.path, &manifest.text, diagnostics.collect())
 }
 
-/// Where `source.url` of each component stands.
-fn url_places(text: &str) -> Vec<Option<Range<usize>>> {
+/// Where `url` of each component's sources stands: the position of the component, and the key that holds it.
+fn url_places(text: &str) -> Vec<(usize, &'static str, Range<usize>)> {
     let (root, _) = DeTable::parse_recoverable(text);
     let components = root.get_ref().get("components").and_then(|value| value.get_ref().as_array());
-    let url = |item: &DeValue<'_>| Some(item.get("source")?.get_ref().get("url")?.span());
-    components.into_iter().flat_map(|items| items.iter()).map(|item| url(item.get_ref())).collect()
+    let url = |item: &DeValue<'_>, key| Some(item.get(key)?.get_ref().get("url")?.span());
+    let mut places = Vec::new();
+    for (at, item) in components.into_iter().flat_map(|items| items.iter()).enumerate() {
+        let keys = ["source", "adapter", "projector"].into_iter();
+        places.extend(keys.filter_map(|key| Some((at, key, url(item.get_ref(), key)?))));
+    }
+    places
 }

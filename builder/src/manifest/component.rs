@@ -11,7 +11,7 @@ use super::diagnostic::{Diagnostic, Findings, Reported};
 use super::install::one_line;
 use super::reader::{Read, Reader, did_you_mean};
 use super::vocabulary::{COMPONENT_TYPES, CONFIG_FILE, EXTERNAL_BINARY, MODEL_FILE, OLLAMA_REGISTRY};
-use super::{Component, ComponentKind, Content, InstallPath, ModelName, Source, model, path, source};
+use super::{Component, ComponentKind, Content, InstallPath, ModelName, PartRole, Source, model, path, source};
 
 /// What is known of a component even when something else in it is wrong.
 pub(super) struct Draft<'a> {
@@ -19,7 +19,7 @@ pub(super) struct Draft<'a> {
     pub(super) path: Option<Read<InstallPath>>,
     /// The inline content of a configuration file.
     pub(super) content: Option<Spanned<&'a str>>,
-    model: Option<Read<ModelName>>,
+    models: Vec<Spanned<ModelName>>,
     pub(super) component: Result<Component, Reported>,
 }
 
@@ -27,6 +27,7 @@ pub(super) struct Draft<'a> {
 #[derive(Clone, Copy)]
 pub(super) struct Surroundings<'a> {
     pub(super) prefix: Result<&'a RelPath, Reported>,
+    pub(super) files: model::Files<'a>,
 }
 
 /// Reads one component.
@@ -38,7 +39,7 @@ pub(super) fn component<'a>(reader: &Reader<'a>, around: Surroundings<'_>) -> Dr
     let path = reader.text("install_path").map(|given| path::install_path(reader.findings, &given?, around.prefix));
     let source = source::source(reader, known);
     let content = reader.text("content").transpose();
-    let model = (known == Some(MODEL_FILE)).then(|| model::model_name(reader, &name));
+    let models = if known == Some(MODEL_FILE) { model::model_names(reader, &name) } else { Ok(Vec::new()) };
     let required = reader.boolean("required").transpose();
     let (owner, group) = (reader.optional::<AccountName>("owner"), reader.optional::<AccountName>("group"));
     let mode = mode(reader);
@@ -46,22 +47,24 @@ pub(super) fn component<'a>(reader: &Reader<'a>, around: Surroundings<'_>) -> Dr
         let parts = Parts { source, content: content.clone(), path: path.clone() };
         match kind {
             EXTERNAL_BINARY => external_binary(reader, parts),
-            MODEL_FILE => model_file(reader, parts, model.clone()),
+            MODEL_FILE => return model_file(reader, parts, models.clone(), &name, around.files),
             _ => config_file(reader, parts),
         }
+        .map(|kind| (kind, Vec::new()))
     });
     let (owner, group) = (owner.transpose(), group.transpose());
     let component = (|| {
         Ok(Component {
             name: name.clone()?.into_inner().to_owned(),
             required: required?.is_none_or(Spanned::into_inner),
-            kind: kind?,
+            kind: kind.as_ref().map_err(|reported| *reported)?.0.clone(),
             mode: mode?,
             owner: owner?.map(Spanned::into_inner),
             group: group?.map(Spanned::into_inner),
+            parts: kind?.1,
         })
     })();
-    Draft { name, path, content: content.ok().flatten(), model, component }
+    Draft { name, path, content: content.ok().flatten(), models: models.unwrap_or_default(), component }
 }
 
 /// Keys that several component types have.
@@ -123,26 +126,54 @@ fn external_binary(reader: &Reader<'_>, parts: Parts<'_>) -> Result<ComponentKin
     Ok(ComponentKind::ExternalBinary { source: source?, install_path: path?.into_inner(), exclude: exclude? })
 }
 
+/// The model, and what goes with it.
 fn model_file(
     reader: &Reader<'_>,
     parts: Parts<'_>,
-    model: Option<Read<ModelName>>,
-) -> Result<ComponentKind, Reported> {
+    names: Result<Vec<Spanned<ModelName>>, Reported>,
+    name: &Read<&str>,
+    files: model::Files<'_>,
+) -> Result<(ComponentKind, Vec<Component>), Reported> {
     let settings = model::settings(reader);
-    let source = parts.source.unwrap_or_else(|| Err(reader.missing("source", NEEDS_SOURCE)));
+    let own = model::parts(reader);
+    let given = model::modelfile(reader, files).transpose();
+    let has_modelfile = reader.get("modelfile").is_some();
+    let source = match parts.source {
+        None if !has_modelfile => Err(reader.missing("source", NEEDS_SOURCE)),
+        source => source.transpose(),
+    };
     let path = match parts.path {
-        None if source::kind_as_written(reader).is_some_and(|kind| kind != OLLAMA_REGISTRY) => {
+        None if !has_modelfile && source::kind_as_written(reader).is_some_and(|kind| kind != OLLAMA_REGISTRY) => {
             Err(reader.missing("install_path", "for example `install_path = \"models/llama2-7b.gguf\"`"))
         }
         path => path.transpose(),
     };
-    let model = model.unwrap_or_else(|| Err(reader.missing("model", "")));
-    Ok(ComponentKind::ModelFile {
-        source: source?,
-        install_path: path?.map(Spanned::into_inner),
-        model: model?.into_inner(),
-        settings: settings?,
-    })
+    let model = model::put_together(reader, given?, source?, own?, settings?)?;
+    let install_path = path?.map(Spanned::into_inner);
+    let names = names?.into_iter().map(Spanned::into_inner).collect();
+    let name = name.clone()?.into_inner();
+    let mut parts: Vec<Component> = Vec::new();
+    for (role, source) in model.parts {
+        let of_role =
+            |part: &&Component| matches!(part.kind, ComponentKind::ModelPart { role: other, .. } if other == role);
+        parts.push(part(name, parts.iter().filter(of_role).count(), role, source));
+    }
+    let kind =
+        ComponentKind::ModelFile { source: model.source, install_path, names, settings: Box::new(model.settings) };
+    Ok((kind, parts))
+}
+
+fn part(of: &str, earlier: usize, role: PartRole, source: Source) -> Component {
+    let again = if earlier == 0 { String::new() } else { format!("-{}", earlier + 1) };
+    Component {
+        name: format!("{of}/{}{again}", role.name()),
+        required: true,
+        kind: ComponentKind::ModelPart { role, source },
+        mode: None,
+        owner: None,
+        group: None,
+        parts: Vec::new(),
+    }
 }
 
 fn config_file(reader: &Reader<'_>, parts: Parts<'_>) -> Result<ComponentKind, Reported> {
@@ -191,10 +222,11 @@ fn same_name(draft: &Draft<'_>, first: &Draft<'_>) -> Option<Clash> {
 
 /// Components of one name, which is reported already, would say the same of their models.
 fn same_model(draft: &Draft<'_>, first: &Draft<'_>) -> Option<Clash> {
-    let (model, other) = (draft.model.as_ref()?.as_ref().ok()?, first.model.as_ref()?.as_ref().ok()?);
-    if model.get_ref() != other.get_ref() || same_name(draft, first).is_some() {
+    if same_name(draft, first).is_some() {
         return None;
     }
+    let pairs = draft.models.iter().flat_map(|model| first.models.iter().map(move |other| (model, other)));
+    let (model, other) = pairs.into_iter().find(|(model, other)| model.get_ref() == other.get_ref())?;
     let message = format!("two models are called {} in Ollama", model.get_ref().display_shortest());
     Some((model.span(), other.span(), message))
 }

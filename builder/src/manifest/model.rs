@@ -1,26 +1,52 @@
 //! The keys of a `model-file`: the model's name in Ollama, its template, system prompt, parameters and licence.
 //! The rules for names live in `model_name.rs`; what Ollama's store looks like is not known here.
 
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+
 use serde_json::{Map, Value};
 use toml::Spanned;
 use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, Reported};
+use super::modelfile::{self, Modelfile};
 use super::reader::{Read, Reader, did_you_mean};
 use super::vocabulary::{PARAMETERS, PARAMS, ParamType};
-use super::{ModelName, ModelSettings};
+use super::{BYTE_ORDER_MARK, ModelName, ModelSettings, PartRole, Source, SourceKind, source};
 
-/// The name in Ollama: the key `model`, else the component's name.
-pub(super) fn model_name(reader: &Reader<'_>, name: &Read<&str>) -> Read<ModelName> {
-    let text = match reader.text("model") {
-        Some(given) => given?,
-        None => name.clone()?,
+/// Reads a text that the manifest names.
+pub(crate) type Files<'a> = &'a dyn Fn(&Path) -> std::io::Result<Vec<u8>>;
+
+/// The names in Ollama: the key `model`, one or a list of them; else the component's name.
+pub(super) fn model_names(reader: &Reader<'_>, name: &Read<&str>) -> Result<Vec<Spanned<ModelName>>, Reported> {
+    let texts = match reader.get("model").map(Spanned::get_ref) {
+        None => vec![name.clone()?],
+        Some(DeValue::Array(_)) => reader.texts("model").unwrap_or_else(|| Ok(Vec::new()))?,
+        Some(_) => reader.text("model").into_iter().collect::<Result<_, _>>()?,
     };
+    if texts.is_empty() {
+        let span = reader.key_span("model").unwrap_or_else(|| reader.span());
+        let diagnostic = Diagnostic::error(span, "`model` is an empty list");
+        return Err(reader.findings.error(diagnostic.help("name the model, or leave `model` out")));
+    }
+    let read: Vec<Read<ModelName>> = texts.iter().map(|text| model_name(reader, text)).collect();
+    let names: Vec<Spanned<ModelName>> = read.into_iter().collect::<Result<_, _>>()?;
+    for (at, name) in names.iter().enumerate() {
+        if let Some(first) = names[..at].iter().find(|first| first.get_ref() == name.get_ref()) {
+            let message = format!("{} is named twice", name.get_ref().display_shortest());
+            let diagnostic = Diagnostic::error(name.span(), message).label("here again");
+            return Err(reader.findings.error(diagnostic.related(first.span(), "here first")));
+        }
+    }
+    Ok(names)
+}
+
+fn model_name(reader: &Reader<'_>, text: &Spanned<&str>) -> Read<ModelName> {
     let problem = match text.get_ref().parse::<ModelName>() {
         Ok(model) if lower_case(&model) => return Ok(Spanned::new(text.span(), model)),
         Ok(_) => Diagnostic::error(text.span(), format!("the model name {:?} has upper-case letters", text.get_ref()))
             .label("Ollama looks names up as they are typed")
-            .help(format!("write `model = {:?}`", text.get_ref().to_lowercase())),
+            .help(format!("write {:?}", text.get_ref().to_lowercase())),
         Err(error) => Diagnostic::error(text.span(), error.to_string()),
     };
     Err(reader.findings.error(if reader.get("model").is_some() {
@@ -41,7 +67,156 @@ pub(super) fn settings(reader: &Reader<'_>) -> Result<ModelSettings, Reported> {
     let params = reader.table("params", &PARAMETERS, "write `params = { temperature = 0.7, stop = [\"</s>\"] }`");
     let params = params.map(|table| table.and_then(|table| self::params(&table))).transpose();
     let license = licenses(reader);
-    Ok(ModelSettings { template: template?, system: system?, params: params?, license: license? })
+    Ok(ModelSettings {
+        template: template?,
+        system: system?,
+        params: params?,
+        license: license?,
+        ..ModelSettings::default()
+    })
+}
+
+/// What goes with the model by the manifest's own keys.
+pub(super) fn parts(reader: &Reader<'_>) -> Result<Vec<(PartRole, Source)>, Reported> {
+    let read = [PartRole::Projector, PartRole::Adapter].map(|role| (role, source::part(reader, role.name())));
+    let read = read.into_iter().filter_map(|(role, source)| Some(source?.map(|source| (role, source))));
+    // All of them are looked at, also after the first mistake.
+    read.collect::<Vec<_>>().into_iter().collect()
+}
+
+/// A Modelfile, and where it is.
+pub(super) struct Given {
+    path: PathBuf,
+    span: Range<usize>,
+    says: Modelfile,
+}
+
+/// `modelfile`: the path of a Modelfile, relative to the manifest.
+pub(super) fn modelfile(reader: &Reader<'_>, files: Files<'_>) -> Option<Result<Given, Reported>> {
+    Some(reader.text("modelfile")?.and_then(|text| {
+        let (path, span) = (PathBuf::from(*text.get_ref()), text.span());
+        let error = |message: String, help: Option<String>| {
+            reader
+                .findings
+                .error(Diagnostic::error(span.clone(), message).label("read as a Modelfile").maybe_help(help))
+        };
+        let said = match files(&path).map(String::from_utf8) {
+            Ok(Ok(said)) => said,
+            Ok(Err(_)) => {
+                let help = "save the file as UTF-8".to_owned();
+                return Err(error(format!("{} is not UTF-8 text", path.display()), Some(help)));
+            }
+            Err(problem) => {
+                let help = "the path is relative to the manifest".to_owned();
+                return Err(error(format!("{} cannot be read: {problem}", path.display()), Some(help)));
+            }
+        };
+        match modelfile::parse(said.strip_prefix(BYTE_ORDER_MARK).unwrap_or(&said)) {
+            Ok(says) => Ok(Given { path, span, says }),
+            Err(problems) => {
+                let reports: Vec<Reported> = problems
+                    .into_iter()
+                    .map(|problem| {
+                        error(format!("{}, line {}: {}", path.display(), problem.line, problem.what), problem.help)
+                    })
+                    .collect();
+                Err(reports.last().copied().unwrap_or_else(|| error("it cannot be read".to_owned(), None)))
+            }
+        }
+    }))
+}
+
+/// A model as the manifest and a Modelfile say it together.
+pub(super) struct PutTogether {
+    pub(super) source: Source,
+    pub(super) parts: Vec<(PartRole, Source)>,
+    pub(super) settings: ModelSettings,
+}
+
+/// The manifest's own keys count before the Modelfile's commands: `source` stands in the place of the first `FROM`.
+pub(super) fn put_together(
+    reader: &Reader<'_>,
+    given: Option<Given>,
+    source: Option<Source>,
+    mut parts: Vec<(PartRole, Source)>,
+    own: ModelSettings,
+) -> Result<PutTogether, Reported> {
+    let Some(Given { path, span, says }) = given else {
+        let source = source.ok_or_else(|| reader.missing("source", "where the weights come from"))?;
+        return Ok(PutTogether { source, parts, settings: own });
+    };
+    for name in &says.ignored {
+        let message = format!("{}: Ollama takes no notice of the parameter {name} any more", path.display());
+        reader.findings.warn(Diagnostic::warning(span.clone(), message));
+    }
+    let directory = path.parent().unwrap_or(Path::new(""));
+    let from = |text: &str| {
+        beside(directory, text).map_err(|(problem, help)| {
+            let message = format!("{}: {problem}", path.display());
+            reader.findings.error(Diagnostic::error(span.clone(), message).help(help))
+        })
+    };
+    let file = |text: &str| match from(text)? {
+        Source { kind: SourceKind::OllamaRegistry { .. }, .. } => {
+            let message = format!("{}: {text} is not the path of a file", path.display());
+            let help = format!("write ./{text} if it is a file beside the Modelfile");
+            Err(reader.findings.error(Diagnostic::error(span.clone(), message).help(help)))
+        }
+        source => Ok(source),
+    };
+    let source = match (source, says.from.first()) {
+        (Some(source), _) => source,
+        (None, Some(first)) => from(first)?,
+        (None, None) => return Err(reader.missing("source", "where the weights come from")),
+    };
+    let has = |parts: &[(PartRole, Source)], role| parts.iter().any(|(own, _)| *own == role);
+    if !has(&parts, PartRole::Projector) {
+        for more in says.from.iter().skip(1) {
+            parts.push((PartRole::Projector, file(more)?));
+        }
+    }
+    if let Some(adapter) = &says.adapter
+        && !has(&parts, PartRole::Adapter)
+    {
+        parts.push((PartRole::Adapter, file(adapter)?));
+    }
+    // As Ollama has them in a model: adapters last.
+    parts.sort_by_key(|(role, _)| *role == PartRole::Adapter);
+    let settings = settings_of(path, says, own);
+    Ok(PutTogether { source, parts, settings })
+}
+
+fn settings_of(path: PathBuf, says: Modelfile, own: ModelSettings) -> ModelSettings {
+    let mut params = says.params;
+    params.extend(own.params.unwrap_or_default());
+    ModelSettings {
+        template: own.template.or(says.template),
+        system: own.system.or(says.system),
+        params: (!params.is_empty()).then_some(params),
+        license: if own.license.is_empty() { says.license } else { own.license },
+        messages: says.messages,
+        renderer: says.renderer,
+        parser: says.parser,
+        requires: says.requires,
+        modelfile: Some(path),
+    }
+}
+
+/// What `FROM` or `ADAPTER` names: a file relative to the Modelfile, or a model of a registry.
+fn beside(directory: &Path, text: &str) -> Result<Source, (String, String)> {
+    let source = |kind| Ok(Source { kind, checksum: None });
+    let looks_like_a_path = text.starts_with(['.', '/']) || text.to_lowercase().ends_with(".gguf");
+    if text.starts_with('~') {
+        let help = "write the path from the Modelfile's directory, or from /".to_owned();
+        return Err((format!("{text} is a path in somebody's home"), help));
+    }
+    if !looks_like_a_path && let Ok(model) = text.parse::<ModelName>() {
+        return source(SourceKind::OllamaRegistry { model });
+    }
+    if text.contains('\0') {
+        return Err((format!("{text:?} is no path"), "name a file".to_owned()));
+    }
+    source(SourceKind::File { path: directory.join(text.strip_prefix("./").unwrap_or(text)) })
 }
 
 /// An empty template is a statement: the model has none, whatever its file says.

@@ -7,6 +7,7 @@ use toml::de::DeValue;
 
 use super::component::{self, Surroundings};
 use super::diagnostic::{Diagnostic, Finding, Findings, ManifestErrors, Reported, Severity, findings};
+use super::model::Files;
 use super::reader::Reader;
 use super::vocabulary::{COMPONENT, INSTALL, PACKAGE, ROOT, Vocabulary};
 use super::{BYTE_ORDER_MARK, Component, Install, Manifest, Package, install, path, render, syntax, unit};
@@ -39,13 +40,18 @@ impl Parsed {
 /// Reads the manifest `bytes`, which came from the file `path`. A checksum is not demanded here: a lock file may have
 /// it, see [`super::missing_checksums`].
 pub fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, ManifestErrors> {
+    parse_with(path, bytes, &|_| Err(std::io::ErrorKind::NotFound.into()))
+}
+
+/// The same, where `files` reads the texts that the manifest names: Modelfiles. Their paths are the manifest's own words.
+pub fn parse_with(path: &Path, bytes: &[u8], files: Files<'_>) -> Result<Parsed, ManifestErrors> {
     let all = Findings::default();
     let read = syntax::text(bytes, &all).and_then(|text| {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let document = syntax::document(text, &all);
         let meaning = Findings::default();
         let root = Reader::new(document.root.get_ref(), 0..0, &ROOT, &meaning);
-        let read = content(&root, text);
+        let read = content(&root, text, files);
         for found in meaning.into_sorted().into_iter().filter(|found| document.keeps(found)) {
             all.warn(found);
         }
@@ -62,14 +68,14 @@ pub fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, ManifestErrors> {
     }
 }
 
-fn content(root: &Reader<'_>, text: &str) -> Result<(Package, Install, Vec<Component>), Reported> {
+fn content(root: &Reader<'_>, text: &str, files: Files<'_>) -> Result<(Package, Install, Vec<Component>), Reported> {
     root.refuse_unknown(None);
     let package = section(root, "package", &PACKAGE).and_then(|reader| install::package(&reader));
     let install = section(root, "install", &INSTALL);
     let prefix = install.and_then(|reader| path::prefix(&reader));
     let prefix = prefix.as_ref().map_err(|reported| *reported);
     let install = install.and_then(|reader| install::install(&reader, prefix));
-    let around = Surroundings { prefix };
+    let around = Surroundings { prefix, files };
     let readers = component_tables(root);
     let drafts: Vec<_> = readers.iter().map(|reader| component::component(reader, around)).collect();
     component::refuse_duplicates(&drafts, root.findings);

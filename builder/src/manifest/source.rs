@@ -24,6 +24,18 @@ pub(super) fn source(reader: &Reader<'_>, component: Option<&str>) -> Option<Res
     })
 }
 
+/// The source of what goes with a model, at `key`: the path of a file, or a table as `source` is one.
+pub(super) fn part(reader: &Reader<'_>, key: &str) -> Option<Result<Source, Reported>> {
+    let value = reader.get(key)?;
+    if value.get_ref().as_str().is_some() {
+        return Some(reader.text(key)?.and_then(|text| {
+            path(reader, &text).map(|path| Source { kind: SourceKind::File { path }, checksum: None })
+        }));
+    }
+    let help = format!("write `{key} = \"files/{key}.gguf\"`, or a table as `source` is one");
+    Some(reader.table(key, &SOURCE, &help)?.and_then(|table| read(&table, Some(key))))
+}
+
 /// The type of a component's source, even when something else in the source is wrong.
 pub(super) fn kind_as_written(reader: &Reader<'_>) -> Option<&'static str> {
     let given = reader.get("source")?.get_ref().get("type")?.get_ref().as_str()?;
@@ -52,8 +64,8 @@ fn kind(table: &Reader<'_>, component: Option<&str>) -> Result<&'static str, Rep
     };
     match component {
         Some(component) if kind == vocabulary::OLLAMA_REGISTRY && component != MODEL_FILE => {
-            let message = format!("{component} components cannot come from a model registry");
-            let diagnostic = Diagnostic::error(given.span(), message).label("only model-file components can");
+            let message = format!("{component} cannot come from a model registry");
+            let diagnostic = Diagnostic::error(given.span(), message).label("only a model-file can");
             Err(table.findings.error(diagnostic))
         }
         _ => Ok(kind),
@@ -187,13 +199,17 @@ fn is_loopback(url: &Url) -> bool {
 
 fn file(table: &Reader<'_>) -> Result<SourceKind, Reported> {
     let text = table.required_text("path", "for example `path = \"files/model.gguf\"`, relative to the manifest")?;
+    Ok(SourceKind::File { path: path(table, &text)? })
+}
+
+fn path(table: &Reader<'_>, text: &Spanned<&str>) -> Result<PathBuf, Reported> {
     if text.get_ref().is_empty() || text.get_ref().contains('\0') {
         let diagnostic = Diagnostic::error(text.span(), "this is not the path of a file");
         return Err(table
             .findings
             .error(diagnostic.help("a path relative to the manifest's directory, or an absolute one")));
     }
-    Ok(SourceKind::File { path: PathBuf::from(&**text.get_ref()) })
+    Ok(PathBuf::from(&**text.get_ref()))
 }
 
 fn registry(table: &Reader<'_>) -> Result<ModelName, Reported> {

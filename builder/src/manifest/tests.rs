@@ -13,11 +13,16 @@ use super::*;
 const USE_CASE: &str = include_str!("fixtures/use-case.toml");
 const REFERENCE: &str = include_str!("../../../docs/manifest.md");
 
+/// What every Modelfile says here.
+const MODELFILE: &str = "FROM ../weights/m.gguf\nFROM ./mmproj.gguf\nADAPTER /srv/a.gguf\nSYSTEM of the file\n\
+                         PARAMETER seed 1\nPARAMETER top_k 2\nMESSAGE user Hi\n";
+
 /// A manifest without components; most tests add one.
 const HEAD: &str = "[package]\nname = \"p\"\nversion = \"1\"\n[install]\nprefix = \"/opt/ollama\"\nuser = \"ollama\"\n";
 
 fn read(text: &str) -> Result<Parsed, ManifestErrors> {
-    parse(Path::new("dir/AirGapDeploy.toml"), text.as_bytes())
+    let modelfile = |_: &Path| Ok(MODELFILE.as_bytes().to_vec());
+    parse_with(Path::new("dir/AirGapDeploy.toml"), text.as_bytes(), &modelfile)
 }
 
 /// The manifest, which must have neither errors nor warnings.
@@ -63,10 +68,10 @@ fn the_use_case_means_what_it_says() {
     assert_eq!(manifest.install.ip_allow, IpAllow::Localhost);
     let names: Vec<_> = manifest.components.iter().map(|one| (one.name.as_str(), one.required)).collect();
     assert_eq!(names, [("ollama", true), ("llama2-7b", true), ("mistral-7b", false), ("ollama.service", true)]);
-    let ComponentKind::ModelFile { source, install_path, model, .. } = &manifest.components[1].kind else { panic!() };
+    let ComponentKind::ModelFile { source, install_path, names, .. } = &manifest.components[1].kind else { panic!() };
     assert_eq!(source.checksum.unwrap().hex(), "a".repeat(64));
     assert_eq!(install_path.as_ref().unwrap().path.to_string(), "/opt/ollama/models/llama2-7b.gguf");
-    assert_eq!(model.to_string(), "registry.ollama.ai/library/llama2-7b:latest");
+    assert_eq!(names[0].to_string(), "registry.ollama.ai/library/llama2-7b:latest");
     let ComponentKind::ConfigFile { content, install_path } = &manifest.components[3].kind else { panic!() };
     assert!(install_path.absolute && install_path.path.to_string() == "/etc/systemd/system/ollama.service");
     assert!(matches!(content, Content::Inline(text) if text.starts_with("[Unit]\nDescription=Ollama LLM Server\n")));
@@ -192,4 +197,71 @@ fn nothing_to_install_is_refused() {
     );
     assert!(matches!(select(&clean(&text), &[]), Err(SelectError::Nothing { .. })));
     assert_eq!(messages(HEAD), ["the manifest has no [[components]]: there is nothing to install"]);
+}
+
+fn model(components: &str) -> (Source, Vec<(String, Source)>, ModelSettings) {
+    let manifest = clean(&with(&format!("[[components]]\ntype = \"model-file\"\nname = \"m\"\n{components}")));
+    let component = manifest.components[0].clone();
+    let part = |part: &Component| (part.name.clone(), part.source().unwrap().clone());
+    let ComponentKind::ModelFile { source, settings, .. } = component.kind.clone() else { panic!() };
+    (source, component.parts.iter().map(part).collect(), *settings)
+}
+
+fn local(source: &Source) -> &str {
+    let SourceKind::File { path } = &source.kind else { panic!("{source:?}") };
+    path.to_str().unwrap()
+}
+
+#[test]
+fn a_modelfile_says_what_the_manifest_does_not() {
+    let (source, parts, settings) = model("modelfile = \"chat/Modelfile\"\nparams = { top_k = 9 }\n");
+    assert_eq!(local(&source), "chat/../weights/m.gguf");
+    let parts: Vec<_> = parts.iter().map(|(name, source)| (name.as_str(), local(source))).collect();
+    assert_eq!(parts, [("m/projector", "chat/mmproj.gguf"), ("m/adapter", "/srv/a.gguf")]);
+    assert_eq!(settings.system.as_deref(), Some("of the file"));
+    assert_eq!(settings.params, serde_json::json!({"seed": 1, "top_k": 9}).as_object().cloned());
+    assert_eq!(settings.messages, [("user".to_owned(), "Hi".to_owned())]);
+
+    let own = "modelfile = \"f\"\nsource = { type = \"file\", path = \"own.gguf\" }\nsystem = \"own\"\nadapter = \"own-lora.gguf\"\n";
+    let (source, parts, settings) = model(own);
+    assert_eq!((local(&source), settings.system.as_deref()), ("own.gguf", Some("own")));
+    assert_eq!(parts.iter().map(|(_, source)| local(source)).collect::<Vec<_>>(), ["mmproj.gguf", "own-lora.gguf"]);
+}
+
+#[test]
+fn names_and_parts_that_cannot_be_are_explained() {
+    let said = |keys: &str| {
+        let base = "[[components]]\ntype = \"model-file\"\nname = \"m\"\ninstall_path = \"models/m.gguf\"\n\
+                    source = { type = \"file\", path = \"m.gguf\" }\n";
+        messages(&with(&format!("{base}{keys}"))).join("; ")
+    };
+    assert_eq!(said("model = [\"a:1\", \"a\", \"corp/a:1\"]\n"), "");
+    assert_eq!(said("model = [\"a:1\", \"a:1\"]\n"), "a:1 is named twice");
+    assert_eq!(said("model = []\n"), "`model` is an empty list");
+    assert!(said("model = [\"a\", \"B\"]\n").contains("upper-case"));
+    let registry = said("adapter = { type = \"ollama-registry\", model = \"a\" }\n");
+    assert!(registry.contains("adapter cannot come from a model registry"), "{registry}");
+    assert!(said("projector = { type = \"url\", url = \"http://example.org/p\" }\n").contains("plain HTTP"));
+    assert!(said("adapter = 3\n").contains("must be a table"));
+    assert!(said("adapter = \"\"\n").contains("not the path of a file"));
+}
+
+#[test]
+fn what_is_wrong_with_a_modelfile_is_said_with_its_line() {
+    let text = with("[[components]]\ntype = \"model-file\"\nname = \"m\"\nmodelfile = \"chat/Modelfile\"\n");
+    let said = |content: &'static str| {
+        let files = |_: &Path| Ok(content.as_bytes().to_vec());
+        let errors = parse_with(Path::new("m.toml"), text.as_bytes(), &files).unwrap_err();
+        errors
+            .findings()
+            .iter()
+            .map(|found| format!("{}:{} {}", found.line, found.column, found.message))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(said("FROM m\nFORM x\n"), ["10:13 chat/Modelfile, line 2: \"FORM\" is no command of a Modelfile"]);
+    assert_eq!(said("FROM m\nPARAMETER a 1\nPARAMETER b 1\n").len(), 2);
+    assert_eq!(said("FROM ~/m.gguf\n"), ["10:13 chat/Modelfile: ~/m.gguf is a path in somebody's home"]);
+    assert_eq!(said("FROM m\nADAPTER lora\n"), ["10:13 chat/Modelfile: lora is not the path of a file"]);
+    let missing = parse(Path::new("m.toml"), text.as_bytes()).unwrap_err().findings();
+    assert!(missing[0].message.contains("chat/Modelfile cannot be read"), "{missing:?}");
 }

@@ -53,6 +53,9 @@ pub(super) const COMPONENT: Vocabulary = Vocabulary {
         only("system", &[MODEL_FILE]),
         only("params", &[MODEL_FILE]),
         only("license", &[MODEL_FILE]),
+        only("adapter", &[MODEL_FILE]),
+        only("projector", &[MODEL_FILE]),
+        only("modelfile", &[MODEL_FILE]),
     ],
 };
 

@@ -124,7 +124,7 @@ fn install_path() -> InstallPath {
 }
 
 fn component(name: &str, kind: ComponentKind) -> Component {
-    Component { name: name.to_owned(), required: true, kind, mode: None, owner: None, group: None }
+    Component { name: name.to_owned(), required: true, kind, mode: None, owner: None, group: None, parts: Vec::new() }
 }
 
 pub(crate) fn binary(name: &str, kind: SourceKind, checksum: Option<Digest>) -> Component {
@@ -137,8 +137,8 @@ pub(crate) fn model(name: &str, kind: SourceKind, checksum: Option<Digest>) -> C
     let kind = ComponentKind::ModelFile {
         source,
         install_path: Some(install_path()),
-        model: model_name("registry.ollama.ai", "library", name, "latest"),
-        settings: ModelSettings::default(),
+        names: vec![model_name("registry.ollama.ai", "library", name, "latest")],
+        settings: Box::new(ModelSettings::default()),
     };
     component(name, kind)
 }

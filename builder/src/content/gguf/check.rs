@@ -2,6 +2,7 @@
 //! Reading the header is in `gguf.rs`.
 
 use super::{Gguf, architectures, tensor};
+use crate::manifest::PartRole;
 
 /// Why `gguf` cannot be shipped, and the remedy; `chat` says that the manifest claims a chat model, `ollama` which release
 /// of Ollama is in the same package.
@@ -15,13 +16,13 @@ pub(crate) fn refusal(gguf: &Gguf, chat: bool, ollama: Option<&str>) -> Option<(
     if gguf.kind == "adapter" {
         return Some((
             "is a LoRA adapter, not a model".to_owned(),
-            "merge it into its base model (llama-export-lora) and ship the result".to_owned(),
+            "name its base model as `source`, and this file as `adapter`".to_owned(),
         ));
     }
     if is_projector(gguf) {
         return Some((
             "is the vision projector of a model, not a model".to_owned(),
-            "ship the model itself, or take it from an ollama-registry source, which brings its projector".to_owned(),
+            "name the model as `source`, and this file as `projector`".to_owned(),
         ));
     }
     if let Some(version) = ollama
@@ -51,6 +52,34 @@ pub(crate) fn refusal(gguf: &Gguf, chat: bool, ollama: Option<&str>) -> Option<(
         ));
     }
     None
+}
+
+/// Why `gguf` cannot go with a model as what the manifest calls it.
+pub(crate) fn part_refusal(gguf: &Gguf, role: PartRole) -> Option<(String, String)> {
+    let (fits, what, remedy) = match role {
+        PartRole::Adapter => (
+            gguf.kind == "adapter",
+            "LoRA adapter (its general.type is not \"adapter\")",
+            "convert the adapter with llama.cpp's convert_lora_to_gguf.py; Ollama takes one that is GGUF as it is",
+        ),
+        PartRole::Projector => (
+            is_projector(gguf),
+            "vision projector",
+            "take the file that comes beside the model, often called mmproj-….gguf; the model itself is `source`, or the \
+             first FROM",
+        ),
+    };
+    (!fits).then(|| (format!("is not a {what}"), remedy.to_owned()))
+}
+
+/// Why an adapter does not fit a model: it was made for another architecture.
+pub(crate) fn other_base(adapter: &str, model: &str) -> Option<(String, String)> {
+    (adapter != model).then(|| {
+        (
+            format!("is for models of the architecture {adapter:?}, and the model is of {model:?}"),
+            "take the adapter that was trained on this model".to_owned(),
+        )
+    })
 }
 
 /// What of `gguf` the newest release of Ollama that is known here does not load, where the package does not say which one

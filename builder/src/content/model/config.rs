@@ -3,23 +3,33 @@
 
 use crate::content::gguf::Gguf;
 
-use super::{Layer, json};
+use super::{Layer, Part, json};
+use crate::manifest::ModelSettings;
 
 /// The configuration as `ollama create` writes it, with the newline at its end.
-pub(super) fn of_gguf(gguf: &Gguf, layers: &[Layer]) -> Vec<u8> {
-    let family = json::text(&gguf.architecture);
-    let mut config = json::object(&[
+pub(super) fn of_gguf(gguf: &Gguf, parts: &[Part], settings: &ModelSettings, layers: &[Layer]) -> Vec<u8> {
+    let families = std::iter::once(&gguf.architecture).chain(parts.iter().map(|part| &part.architecture));
+    let mut fields = vec![
         ("model_format", json::text("gguf")),
-        ("model_family", family.clone()),
-        ("model_families", json::array([family].into_iter())),
+        ("model_family", json::text(&gguf.architecture)),
+        ("model_families", json::array(families.map(|family| json::text(family)))),
         ("model_type", json::text(&human_number(gguf.parameters))),
         ("file_type", json::text(file_type(gguf.file_type))),
-        ("architecture", json::text("amd64")),
-        ("os", json::text("linux")),
-        ("rootfs", rootfs(layers)),
-    ]);
+    ];
+    fields.extend(code(settings).into_iter().filter_map(|(name, value)| Some((name, json::text(value?)))));
+    fields.extend([("architecture", json::text("amd64")), ("os", json::text("linux")), ("rootfs", rootfs(layers))]);
+    let mut config = json::object(&fields);
     config.push('\n');
     config.into_bytes()
+}
+
+/// What a Modelfile says of the code in Ollama that a model needs.
+pub(super) fn code(settings: &ModelSettings) -> [(&'static str, Option<&str>); 3] {
+    [
+        ("renderer", settings.renderer.as_deref()),
+        ("parser", settings.parser.as_deref()),
+        ("requires", settings.requires.as_deref()),
+    ]
 }
 
 /// `rootfs`: the digests of all layers in their order.

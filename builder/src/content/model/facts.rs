@@ -11,8 +11,8 @@ use crate::manifest::ModelSettings;
 /// A model, for those who have to know what they take in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct ModelFacts {
-    /// As Ollama names it.
-    pub(crate) name: String,
+    /// As Ollama names it: all of them.
+    pub(crate) names: Vec<String>,
     /// Position in the package's components.
     pub(crate) component: usize,
     /// Of the weights; `None` for a model without any of its own.
@@ -35,7 +35,7 @@ impl ModelFacts {
         let licenses =
             if settings.license.is_empty() { gguf.license.iter().cloned().collect() } else { settings.license.clone() };
         Self {
-            name: String::new(),
+            names: Vec::new(),
             component: 0,
             weights: Some(weights),
             family: known(&gguf.architecture),
@@ -51,7 +51,7 @@ impl ModelFacts {
         let config: Value = serde_json::from_slice(config).unwrap_or_default();
         let said = |key: &str| config[key].as_str().and_then(known);
         Self {
-            name: String::new(),
+            names: Vec::new(),
             component: 0,
             weights,
             family: said("model_family"),

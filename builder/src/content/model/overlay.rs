@@ -6,7 +6,10 @@ use serde_json::{Map, Value};
 
 use crate::manifest::ModelSettings;
 
-use super::{CONFIG, LICENSE, Layer, PARAMS, SYSTEM, StoreEntries, TEMPLATE, config, json, manifest, params, system};
+use super::{
+    ADAPTER, CONFIG, LICENSE, Layer, MESSAGES, PARAMS, Part, SYSTEM, StoreEntries, TEMPLATE, config, json, manifest,
+    messages, params, system,
+};
 
 /// What a registry says of a model.
 pub(crate) struct Original<'a> {
@@ -20,9 +23,18 @@ pub(crate) struct Original<'a> {
 ///
 /// # Errors
 /// What is wrong with the registry's documents; completes a sentence that starts with the model's name.
-pub(crate) fn overlay(original: &Original<'_>, settings: &ModelSettings) -> Result<StoreEntries, String> {
+pub(crate) fn overlay(
+    original: &Original<'_>,
+    parts: &[Part],
+    settings: &ModelSettings,
+) -> Result<StoreEntries, String> {
     let mut layers = layers(original.manifest)?;
     let mut blobs = Vec::new();
+    for part in parts {
+        // A model has one adapter; of projectors it may have several.
+        layers.retain(|layer| layer.media_type != part.layer.media_type || part.layer.media_type != ADAPTER);
+        layers.push(part.layer.clone());
+    }
     let template = settings.template.as_deref().filter(|text| !text.is_empty());
     for (media_type, text) in [(TEMPLATE, template), (SYSTEM, system(settings))] {
         if let Some(text) = text {
@@ -39,7 +51,10 @@ pub(crate) fn overlay(original: &Original<'_>, settings: &ModelSettings) -> Resu
     if let Some(params) = params {
         replace(&mut layers, PARAMS, &params, &mut blobs);
     }
-    let config = new_config(original.config, &layers)?;
+    if let Some(messages) = messages(settings) {
+        replace(&mut layers, MESSAGES, &messages, &mut blobs);
+    }
+    let config = new_config(original.config, parts, settings, &layers)?;
     let manifest = manifest(&Layer::of(CONFIG, &config), &layers);
     blobs.push(config);
     Ok(StoreEntries { blobs, manifest, warnings })
@@ -71,9 +86,15 @@ fn parse(layer: &Value) -> Option<Layer> {
 }
 
 /// The registry's configuration with the digests of the new layers; keys sorted, which Ollama does not mind.
-fn new_config(config: &[u8], layers: &[Layer]) -> Result<Vec<u8>, String> {
+fn new_config(config: &[u8], parts: &[Part], settings: &ModelSettings, layers: &[Layer]) -> Result<Vec<u8>, String> {
     let mut fields = object(config, "config")?;
     fields.remove("rootfs");
+    if let Some(families) = fields.get_mut("model_families").and_then(Value::as_array_mut) {
+        families.extend(parts.iter().map(|part| Value::from(part.architecture.as_str())));
+    }
+    for (name, value) in config::code(settings) {
+        fields.extend(value.map(|value| (name.to_owned(), Value::from(value))));
+    }
     let mut fields: Vec<(&str, String)> =
         fields.iter().map(|(name, field)| (name.as_str(), json::value(field))).collect();
     fields.push(("rootfs", config::rootfs(layers)));

@@ -15,7 +15,7 @@ const WEIGHTS: &str = "89a2116c3a82d6a97f59f748d86ed4417214353fd178ee54df418fde3
 fn made(writer: &Writer, settings: &ModelSettings) -> StoreEntries {
     let bytes = writer.bytes();
     let gguf = gguf::read(Cursor::new(&bytes), bytes.len() as u64).unwrap();
-    entries(&gguf, Digest::of(&bytes), bytes.len() as u64, settings)
+    entries(&gguf, Digest::of(&bytes), bytes.len() as u64, &[], settings)
 }
 
 fn digests(settings: &ModelSettings) -> Vec<String> {
@@ -85,6 +85,7 @@ fn the_manifest_lists_the_layers_in_order_and_ends_without_a_newline() {
         system: Some("S".to_owned()),
         license: vec!["L1".to_owned(), "L2".to_owned()],
         params: json!({"seed": 1}).as_object().cloned(),
+        ..ModelSettings::default()
     };
     let made = made(&Writer::new("test"), &settings);
     let text = std::str::from_utf8(&made.manifest).unwrap();
@@ -137,7 +138,7 @@ fn file_types_have_ollamas_names() {
 }
 
 /// The characteristic parts of the Jinja templates of well-known models.
-const JINJA: [(&str, &str); 26] = [
+const JINJA: [(&str, &str); 32] = [
     (
         "ChatML",
         "{% for m in messages %}{{'<|im_start|>' + m['role'] + '\\n' + m['content'] + '<|im_end|>' + '\\n'}}{% endfor %}",
@@ -181,6 +182,27 @@ const JINJA: [(&str, &str); 26] = [
     ),
     ("Granite", "{{ '<|start_of_role|>' + m['role'] + '<|end_of_role|>' + m['content'] + '<|end_of_text|>\\n' }}"),
     ("Granite 3.3", "{{- '<|start_of_role|>available_tools<|end_of_role|>' }}{{ tools }}{{ '<|end_of_text|>' }}"),
+    ("Granite 3.1", "{{- '<|start_of_role|>tools<|end_of_role|>' }}{{ tools }}{{ '<|end_of_text|>' }}"),
+    (
+        "Granite 3.0",
+        "{{- '<|start_of_role|>available_tools<|end_of_role|>\n' }}{% elif m.role == 'assistant_tool_call' %}{{ '<|end_of_role|>' }}",
+    ),
+    (
+        "Granite 4",
+        "{{ '<|start_of_role|>' + m.role + '<|end_of_role|>' }}{{ '<tool_response>' }}{{ '<|end_of_text|>' }}",
+    ),
+    (
+        "Mistral with [SYSTEM_PROMPT] and [CALL_ID]",
+        "{{ '[SYSTEM_PROMPT]' + s }}{{ '[INST]' + c }}{{ '[TOOL_CALLS]' + name + '[CALL_ID]' + id + '[ARGS]' }}{{ '[TOOL_CONTENT]' }}",
+    ),
+    (
+        "Mistral with [SYSTEM_PROMPT] and [ARGS]",
+        "{{ '[SYSTEM_PROMPT]' + s }}{{ '[INST]' + c }}{{ '[TOOL_CALLS]' + name + '[ARGS]' }}",
+    ),
+    (
+        "DeepSeek R1 with closed calls",
+        "{{'<｜User｜>' + c}}{{'<｜Assistant｜><think>\\n'}}{{ tool['function']['arguments'] | tojson }}",
+    ),
     ("Command R", "{{ '<|START_OF_TURN_TOKEN|><|USER_TOKEN|>' + c }}{{ '<|CHATBOT_TOKEN|>' }}"),
     ("DeepSeek", "{{'<｜User｜>' + m['content']}}{{'<｜Assistant｜>' + m['content'] + '<｜end▁of▁sentence｜>'}}"),
     ("DeepSeek R1", "{{'<｜User｜>' + m['content']}}{{'<｜Assistant｜><think>\\n'}}"),
@@ -290,7 +312,7 @@ fn settings_on_a_registry_model_replace_its_layers_and_keep_the_rest() {
         params: json!({"top_k": 9}).as_object().cloned(),
         ..ModelSettings::default()
     };
-    let made = overlay(&original, &settings).unwrap();
+    let made = overlay(&original, &[], &settings).unwrap();
     assert_eq!(made.blobs[..2], [b"new".to_vec(), b"{\"seed\":2,\"top_k\":9}\n".to_vec()]);
     let manifest: serde_json::Value = serde_json::from_slice(&made.manifest).unwrap();
     let kinds: Vec<&str> =
@@ -299,5 +321,5 @@ fn settings_on_a_registry_model_replace_its_layers_and_keep_the_rest() {
     let config: serde_json::Value = serde_json::from_slice(made.blobs.last().unwrap()).unwrap();
     assert_eq!(config["model_family"], "test");
     assert_eq!(config["rootfs"]["diff_ids"][2], Digest::of(b"new").to_string());
-    assert!(overlay(&Original { manifest: b"[]", ..original }, &settings).is_err());
+    assert!(overlay(&Original { manifest: b"[]", ..original }, &[], &settings).is_err());
 }

@@ -7,7 +7,7 @@ use payload::index::{Model, Role};
 use payload::{Digest, Mode, RelPath};
 
 use crate::content::gguf::{self, Gguf, GgufError, Memory};
-use crate::content::model::{self, ModelFacts, Original, StoreEntries};
+use crate::content::model::{self, Layer, ModelFacts, Original, Part, StoreEntries};
 use crate::fetch::artifact::{Artifact, RegistryModel, VerifiedFile};
 use crate::manifest::{InstallPath, ModelName, ModelSettings};
 
@@ -24,9 +24,10 @@ impl Placing<'_> {
         job: Job<'_>,
         artifact: &Artifact,
         install_path: Option<&InstallPath>,
-        name: &ModelName,
+        names: &[ModelName],
         settings: &ModelSettings,
     ) -> Result<(), ContentError> {
+        self.check_requirement(job, settings)?;
         if let Some(path) = install_path {
             self.check_install_path(job, &path.path)?;
         }
@@ -38,14 +39,60 @@ impl Placing<'_> {
                 return Err(job.unsuitable(&path.display().to_string(), "is a directory".to_owned(), remedy));
             }
         };
+        for name in names {
+            self.register(job, name, &manifest, facts.memory)?;
+        }
+        let names = names.iter().map(ModelName::display_shortest).collect();
+        self.model_facts.push(ModelFacts { names, component: job.position, ..facts });
+        Ok(())
+    }
+
+    /// Makes a model visible under a name. Several names of one model share all of its blobs.
+    fn register(
+        &mut self,
+        job: Job<'_>,
+        name: &ModelName,
+        manifest: &[u8],
+        memory: Option<u64>,
+    ) -> Result<(), ContentError> {
         let ModelName { host, namespace, model, tag } = name;
         let path = self.store()?.join(&format!("manifests/{host}/{namespace}/{model}/{tag}"))?;
-        let entry = Entry::File { content: Content::Bytes(manifest), mode: Mode::READABLE, role: Role::ModelManifest };
+        let content = Content::Bytes(manifest.to_owned());
+        let entry = Entry::File { content, mode: Mode::READABLE, role: Role::ModelManifest };
         self.tree.add(job.position, Placement { path: path.clone(), owner: self.service.clone(), entry })?;
-        let name = name.display_shortest();
-        self.models.push(Model { name: name.clone(), manifest: path, memory: facts.memory });
-        self.model_facts.push(ModelFacts { name, component: job.position, ..facts });
+        self.models.push(Model { name: name.display_shortest(), manifest: path, memory });
         Ok(())
+    }
+
+    /// A model that says which release of Ollama it needs is not shipped with an older one.
+    fn check_requirement(&self, job: Job<'_>, settings: &ModelSettings) -> Result<(), ContentError> {
+        let (Some(needed), Some(shipped)) = (&settings.requires, &self.release) else { return Ok(()) };
+        let numbers =
+            |text: &str| -> Vec<u64> { text.split(['.', '-', '+']).map_while(|part| part.parse().ok()).collect() };
+        if numbers(needed) <= numbers(shipped) {
+            return Ok(());
+        }
+        let problem = format!("needs Ollama {needed} or newer (REQUIRES), and the package brings {shipped}");
+        Err(job.unsuitable(&job.component.name, problem, "ship that release of Ollama (source.tag)".to_owned()))
+    }
+
+    /// Places what goes with a model: layers of the store, and nothing else.
+    fn place_parts(&mut self, job: Job<'_>) -> Result<Vec<Part>, ContentError> {
+        let mut placed = Vec::new();
+        for part in self.parts.iter().filter(|part| part.component == job.position) {
+            let Artifact::File(file) = &part.artifact else {
+                let remedy = format!("name the {} itself, a GGUF file", part.role.name());
+                return Err(job.unsuitable(part.role.name(), "is no file".to_owned(), remedy));
+            };
+            let gguf = read_gguf(job, file)?;
+            if let Some((problem, remedy)) = gguf::part_refusal(&gguf, part.role) {
+                return Err(job.unsuitable(&file.location, problem, remedy));
+            }
+            self.place_blob(job, file.digest, content(file))?;
+            let layer = Layer::of_part(part.role, file.digest, file.size);
+            placed.push(Part { layer, architecture: gguf.architecture });
+        }
+        Ok(placed)
     }
 
     fn store(&self) -> Result<RelPath, ContentError> {
@@ -88,8 +135,11 @@ impl Placing<'_> {
             self.warn(job, "is a GGUF file without any tensor: Ollama will list it, but cannot run it");
         }
         self.place_weights(job, file, install_path)?;
-        let entries = model::entries(&gguf, file.digest, file.size, settings);
-        Ok((self.place_entries(job, entries)?, ModelFacts::of_gguf(&gguf, file.digest, file.size, settings)))
+        let parts = self.place_parts(job)?;
+        check_base(job, &gguf.architecture, &parts)?;
+        let entries = model::entries(&gguf, file.digest, file.size, &parts, settings);
+        let size = parts.iter().map(|part| part.layer.size).sum::<u64>() + file.size;
+        Ok((self.place_entries(job, entries)?, ModelFacts::of_gguf(&gguf, file.digest, size, settings)))
     }
 
     /// Places what was derived for a model; returns its manifest.
@@ -170,17 +220,18 @@ impl Placing<'_> {
         for layer in &model.layers {
             self.place_blob(job, layer.file.digest, content(&layer.file))?;
         }
+        let parts = self.place_parts(job)?;
         let memory = match weights {
-            Some(weights) => self.memory_of(job, model, &weights.file, settings)?,
+            Some(weights) => self.memory_of(job, model, &weights.file, &parts, settings)?,
             None => None,
         };
         let facts = registry_facts(job, model, weights.map(|layer| layer.file.digest), settings)?;
         let facts = ModelFacts { memory, ..facts };
-        if *settings == ModelSettings::default() {
+        if settings.is_empty() && parts.is_empty() {
             self.place_blob(job, model.config.digest, content(&model.config))?;
             return Ok((model.manifest.clone(), facts));
         }
-        Ok((self.place_overlay(job, model, settings)?, facts))
+        Ok((self.place_overlay(job, model, &parts, settings)?, facts))
     }
 
     /// What a registry's model takes, if its weights are a GGUF file; refuses one that the Ollama of the package cannot load.
@@ -189,10 +240,12 @@ impl Placing<'_> {
         job: Job<'_>,
         model: &RegistryModel,
         weights: &VerifiedFile,
+        parts: &[Part],
         settings: &ModelSettings,
     ) -> Result<Option<u64>, ContentError> {
         // Not every model of a registry has its weights in this format.
         let Ok(gguf) = read_gguf(job, weights) else { return Ok(None) };
+        check_base(job, &gguf.architecture, parts)?;
         if let Some((problem, remedy)) = gguf::refusal(&gguf, false, self.release.as_deref()) {
             return Err(job.unsuitable(&model.name.display_shortest(), problem, remedy));
         }
@@ -203,7 +256,8 @@ impl Placing<'_> {
         let params = params.map(|layer| document(job, &layer.file)).transpose()?;
         let params: Option<serde_json::Value> = params.and_then(|bytes| serde_json::from_slice(&bytes).ok());
         let loaded = |kind: &str| [model::MODEL, model::PROJECTOR, model::ADAPTER].contains(&kind);
-        let size = model.layers.iter().filter(|layer| loaded(&layer.media_type)).map(|layer| layer.file.size).sum();
+        let size = model.layers.iter().filter(|layer| loaded(&layer.media_type)).map(|layer| layer.file.size);
+        let size = size.chain(parts.iter().map(|part| part.layer.size)).sum();
         Ok(Memory::estimate(&gguf, size, model::context(settings, params.as_ref())).map(Memory::total))
     }
 
@@ -211,6 +265,7 @@ impl Placing<'_> {
         &mut self,
         job: Job<'_>,
         model: &RegistryModel,
+        parts: &[Part],
         settings: &ModelSettings,
     ) -> Result<Vec<u8>, ContentError> {
         let config = document(job, &model.config)?;
@@ -218,10 +273,19 @@ impl Placing<'_> {
         let params = params.map(|layer| document(job, &layer.file)).transpose()?;
         let original = Original { manifest: &model.manifest, config: &config, params: params.as_deref() };
         let name = model.name.display_shortest();
-        let remedy = || "remove template, system, params and license to take the model as it is".to_owned();
+        let remedy = || "remove all keys but source, model and install_path to take the model as it is".to_owned();
         let entries =
-            model::overlay(&original, settings).map_err(|problem| job.unsuitable(&name, problem, remedy()))?;
+            model::overlay(&original, parts, settings).map_err(|problem| job.unsuitable(&name, problem, remedy()))?;
         self.place_entries(job, entries)
+    }
+}
+
+/// An adapter changes the weights of one architecture alone.
+fn check_base(job: Job<'_>, base: &str, parts: &[Part]) -> Result<(), ContentError> {
+    let mut adapters = parts.iter().filter(|part| part.layer.media_type == model::ADAPTER);
+    match adapters.find_map(|part| gguf::other_base(&part.architecture, base)) {
+        Some((problem, remedy)) => Err(job.unsuitable("its adapter", problem, remedy)),
+        None => Ok(()),
     }
 }
 

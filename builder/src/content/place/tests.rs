@@ -11,7 +11,9 @@ use super::*;
 use crate::content::archive::tests::{ELF, Raw, file, link, tar, verified, zst};
 use crate::content::gguf::testing::Writer;
 use crate::fetch::artifact::{RegistryLayer, RegistryModel, VerifiedFile};
-use crate::manifest::{Content as Given, Install, IpAllow, ModelName, ModelSettings, Package, Source, SourceKind};
+use crate::manifest::{
+    Content as Given, Install, IpAllow, ModelName, ModelSettings, Package, PartRole, Source, SourceKind,
+};
 
 const UNIT: &str = "\n[Service]\nUser=ollama\nExecStart=/opt/ollama/bin/ollama serve\n";
 const UNIT_PATH: &str = "/etc/systemd/system/ollama.service";
@@ -21,6 +23,7 @@ struct Kit {
     dir: TempDir,
     manifest: Manifest,
     components: Vec<(Component, Option<Artifact>)>,
+    parts: Vec<PartArtifact>,
 }
 
 fn path(text: &str) -> RelPath {
@@ -48,7 +51,7 @@ fn model_name(model: &str) -> ModelName {
 }
 
 fn component(name: &str, kind: ComponentKind) -> Component {
-    Component { name: name.to_owned(), required: true, kind, mode: None, owner: None, group: None }
+    Component { name: name.to_owned(), required: true, kind, mode: None, owner: None, group: None, parts: Vec::new() }
 }
 
 fn chatty() -> Writer {
@@ -66,7 +69,14 @@ impl Kit {
         let install =
             Install { prefix: path("opt/ollama"), account: Some(owner("ollama")), ip_allow: IpAllow::Localhost };
         let manifest = Manifest { path: "m.toml".into(), text: Vec::new(), package, install, components: Vec::new() };
-        Self { dir: tempfile::tempdir().unwrap(), manifest, components: Vec::new() }
+        Self { dir: tempfile::tempdir().unwrap(), manifest, components: Vec::new(), parts: Vec::new() }
+    }
+
+    /// What goes with the last component.
+    fn part(mut self, role: PartRole, bytes: &[u8]) -> Self {
+        let artifact = Artifact::File(verified(self.dir.path(), role.name(), bytes));
+        self.parts.push(PartArtifact { component: self.components.len() - 1, role, artifact });
+        self
     }
 
     fn binary(mut self, at: &str, members: &[Raw<'_>], exclude: &[&str]) -> Self {
@@ -84,7 +94,12 @@ impl Kit {
 
     fn model_from(mut self, name: &str, at: Option<&str>, artifact: Artifact, settings: ModelSettings) -> Self {
         let install_path = at.map(install_path);
-        let kind = ComponentKind::ModelFile { source: source(), install_path, model: model_name(name), settings };
+        let kind = ComponentKind::ModelFile {
+            source: source(),
+            install_path,
+            names: vec![model_name(name)],
+            settings: Box::new(settings),
+        };
         self.components.push((component(name, kind), Some(artifact)));
         self
     }
@@ -108,7 +123,7 @@ impl Kit {
         let components: Vec<_> = named.iter().zip(artifacts).collect();
         let workdir = self.dir.path().join("work");
         fs::create_dir(&workdir).unwrap();
-        let placed = place(&self.manifest, Arch::X86_64, &components, &workdir);
+        let placed = place(&self.manifest, Arch::X86_64, &components, &self.parts, &workdir);
         (self.dir, placed)
     }
 
@@ -486,4 +501,51 @@ fn patterns_that_match_nothing_are_warned_about() {
     let (_dir, placed) =
         Kit::new().binary("bin/ollama", &[file("bin/ollama", 0o755, &elf_for(62))], &["cuda*"]).place();
     assert!(placed.warnings[0].contains("matches nothing: \"cuda*\""), "{:?}", placed.warnings);
+}
+
+fn adapter(architecture: &str) -> Vec<u8> {
+    Writer::new(architecture).text("general.type", "adapter").tensor("a", &[2]).bytes()
+}
+
+fn projector() -> Vec<u8> {
+    Writer::new("clip").text("general.type", "mmproj").tensor("p", &[3]).bytes()
+}
+
+#[test]
+fn what_goes_with_a_model_are_layers_of_it_and_several_names_share_them_all() {
+    let kit = Kit::new().model("m", None, &chatty().bytes());
+    let kit = kit.part(PartRole::Projector, &projector()).part(PartRole::Adapter, &adapter("llama"));
+    let kit = kit.last(|component| {
+        let ComponentKind::ModelFile { names, .. } = &mut component.kind else { return };
+        names.push("corp/m:1.0".parse().unwrap());
+    });
+    let (_dir, placed) = kit.place();
+    let store = "opt/ollama/models/manifests/registry.ollama.ai";
+    let manifest = bytes(at(&placed, &format!("{store}/library/m/latest")));
+    assert_eq!(manifest, bytes(at(&placed, &format!("{store}/corp/m/1.0"))));
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let layers = manifest["layers"].as_array().unwrap();
+    let kinds: Vec<_> =
+        layers.iter().map(|layer| layer["mediaType"].as_str().unwrap().rsplit('.').next().unwrap()).collect();
+    assert_eq!(kinds, ["model", "projector", "adapter", "template", "params"]);
+    assert_eq!(layers[2]["digest"], Digest::of(&adapter("llama")).to_string());
+    for layer in layers {
+        let digest: Digest = layer["digest"].as_str().unwrap().parse().unwrap();
+        assert_eq!(Digest::of(&bytes(at(&placed, &format!("opt/ollama/models/blobs/{}", digest.blob_name())))), digest);
+    }
+    let names: Vec<_> = placed.models.iter().map(|model| model.name.as_str()).collect();
+    assert_eq!(names, ["m:latest", "corp/m:1.0"]);
+    assert_eq!(placed.model_facts[0].names, names);
+}
+
+#[test]
+fn what_does_not_fit_to_a_model_is_refused() {
+    let model = || Kit::new().model("m", None, &chatty().bytes());
+    let said = |role, bytes: &[u8]| model().part(role, bytes).error().to_string();
+    assert!(said(PartRole::Adapter, &projector()).contains("is not a LoRA adapter"));
+    assert!(said(PartRole::Projector, &chatty().bytes()).contains("is not a vision projector"));
+    let other = said(PartRole::Adapter, &adapter("gemma3"));
+    assert!(other.contains("for models of the architecture \"gemma3\", and the model is of \"llama\""), "{other}");
+    let alone = Kit::new().model("m", None, &adapter("llama")).error().to_string();
+    assert!(alone.contains("is a LoRA adapter, not a model"), "{alone}");
 }

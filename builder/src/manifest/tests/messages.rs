@@ -198,7 +198,7 @@ fn each_value_is_checked() {
         (
             "content = \"x\"",
             "source = { type = \"ollama-registry\", model = \"x\" }",
-            "config-file components cannot come from a model registry",
+            "config-file cannot come from a model registry",
         ),
         ("content = \"x\"\n", "", "`content` is missing"),
     ] {
