@@ -16,4 +16,5 @@ acceptance-machines: $(BUILDER)
 	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
 	  cargo test --quiet --package e2e --test acceptance -- --ignored --nocapture --test-threads=1
 	cargo test --quiet --package e2e --test large -- --ignored
+	cargo test --quiet --package e2e --test ansible -- --ignored --nocapture
 	cargo test --quiet --package e2e --test evidence -- --ignored

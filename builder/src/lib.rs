@@ -2,6 +2,7 @@
 //! manifest → resolve → fetch → verify → place → pack → emit.
 //! The command line, the environment and the terminal belong to `main.rs`.
 
+mod ansible;
 mod check;
 mod content;
 mod error;
@@ -22,6 +23,6 @@ mod unfinished;
 pub use check::{Problem, check};
 pub use error::{BuildError, payload_exit_code};
 pub use pack::stub::stub;
-pub use prep::{Built, Request, prep, read_manifest};
+pub use prep::{Built, Format, Request, prep, read_manifest};
 pub use small_file::read_by_hand as read_small;
 pub use unfinished::remove_all as remove_unfinished;

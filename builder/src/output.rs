@@ -1,6 +1,7 @@
 //! Finished packages: written under their name at once, and looked into.
 //! What is in one is decided in `pack.rs`.
 
+pub(crate) mod ansible;
 pub(crate) mod beside;
 pub(crate) mod emit;
 pub mod inspect;

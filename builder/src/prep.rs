@@ -14,8 +14,8 @@ use crate::fetch::cache::{Cache, WORK_PREFIX};
 use crate::fetch::{SourceOptions, acquire};
 use crate::lock::LockFile;
 use crate::manifest::{self, Component, ComponentKind, Content, Manifest, Parsed, SourceKind, select};
-use crate::output::beside;
 use crate::output::emit::{emit, refuse_to_replace, refuse_without_room};
+use crate::output::{ansible, beside};
 use crate::pack::stub::stub;
 use crate::pack::{PackError, PackOptions, pack};
 use crate::progress::{Activity, Event, ItemId, ProgressSink, Work};
@@ -37,8 +37,18 @@ pub struct Request<'a> {
     pub threads: u32,
     /// Who signs the package.
     pub signer: Option<&'a Signer>,
+    pub format: Format,
     /// Whether the page for those who approve the transfer is written.
     pub inventory: bool,
+}
+
+/// What is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// The package, and what lies beside it.
+    Run,
+    /// The same, and what Ansible needs to bring it to many hosts.
+    Ansible,
 }
 
 /// What was built.
@@ -91,6 +101,9 @@ pub fn prep(
     refuse_to_replace(&output, &inputs(manifest, &components), request.force)?;
     refuse_without_room(&output, known_size(manifest, &components))?;
     beside::require_ours(&output, request.inventory)?;
+    if request.format == Format::Ansible {
+        ansible::require_ours(&output, &manifest.package.name)?;
+    }
     let acquisition = acquire(manifest, &components, options, progress)?;
     // Nobody prunes what is being packed.
     let cache = Cache::open(&options.cache_dir)?;
@@ -126,6 +139,10 @@ pub fn prep(
     let watch = Watch { progress: &|bytes| writing.add(bytes), ..Watch::nobody() };
     let file_digest = emit(&packed, &output, watch)?;
     progress.event(&Event::Stopped { item });
+    let (roles, collection) = match request.format {
+        Format::Run => (Vec::new(), None),
+        Format::Ansible => ansible::write(&output, file_digest).map(|(paths, made)| (paths, Some(made)))?,
+    };
     let subject = inventory::Subject {
         manifest,
         index: &packed.index,
@@ -134,9 +151,11 @@ pub fn prep(
         file_digest,
         models: &placed.model_facts,
         key: request.signer.map(Signer::public),
+        collection: collection.as_ref().map(|made| (made.name.as_str(), made.digest)),
     };
     let page = request.inventory.then(|| inventory::page(&subject));
-    let beside = beside::write(&output, file_digest, packed.sbom(), page.as_deref())?;
+    let mut beside = beside::write(&output, file_digest, packed.sbom(), page.as_deref())?;
+    beside.extend(roles);
     Ok(Built {
         output,
         digest: packed.digest(),

@@ -125,6 +125,12 @@ impl Package {
         }
     }
 
+    /// How many bytes at the beginning say everything about the package: all but the content of its files.
+    pub fn head_length(&self) -> u64 {
+        let blobs = (0..self.index.blobs.len()).filter_map(|blob| self.layout.blob_offset(blob));
+        blobs.min().unwrap_or_else(|| self.layout.length())
+    }
+
     /// Every region of the file with its offset, in order.
     pub(crate) fn regions(&self) -> impl Iterator<Item = (u64, &Region)> {
         self.layout.regions()

@@ -4,6 +4,7 @@
 pub mod base;
 pub mod cache;
 pub mod command;
+pub mod controller;
 pub mod counters;
 pub mod crash;
 pub mod httpd;

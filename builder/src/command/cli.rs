@@ -253,6 +253,9 @@ pub struct PrepArgs {
     /// Take the key's password from the first line of FILE instead of asking for it
     #[arg(long, value_name = "FILE", requires = "sign_key")]
     pub password_file: Option<PathBuf>,
+    /// What is written: the package alone, or also what Ansible needs, in ansible/ beside it
+    #[arg(long, value_enum, default_value_t = FormatArg::Run)]
+    pub format: FormatArg,
     /// Leave out the page for those who approve the transfer (<package>.run.html)
     #[arg(long)]
     pub no_inventory: bool,
@@ -362,6 +365,13 @@ pub enum TargetArg {
     X86_64,
     #[value(name = "aarch64")]
     Aarch64,
+}
+
+/// `--format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum FormatArg {
+    Run,
+    Ansible,
 }
 
 /// The version, and what tells two builders of one version apart.

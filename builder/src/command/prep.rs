@@ -5,12 +5,12 @@ use std::path::Path;
 
 use builder::fetch::LockMode;
 use builder::signing::Signer;
-use builder::{Request, prep};
+use builder::{Format, Request, prep};
 use payload::index::Arch;
 use payload::words_of_key;
 use serde_json::json;
 
-use super::cli::{OutputArgs, PrepArgs, TargetArg};
+use super::cli::{FormatArg, OutputArgs, PrepArgs, TargetArg};
 use super::output::{manifest_with_warnings, print_json, say, sink, typed, warn};
 use super::{Failure, password, source_options, threads};
 
@@ -33,6 +33,10 @@ pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
         },
         threads: threads(),
         signer: signer.as_ref(),
+        format: match args.format {
+            FormatArg::Run => Format::Run,
+            FormatArg::Ansible => Format::Ansible,
+        },
         inventory: !args.no_inventory,
     };
     let sink = sink(args.out);

@@ -29,6 +29,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) models: &'a [ModelFacts],
     /// Who signed it.
     pub(crate) key: Option<&'a PublicKey>,
+    /// What travels beside the package for Ansible: its file name and digest.
+    pub(crate) collection: Option<(&'a str, Digest)>,
 }
 
 /// The page. The same package gives the same page.
@@ -120,6 +122,10 @@ fn identity(subject: &Subject<'_>, page: &mut String) {
     ];
     for (name, value) in rows {
         let _ = writeln!(page, "<dt>{name}</dt><dd>{value}</dd>");
+    }
+    if let Some((name, digest)) = subject.collection {
+        let digest = code_text(&digest.to_string());
+        let _ = writeln!(page, "<dt>Ansible</dt><dd>{} {digest}</dd>", code_text(&format!("ansible/{name}")));
     }
     page.push_str("</dl>\n");
 }

@@ -26,6 +26,7 @@ pub fn version(args: &Args, screen: Screen) -> Result<(), Error> {
             "about": 1,
             "package": index.map(|index| index.package.name.as_str()),
             "version": index.map(|index| index.package.version.as_str()),
+            "index": package.as_ref().map(|package| package.digest().to_string()),
             "installer": INSTALLER,
         }));
         return Ok(());
