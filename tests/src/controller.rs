@@ -1,5 +1,5 @@
 //! A controller: Ansible and its linters, in a virtual environment of their own that is kept between runs.
-//! The hosts that it is let loose on are in `fleet.rs`.
+//! The machines that it is let loose on are the business of others.
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,5 +1,5 @@
 //! What `--format ansible` writes: everything a controller without a network needs, the same bytes every time, over
-//! nobody's files. Linters and the real ansible-galaxy look at it in the ignored test; real hosts in `fleet.rs`.
+//! nobody's files. Linters and the real ansible-galaxy look at it in the ignored test.
 
 use std::collections::BTreeMap;
 use std::fs;
