@@ -121,13 +121,18 @@ impl<'a> Scene<'a> {
         Ok(Some(ended.code != Some(0)))
     }
 
-    /// The first thing that can be done, beginning somewhere in the table of all acts at all paths.
+    /// The first thing that can be done, beginning somewhere in the table of all acts at all paths. Every fifth is done to
+    /// what is kept of somebody else's file, where there is any.
     fn choose(&self, root: &Path, number: u64) -> Result<Option<Done>> {
-        let all = (self.paths.len() * ACTS.len()) as u64;
+        let is_kept = |path: &&PathBuf| path.to_string_lossy().contains(".airgap-deploy-backup");
+        let kept: Vec<&PathBuf> = self.paths.iter().filter(is_kept).collect();
+        let on_kept = number.is_multiple_of(5) && !kept.is_empty();
+        let paths: Vec<&PathBuf> = if on_kept { kept } else { self.paths.iter().collect() };
+        let all = (paths.len() * ACTS.len()) as u64;
         for step in 0..all {
             // A prime, so that neighbours differ in act and in path.
             let place = usize::try_from((number * 7919 + step) % all)?;
-            let (kind, path) = (ACTS[place % ACTS.len()], &self.paths[place / ACTS.len()]);
+            let (kind, path) = (ACTS[place % ACTS.len()], paths[place / ACTS.len()]);
             if let Some(done) = act(kind, root, path, number)? {
                 return Ok(Some(done));
             }
@@ -280,5 +285,13 @@ fn the_reference_notices_what_is_lost() -> Result<()> {
     let mut other = before.clone();
     other.0.remove(Path::new("opt/demo/lib/libsame.so"));
     ensure!(done.is_one_of(&[&before], &after, &other).is_err(), "a file is missing, and nobody notices");
+    // Nor is what they made of a backup taken for what was set aside.
+    let replaced = Scratch::of(&stage.replaced()?)?;
+    let aside = Path::new("etc/demo.conf.airgap-deploy-backup");
+    let mut edited = act(Act::Edit, &replaced.root, aside, 1)?.context("nothing there")?;
+    edited.touches_all_names(&stage.bare)?;
+    std::fs::rename(replaced.root.join(aside), replaced.root.join("etc/demo.conf"))?;
+    let moved = Things::below(&replaced.root)?;
+    ensure!(edited.whereabouts(&moved).is_err(), "an edited backup is put back, and nobody notices");
     done.is_one_of(&[&before], &after, &after)
 }

@@ -11,6 +11,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::crash::draft::Draft;
 use e2e::crash::program::{Ended, Run};
 use e2e::crash::stage::Stage;
+use e2e::crash::stopped::{go_on, stopped};
 use e2e::crash::trials::{Scratch, Series};
 use e2e::scenario::tree::Tree;
 use e2e::scenario::{Scenario, package, package_below, sample};
@@ -134,6 +135,86 @@ fn what_somebody_changed_after_a_crash_stays_and_is_named() -> Result<()> {
     ensure!(again.code == Some(0), "{again:?}");
     let installed = Run::new(&stage.second, &scratch.root, &["--install", "--replace"]).end();
     ensure!(installed.code == Some(0), "{installed:?}");
+    Ok(())
+}
+
+/// A target on which `etc/demo.conf` of the administrator was set aside, and then `change` was made where it is kept.
+fn set_aside(stage: &Stage, change: impl Fn(&Path) -> std::io::Result<()>) -> Result<Scratch> {
+    let scratch = Scratch::of(&stage.installed)?;
+    let ended = Run::new(&stage.second, &scratch.root, &["--install", "--replace"]).end();
+    ensure!(ended.code == Some(0), "{ended:?}");
+    change(&scratch.root.join(ASIDE))?;
+    Ok(scratch)
+}
+
+const ASIDE: &str = "etc/demo.conf.airgap-deploy-backup";
+
+#[test]
+fn only_what_was_set_aside_is_put_back() -> Result<()> {
+    let stage = Stage::new(false)?;
+    let theirs = b"of somebody else\n".as_slice();
+    let edit = |path: &Path| fs::write(path, theirs);
+    let replace = |path: &Path| fs::remove_file(path).and_then(|()| fs::write(path, theirs));
+    for change in [&edit as &dyn Fn(&Path) -> std::io::Result<()>, &replace] {
+        let scratch = set_aside(&stage, change)?;
+        let uninstall = |action: &[&str]| Run::new(&stage.second, &scratch.root, action).end();
+        for action in [&["--uninstall", "--dry-run"][..], &["--uninstall"]] {
+            let ended = uninstall(action);
+            let said = format!("/{ASIDE} is not what was kept there of /etc/demo.conf: it stays");
+            ensure!(ended.code == Some(32) && ended.text.contains(&said), "{action:?}: {ended:?}");
+            ensure!(fs::read(scratch.root.join(ASIDE))? == theirs, "{action:?}: what they made is gone");
+        }
+        ensure!(!scratch.root.join("etc/demo.conf").exists(), "the package's file is left");
+    }
+    // A link in its place leads to the very same content, and still is not what was set aside.
+    let scratch = set_aside(&stage, |path| {
+        fs::rename(path, path.with_file_name("moved"))?;
+        std::os::unix::fs::symlink("moved", path)
+    })?;
+    let ended = Run::new(&stage.second, &scratch.root, &["--uninstall"]).end();
+    ensure!(ended.code == Some(32) && scratch.root.join(ASIDE).is_symlink(), "{ended:?}");
+    // What was removed cannot be put back, which is said; and what was only moved away and back again is still the same.
+    let scratch = set_aside(&stage, |path| fs::remove_file(path))?;
+    let ended = Run::new(&stage.second, &scratch.root, &["--uninstall"]).end();
+    let said = format!("/{ASIDE} is gone: what was at /etc/demo.conf before cannot be put back");
+    ensure!(ended.code == Some(32) && ended.text.contains(&said), "{ended:?}");
+    let scratch = set_aside(&stage, |path| {
+        let copy = fs::read(path)?;
+        fs::remove_file(path).and_then(|()| fs::write(path, copy))
+    })?;
+    let ended = Run::new(&stage.second, &scratch.root, &["--uninstall"]).end();
+    let back = fs::read(scratch.root.join("etc/demo.conf"))?;
+    ensure!(ended.code == Some(0) && back == b"of the administrator\n", "{ended:?}");
+    Ok(())
+}
+
+#[test]
+fn a_file_that_changed_since_the_plan_is_not_replaced() -> Result<()> {
+    let stage = Stage::new(false)?;
+    let action = ["--install", "--replace"];
+    let (mut refused, mut said) = (0, 0);
+    for change in (1..Series::new(&stage.installed, &stage.second, &action)?.changes()?).step_by(6) {
+        let scratch = Scratch::of(&stage.installed)?;
+        let child = stopped(Run::new(&stage.second, &scratch.root, &action), change)?.context("it ended")?;
+        let (file, aside) = (scratch.root.join("etc/demo.conf"), scratch.root.join(ASIDE));
+        if aside.exists() {
+            fs::write(&aside, "edited meanwhile\n")?;
+            let ended = go_on(child)?;
+            ensure!(ended.code == Some(0), "change {change}: {ended:?}");
+            said += u32::from(ended.text.contains("will not put it back"));
+            let ended = Run::new(&stage.second, &scratch.root, &["--uninstall"]).end();
+            ensure!(ended.code == Some(32) && ended.text.contains(ASIDE), "change {change}: {ended:?}");
+            ensure!(fs::read(&aside)? == b"edited meanwhile\n", "change {change}: their file is gone");
+        } else {
+            fs::write(&file, "edited meanwhile\n")?;
+            let ended = go_on(child)?;
+            ensure!(ended.code == Some(30), "change {change}: {ended:?}");
+            ensure!(ended.text.contains("/etc/demo.conf was changed while the installation ran"), "{ended:?}");
+            ensure!(fs::read(&file)? == b"edited meanwhile\n", "change {change}: their file is gone");
+            refused += 1;
+        }
+    }
+    ensure!(refused > 5 && said > 5, "hardly a trial was made: {refused}, {said}");
     Ok(())
 }
 

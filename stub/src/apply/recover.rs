@@ -11,7 +11,7 @@ use crate::host::machine::{Machine, StepError, Undone};
 use crate::host::root::{Found, FsError, Root};
 use crate::host::tool::Tool;
 use crate::host::unit;
-use crate::plan::step::Step;
+use crate::plan::step::{OldVersion, Step};
 use crate::record::state::{self, StateError};
 
 /// What recovery did.
@@ -215,7 +215,9 @@ fn keep_what_was_changed<'a>(
     steps: impl Iterator<Item = &'a Step>,
 ) -> Result<Vec<String>, StepError> {
     let mut kept = Vec::new();
-    for old in steps.filter_map(Step::old_version) {
+    for step in steps {
+        kept.extend(step.set_aside().map(|old| changed_aside(machine, &old)).transpose()?.flatten());
+        let Some(old) = step.old_version() else { continue };
         match machine.root.look(old.backup)? {
             Found::Absent => continue,
             Found::File(facts) if old.seen.is_some_and(|seen| facts.is_same(&seen)) => continue,
@@ -226,6 +228,17 @@ fn keep_what_was_changed<'a>(
         kept.push(format!("{} was changed while the installation ran: that is kept as {name}", old.path));
     }
     Ok(kept)
+}
+
+/// What is kept beside a file for the uninstallation is only put back if it is still what was set aside.
+fn changed_aside(machine: &Machine, old: &OldVersion<'_>) -> Result<Option<String>, FsError> {
+    let OldVersion { path, backup, .. } = old;
+    Ok(match machine.root.look(backup)? {
+        Found::File(facts) if old.seen.is_some_and(|seen| facts.is_same(&seen)) => None,
+        Found::Absent => Some(format!("{backup} is gone: what was at {path} before cannot be put back")),
+        _ if machine.holds(backup, old.digest)? => None,
+        _ => Some(format!("{backup} was changed by somebody else: --uninstall will not put it back as {path}")),
+    })
 }
 
 /// Removes staging directories with everything in them.

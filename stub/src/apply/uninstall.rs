@@ -76,6 +76,7 @@ pub fn apply(
             }
         }
     }
+    left.extend(plan.gone.iter().map(|gone| gone.why.clone()));
     if left.is_empty() {
         return Ok(());
     }
@@ -85,9 +86,14 @@ pub fn apply(
             .state("a part of the package is removed; the receipt is kept")
             .hint("see what is in the way, then run --uninstall again: it goes on where it stopped"));
     }
-    Err(Error::new(Exit::UninstallIncomplete, format!("uninstalled, but something was left:\n  {}", left.join("\n  ")))
+    let (what, hint) = if left.len() > plan.gone.len() {
+        ("something was left", "remove what is left by hand, if nobody needs it")
+    } else {
+        ("something is not as it was before", "get it from a backup of the machine, if somebody needs it")
+    };
+    Err(Error::new(Exit::UninstallIncomplete, format!("uninstalled, but {what}:\n  {}", left.join("\n  ")))
         .state("everything else of the package is removed")
-        .hint("remove what is left by hand, if nobody needs it"))
+        .hint(hint))
 }
 
 /// Files are not taken away under a service that runs.
@@ -136,9 +142,14 @@ fn remove(removal: &Removal, receipt: &Receipt, machine: &Machine) -> Result<(),
         Removal::StopUnit { unit } => Ok(Tool::Systemctl.run(&["stop", "--", unit]).map(drop)?),
         Removal::DisableUnit { unit } => Ok(Tool::Systemctl.run(&["disable", "--", unit]).map(drop)?),
         Removal::File { path, seen } => require_gone(path, machine.take_away(path, seen)?),
-        Removal::Restore { path, backup, seen } => {
+        Removal::Restore { path, backup, seen, aside } => {
             require_gone(path, machine.take_away(path, seen)?)?;
-            Ok(root.move_to_free(backup, path)?)
+            root.move_to_free(backup, path)?;
+            if root.look(path)?.is_same(aside) {
+                return Ok(());
+            }
+            root.move_to_free(path, backup)?;
+            require_gone(backup, false)
         }
         Removal::Directory { path } => Ok(root.remove_directory(path)?),
         Removal::UnusualNames { directory } => Ok(root.remove_unusual(directory)?),

@@ -20,7 +20,7 @@ use crate::report::{json, text};
 pub fn dry_run(package: &Package, args: &Args, screen: Screen) -> Result<(), Error> {
     let root = open_root(args)?;
     require_no_trusted_keys(&root)?;
-    let (index, host) = &Host::probe(package.index(), &root)?;
+    let (index, host) = &Host::probe(package.index(), &root, args.replace)?;
     let plan = plan(index, host, options(args));
     let findings = preflight::findings(&plan, index, host);
     if screen.json {

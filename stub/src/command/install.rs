@@ -31,7 +31,7 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
     require_no_trusted_keys(&root)?;
     let index = package.index();
     if root.is_live() && !geteuid().is_root() {
-        let (index, host) = Host::probe(index, &root)?;
+        let (index, host) = Host::probe(index, &root, args.replace)?;
         let plan = plan(&index, &host, options(args));
         return Err(Error::refused(preflight::findings(&plan, &index, &host)));
     }
@@ -43,7 +43,7 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
     let (recovered, remains) = recover::recover(&machine, &index.package.name, Some(package.digest()))?;
     tell_recovered(recovered, screen);
     remains.kept.iter().chain(&remains.units).for_each(|line| screen.warn(&payload::printable(line)));
-    let (index, host) = &Host::probe(index, &machine.root)?;
+    let (index, host) = &Host::probe(index, &machine.root, args.replace)?;
     let plan = plan(index, host, options(args));
     let give_up = |error: Error| match recover::roll_back(&machine, &index.package.name, false) {
         Ok(_) => error,

@@ -2,7 +2,7 @@
 //! System calls are made in `root.rs`; what a step does is in `plan/step.rs`.
 
 use nix::errno::Errno;
-use payload::{Owner, RelPath};
+use payload::{Digest, Owner, RelPath};
 
 use crate::host::account::{self, AccountError, MadeAccount};
 use crate::host::names;
@@ -169,11 +169,13 @@ impl Machine {
     }
 
     /// Puts a kept file back under its old name; nothing kept means nothing had been done. What stands at `path` goes only
-    /// if it `is_ours`; what somebody else put there stays, and the kept file gets a name beside it.
+    /// if it `is_ours`; what somebody else put there stays, and the kept file gets a name beside it. Where it is known
+    /// what the kept file `holds`, anything else by that name is somebody else's, and stays there.
     pub fn put_back(
         &self,
         backup: &RelPath,
         path: &RelPath,
+        holds: Option<Digest>,
         is_ours: impl Fn(&Self) -> Result<bool, StepError>,
     ) -> Result<Undone, StepError> {
         if self.root.look(backup)? == Found::Absent {
@@ -183,7 +185,16 @@ impl Machine {
             self.root.remove(backup)?;
             return Ok(Undone::Clean);
         }
-        if self.root.look(path)? == Found::Absent || is_ours(self)? {
+        let is_free = self.root.look(path)? == Found::Absent;
+        if let Some(digest) = holds
+            && !self.holds(backup, digest)?
+        {
+            if !is_free && is_ours(self)? {
+                self.root.remove(path)?;
+            }
+            return Ok(Undone::Kept(format!("{backup} is not what was kept there of {path}: it stays")));
+        }
+        if is_free || is_ours(self)? {
             self.root.rename(backup, path)?;
             return Ok(Undone::Clean);
         }
@@ -204,6 +215,11 @@ impl Machine {
             }
         }
         Err(StepError::State(format!("there is no name left for what was at {path}: it is {backup}")))
+    }
+
+    /// Whether a file with this content stands at `path`.
+    pub fn holds(&self, path: &RelPath, digest: Digest) -> Result<bool, FsError> {
+        Ok(matches!(self.root.look(path)?, Found::File(_)) && self.root.digest(path)? == digest)
     }
 
     /// Whether both names are of one file.

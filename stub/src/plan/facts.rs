@@ -96,15 +96,15 @@ impl Existing {
 
 impl Host {
     /// Looks at everything a plan for this package needs to know. The index comes back as it is carried out here: its
-    /// models lie in the store of the Ollama that this machine has.
-    pub fn probe(index: &Index, root: &Root) -> Result<(Index, Self), Error> {
+    /// models lie in the store of the Ollama that this machine has. To `replace` files, one must know what they hold.
+    pub fn probe(index: &Index, root: &Root, replace: bool) -> Result<(Index, Self), Error> {
         let others = Others::read(root, &index.package.name)?;
         let (index, store) = store::settle(index, root, &others)?;
-        let host = Self::look(&index, root, others, store)?;
+        let host = Self::look(&index, root, others, store, replace)?;
         Ok((index, host))
     }
 
-    fn look(index: &Index, root: &Root, others: Others, store: Store) -> Result<Self, Error> {
+    fn look(index: &Index, root: &Root, others: Others, store: Store, replace: bool) -> Result<Self, Error> {
         let live = root.is_live();
         let receipt = state::read_receipt(root, &index.package.name)?;
         let systemd = systemd(root);
@@ -120,7 +120,7 @@ impl Host {
             glibc: glibc(root)?,
             systemd,
             accounts: Accounts::look_up(root, &users, &groups)?,
-            entries: entries(index, root, receipt.as_ref())?,
+            entries: entries(index, root, receipt.as_ref(), replace)?,
             units,
             namesakes: namesakes(index, root, receipt.as_ref())?,
             systemd_silent,
@@ -269,14 +269,19 @@ fn namesakes(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<Ve
     Ok(namesakes.into_iter().map(|(path, _)| path).collect())
 }
 
-fn entries(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<HashMap<RelPath, Existing>, FsError> {
+fn entries(
+    index: &Index,
+    root: &Root,
+    receipt: Option<&Receipt>,
+    replace: bool,
+) -> Result<HashMap<RelPath, Existing>, FsError> {
     let mut entries = HashMap::new();
     for directory in &index.directories {
         entries.insert(directory.path.clone(), Existing::plain(root.look_directory(&directory.path)?));
     }
     for file in &index.files {
         let size = index.blob(file.blob).map(|blob| blob.size);
-        entries.insert(file.path.clone(), existing_file(root, &file.path, size, receipt)?);
+        entries.insert(file.path.clone(), existing_file(root, &file.path, size, receipt, replace)?);
     }
     for link in &index.links {
         let size = match &link.kind {
@@ -288,7 +293,7 @@ fn entries(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<Hash
                 .map(|blob| blob.size),
             LinkKind::Symbolic { .. } => None,
         };
-        entries.insert(link.path.clone(), existing_file(root, &link.path, size, receipt)?);
+        entries.insert(link.path.clone(), existing_file(root, &link.path, size, receipt, replace)?);
     }
     let recorded = receipt.iter().flat_map(|receipt| {
         let links = receipt.links.iter().map(|link| &link.path);
@@ -296,24 +301,25 @@ fn entries(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<Hash
     });
     for path in recorded {
         if !entries.contains_key(path) {
-            entries.insert(path.clone(), existing_file(root, path, None, receipt)?);
+            entries.insert(path.clone(), existing_file(root, path, None, receipt, false)?);
         }
     }
     Ok(entries)
 }
 
-/// Reads the content only where its length allows it to be what the package has, or where the receipt says that the
-/// package put it there: a step that takes it away compares it once more.
+/// Reads the content only where its length allows it to be what the package has, where the receipt says that the package
+/// put it there, or where it may be set aside: who takes it away, or puts it back, compares it once more.
 fn existing_file(
     root: &Root,
     path: &RelPath,
     size: Option<u64>,
     receipt: Option<&Receipt>,
+    replace: bool,
 ) -> Result<Existing, FsError> {
     let found = root.look(path)?;
     let Found::File(facts) = found else { return Ok(Existing::plain(found)) };
     let recorded = receipt.is_some_and(|receipt| receipt.content(path).is_some());
-    let known = Some(facts.size) == size || recorded;
+    let known = Some(facts.size) == size || recorded || replace;
     let digest = if known { readable_digest(root, path)? } else { None };
     Ok(Existing { found, digest, backup: free_backup(root, path)? })
 }

@@ -2,7 +2,7 @@
 //! What an earlier version left behind goes in `earlier.rs`.
 
 use payload::index::{File, Link, LinkKind, Role};
-use payload::{Owner, RelPath};
+use payload::{Digest, Owner, RelPath};
 
 use super::planner::Planner;
 use super::step::{LinkSource, PlaceFile, Replaces, Step};
@@ -34,10 +34,7 @@ impl Planner<'_> {
                 Standing::OursUnchanged => {
                     let backup = self.backup(position, file);
                     let origin = self.recorded_origin(path);
-                    let seen = match self.host.existing(path) {
-                        Found::File(facts) => Some(*facts),
-                        _ => None,
-                    };
+                    let seen = self.seen(path);
                     let digest = self.host.entries.get(path).and_then(|existing| existing.digest).unwrap_or(file.blob);
                     self.place(position, file, Replaces::Ours { backup, digest, seen }, origin);
                 }
@@ -46,9 +43,8 @@ impl Planner<'_> {
                     self.place(position, file, Replaces::Nothing, Origin::Created);
                 }
                 Standing::InTheWay(problem, true) if self.options.replace => {
-                    match self.host.entries.get(path).and_then(|existing| existing.backup.clone()) {
-                        Some(backup) => self.replace(position, file, backup),
-                        None => self.conflict(path, problem, false),
+                    if let Some((backup, digest)) = self.set_aside(path, problem) {
+                        self.replace(position, file, backup, digest);
                     }
                 }
                 Standing::InTheWay(problem, replaceable) => self.conflict(path, problem, replaceable),
@@ -58,18 +54,42 @@ impl Planner<'_> {
 
     /// Takes the place of a file that somebody else made or changed. What stood there before the package ever came is
     /// what uninstallation puts back.
-    fn replace(&mut self, position: usize, file: &File, backup: RelPath) {
-        let origin = self.origin_of_replaced(&file.path, &backup);
-        self.place(position, file, Replaces::Foreign { backup }, origin);
+    fn replace(&mut self, position: usize, file: &File, backup: RelPath, digest: Digest) {
+        let origin = self.origin_of_replaced(&file.path, &backup, digest);
+        let seen = self.seen(&file.path);
+        self.place(position, file, Replaces::Foreign { backup, digest, seen }, origin);
     }
 
-    fn origin_of_replaced(&mut self, path: &RelPath, backup: &RelPath) -> Origin {
-        match self.recorded_origin(path) {
-            Origin::Replaced { backup: first } => {
-                self.plan.notes.push(format!("{path} is kept as {backup}; --uninstall puts {first} back"));
-                Origin::Replaced { backup: first }
+    /// The name under which the file in the way is kept, and what it holds: by that uninstallation recognises it.
+    fn set_aside(&mut self, path: &RelPath, problem: String) -> Option<(RelPath, Digest)> {
+        let existing = self.host.entries.get(path)?;
+        match (&existing.backup, existing.digest) {
+            (Some(backup), Some(digest)) => return Some((backup.clone(), digest)),
+            (Some(_), None) if self.host.live && !self.host.privileged => {
+                self.plan.notes.push(format!("{path} cannot be read by this user: run it as root to see all"));
             }
-            Origin::Created | Origin::AlreadyPresent => Origin::Replaced { backup: backup.clone() },
+            _ => self.conflict(path, problem, false),
+        }
+        None
+    }
+
+    fn origin_of_replaced(&mut self, path: &RelPath, backup: &RelPath, digest: Digest) -> Origin {
+        match self.recorded_origin(path) {
+            first @ Origin::Replaced { .. } => {
+                if let Origin::Replaced { backup: first, .. } = &first {
+                    self.plan.notes.push(format!("{path} is kept as {backup}; --uninstall puts {first} back"));
+                }
+                first
+            }
+            Origin::Created | Origin::AlreadyPresent => Origin::Replaced { backup: backup.clone(), digest },
+        }
+    }
+
+    /// What the plan saw at `path`, when that is a file.
+    fn seen(&self, path: &RelPath) -> Option<Attributes> {
+        match self.host.existing(path) {
+            Found::File(facts) => Some(*facts),
+            _ => None,
         }
     }
 
@@ -212,13 +232,10 @@ impl Planner<'_> {
             // What stands there is kept already, under the backup's name of the file itself.
             Standing::InTheWay(..) if fresh && self.is_one_file(path, to) => self.relink(path, to, file, None),
             Standing::InTheWay(problem, true) if self.options.replace => {
-                match self.host.entries.get(path).and_then(|existing| existing.backup.clone()) {
-                    Some(backup) => {
-                        let origin = self.origin_of_replaced(path, &backup);
-                        self.relink(path, to, file, Some(backup));
-                        self.plan.made.origins.insert(path.clone(), origin);
-                    }
-                    None => self.conflict(path, problem, false),
+                if let Some((backup, digest)) = self.set_aside(path, problem) {
+                    let origin = self.origin_of_replaced(path, &backup, digest);
+                    self.relink(path, to, file, Some(backup));
+                    self.plan.made.origins.insert(path.clone(), origin);
                 }
             }
             Standing::InTheWay(problem, replaceable) => self.conflict(path, problem, replaceable),
@@ -252,15 +269,7 @@ impl Planner<'_> {
         let size = self.index.blob(file.blob).map_or(0, |blob| blob.size);
         self.plan.made.origins.insert(path.clone(), Origin::Created);
         let staged = self.plan.placed().find(|place| place.path == *to).map(|place| place.staged.clone());
-        let source = staged.map_or_else(|| self.present(to), LinkSource::Staged);
+        let source = staged.map_or_else(|| LinkSource::Present { seen: self.seen(to) }, LinkSource::Staged);
         self.plan.steps.push(Step::MakeHardLink { path: path.clone(), to: to.clone(), source, size });
-    }
-
-    fn present(&self, path: &RelPath) -> LinkSource {
-        let seen = match self.host.existing(path) {
-            Found::File(facts) => Some(*facts),
-            _ => None,
-        };
-        LinkSource::Present { seen }
     }
 }

@@ -5,8 +5,8 @@ mod purge;
 
 use std::collections::BTreeSet;
 
-use payload::RelPath;
 use payload::index::PackageName;
+use payload::{Digest, RelPath};
 
 use crate::error::Error;
 use crate::host::account::MadeAccount;
@@ -32,11 +32,12 @@ pub enum Removal {
         path: RelPath,
         seen: Found,
     },
-    /// Puts the file back that was replaced.
+    /// Puts the file back that was replaced: `aside` is what the plan saw at `backup`.
     Restore {
         path: RelPath,
         backup: RelPath,
         seen: Found,
+        aside: Found,
     },
     Directory {
         path: RelPath,
@@ -58,6 +59,8 @@ pub enum Removal {
 pub struct UninstallPlan {
     pub removals: Vec<Removal>,
     pub kept: Vec<Remainder>,
+    /// What should be put back, and is gone.
+    pub gone: Vec<Remainder>,
     /// What stays because another installed package, or a model of somebody else, needs it.
     pub needed: Vec<Needed>,
     /// Models of somebody else that go with the package's directories.
@@ -73,8 +76,8 @@ pub struct Needed {
     pub by: Vec<String>,
 }
 
-/// Something of the package that stays, and why.
-#[derive(Debug)]
+/// Something that stays, and why.
+#[derive(Debug, Clone)]
 pub struct Remainder {
     pub path: RelPath,
     pub why: String,
@@ -168,8 +171,7 @@ impl UninstallPlan {
     /// A directory cannot be read.
     pub fn remainders(&self, machine: &Machine) -> Result<Vec<Remainder>, FsError> {
         let (mut gone, mut stays) = (BTreeSet::new(), BTreeSet::new());
-        let changed = self.kept.iter().map(|kept| Remainder { path: kept.path.clone(), why: kept.why.clone() });
-        let mut remainders: Vec<Remainder> = changed.collect();
+        let mut remainders: Vec<Remainder> = self.kept.iter().chain(&self.gone).cloned().collect();
         for removal in &self.removals {
             let path = match removal {
                 Removal::File { path, .. } => path,
@@ -332,13 +334,50 @@ fn plan_entry(
     // What cannot be looked at is kept, with the reason.
     let seen = machine.root.look(path).unwrap_or(Found::Hidden);
     let removal = match origin {
-        Origin::Replaced { backup } => match machine.root.look(backup) {
-            // An uninstallation that was interrupted has put it back already.
-            Ok(Found::Absent) if matches!(unchanged, Ok(false)) => return,
-            Ok(Found::Absent) => Removal::File { path: path.clone(), seen },
-            _ => Removal::Restore { path: path.clone(), backup: backup.clone(), seen },
+        Origin::Replaced { backup, digest } => match set_aside(path, backup, *digest, machine) {
+            Ok(Aside::PutBack) => return,
+            Ok(Aside::Kept(aside)) => {
+                if matches!(unchanged, Ok(false)) && !purge {
+                    let why = format!("{path} was changed since it was installed; what was there before is {backup}");
+                    return plan.kept.push(Remainder { path: path.clone(), why });
+                }
+                Removal::Restore { path: path.clone(), backup: backup.clone(), seen, aside }
+            }
+            Ok(Aside::Gone) => {
+                let why = format!("{backup} is gone: what was at {path} before cannot be put back");
+                plan.gone.push(Remainder { path: backup.clone(), why });
+                Removal::File { path: path.clone(), seen }
+            }
+            Ok(Aside::Foreign) => {
+                let why = format!("{backup} is not what was kept there of {path}: it stays");
+                plan.kept.push(Remainder { path: backup.clone(), why });
+                Removal::File { path: path.clone(), seen }
+            }
+            Err(error) => return plan.kept.push(Remainder { path: backup.clone(), why: error.to_string() }),
         },
         Origin::Created | Origin::AlreadyPresent => Removal::File { path: path.clone(), seen },
     };
     plan.entry(path, unchanged.map(|unchanged| !unchanged && !purge), removal);
+}
+
+/// What became of a file that was set aside.
+enum Aside {
+    Kept(Found),
+    /// An uninstallation that was interrupted has put it back already.
+    PutBack,
+    Gone,
+    /// Something else has its name.
+    Foreign,
+}
+
+fn set_aside(path: &RelPath, backup: &RelPath, digest: Digest, machine: &Machine) -> Result<Aside, FsError> {
+    let holds = |path: &RelPath| Ok(machine.root.digest_unless(path, interrupt::requested)? == digest);
+    Ok(match machine.root.look(backup)? {
+        found @ Found::File(_) if holds(backup)? => Aside::Kept(found),
+        Found::Absent => match machine.root.look(path)? {
+            Found::File(_) if holds(path)? => Aside::PutBack,
+            _ => Aside::Gone,
+        },
+        _ => Aside::Foreign,
+    })
 }

@@ -73,7 +73,7 @@ pub enum Step {
     },
 }
 
-/// The old version of a file, kept until the installation is complete.
+/// The old version of a file, kept until the installation is complete, or beside the new one.
 #[derive(Debug, Clone, Copy)]
 pub struct OldVersion<'a> {
     pub path: &'a RelPath,
@@ -237,6 +237,19 @@ impl Step {
         }
     }
 
+    /// Somebody else's file that is kept beside the one that took its place.
+    pub fn set_aside(&self) -> Option<OldVersion<'_>> {
+        match self {
+            Self::PlaceFile(PlaceFile { path, replaces: Replaces::Foreign { backup, digest, seen }, .. }) => {
+                Some(OldVersion { path, backup, digest: *digest, seen: *seen })
+            }
+            Self::RemoveFile { path, digest, backup } if path.parent() == backup.parent() => {
+                Some(OldVersion { path, backup, digest: *digest, seen: None })
+            }
+            _ => None,
+        }
+    }
+
     /// The old version of a file that is thrown away when the installation is complete.
     pub fn old_version(&self) -> Option<OldVersion<'_>> {
         match self {
@@ -307,7 +320,11 @@ impl Step {
                 }
                 _ => Ok(kept_if_there(path, root)?),
             },
-            Self::RemoveFile { path, backup, .. } => machine.put_back(backup, path, |_| Ok(false)),
+            Self::RemoveFile { path, digest, backup } => {
+                // Beside the file anybody may have changed it; in the staging directory only who had it open.
+                let holds = (path.parent() == backup.parent()).then_some(*digest);
+                machine.put_back(backup, path, holds, |_| Ok(false))
+            }
             Self::RemoveSymbolicLink { path, target } => {
                 machine.bring_back(path)?;
                 match root.look(path)? {

@@ -41,9 +41,10 @@ pub struct Receipt {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Origin {
     Created,
-    /// It took the place of a file that is kept at `backup`.
+    /// It took the place of a file that is kept at `backup`, and is recognised there by its `digest`.
     Replaced {
         backup: RelPath,
+        digest: Digest,
     },
     AlreadyPresent,
 }

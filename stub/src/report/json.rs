@@ -93,7 +93,7 @@ fn step_json(step: &Step, host: &Host) -> Value {
             set("mode", json!(place.mode.to_string()));
             set("owner", json!(place.owner.as_ref().map(|owner| owner.user.as_str())));
             set("group", json!(place.owner.as_ref().map(|owner| owner.group.as_str())));
-            if let Replaces::Foreign { backup } = &place.replaces {
+            if let Replaces::Foreign { backup, .. } = &place.replaces {
                 set("backup", json!(backup.to_string()));
             }
         }

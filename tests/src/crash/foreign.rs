@@ -63,6 +63,8 @@ pub struct Done {
     pub path: PathBuf,
     /// Every path that stands for something else because of it.
     pub touched: BTreeSet<PathBuf>,
+    /// The names of that one file, then and in the states that can be meant: what was written into it is right under each.
+    names: BTreeSet<PathBuf>,
     /// What must not get lost, and where it was put.
     theirs: Option<(PathBuf, Thing)>,
 }
@@ -143,6 +145,7 @@ pub fn act(act: Act, root: &Path, path: &Path, number: u64) -> Result<Option<Don
         return Ok(None);
     }
     let mut touched = if is_file { names_of_file(root, path)? } else { BTreeSet::from([path.to_owned()]) };
+    let names = if is_file { touched.clone() } else { BTreeSet::new() };
     let mut theirs = None;
     match act {
         Act::Edit => {
@@ -186,7 +189,7 @@ pub fn act(act: Act, root: &Path, path: &Path, number: u64) -> Result<Option<Don
             theirs = Some((inside, content));
         }
     }
-    Ok(Some(Done { act, path: path.to_owned(), touched, theirs }))
+    Ok(Some(Done { act, path: path.to_owned(), touched, names, theirs }))
 }
 
 /// Names for what is kept of a path.
@@ -197,13 +200,16 @@ fn is_backup_of(name: &Path, path: &Path) -> bool {
 }
 
 impl Done {
-    /// What is one file with it in a state that can be meant, `state`, is touched with it; and a backup goes back to its place.
+    /// What is one file with it in a state that can be meant, `state`, is touched with it; and with a backup the place that
+    /// it would go back to.
     ///
     /// # Errors
     /// That state cannot be read.
     pub fn touches_all_names(&mut self, state: &Path) -> Result<()> {
         if state.join(&self.path).is_file() {
-            self.touched.extend(names_of_file(state, &self.path)?);
+            let names = names_of_file(state, &self.path)?;
+            self.touched.extend(names.iter().cloned());
+            self.names.extend(names);
         }
         let name = self.path.to_string_lossy();
         if let Some((origin, _)) = name.split_once(".airgap-deploy-backup") {
@@ -221,14 +227,15 @@ impl Done {
         if now.0.get(path) == Some(thing) {
             return Ok(None);
         }
-        // Another name of the same file counts: it was theirs too.
-        let origins = self.touched.iter().chain([path]);
-        let mut of_that_content = now.0.iter().filter(|(_, found)| *found == thing).map(|(name, _)| name);
-        // A backup that they changed is put back where it came from, as every backup is.
-        if of_that_content.clone().any(|name| origins.clone().any(|origin| is_backup_of(origin, name))) {
+        let of_that_content: Vec<&PathBuf> =
+            now.0.iter().filter(|(_, found)| *found == thing).map(|(name, _)| name).collect();
+        if self.act == Act::Edit && of_that_content.iter().any(|name| self.names.contains(*name)) {
             return Ok(None);
         }
-        let kept = of_that_content.find(|name| origins.clone().any(|o| is_backup_of(name, o) || *name == o));
+        // What they did to a backup is at the backup's name, or lost: nobody may take it for what was set aside.
+        let is_kept =
+            |name: &Path| is_backup_of(name, path) || self.names.iter().any(|other| is_backup_of(name, other));
+        let kept = of_that_content.into_iter().find(|name| is_kept(name));
         Ok(Some(kept.with_context(|| format!("lost: {thing:?} of /{}", path.display()))?.clone()))
     }
 

@@ -123,7 +123,7 @@ enum WireRole {
 enum WireOver {
     Nothing,
     Ours { backup: String, digest: String },
-    Foreign { backup: String },
+    Foreign { backup: String, digest: String },
 }
 
 fn broken(error: impl Display) -> JournalError {
@@ -249,7 +249,9 @@ fn read_place_file(wire: &WirePlaceFile) -> Result<PlaceFile, JournalError> {
             WireOver::Ours { backup, digest } => {
                 Replaces::Ours { backup: parsed(backup)?, digest: parsed(digest)?, seen: None }
             }
-            WireOver::Foreign { backup } => Replaces::Foreign { backup: parsed(backup)? },
+            WireOver::Foreign { backup, digest } => {
+                Replaces::Foreign { backup: parsed(backup)?, digest: parsed(digest)?, seen: None }
+            }
         },
     })
 }
@@ -318,7 +320,9 @@ fn write_place_file(place: &PlaceFile) -> WirePlaceFile {
             Replaces::Ours { backup, digest, .. } => {
                 WireOver::Ours { backup: text(backup), digest: digest.to_string() }
             }
-            Replaces::Foreign { backup } => WireOver::Foreign { backup: text(backup) },
+            Replaces::Foreign { backup, digest, .. } => {
+                WireOver::Foreign { backup: text(backup), digest: digest.to_string() }
+            }
         },
     }
 }

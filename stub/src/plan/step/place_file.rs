@@ -36,9 +36,11 @@ pub enum Replaces {
         digest: Digest,
         seen: Option<Attributes>,
     },
-    /// Somebody else's file, with `--replace`: kept until uninstallation puts it back.
+    /// Somebody else's file, with `--replace`: kept until uninstallation puts it back, if it is still what was set aside.
     Foreign {
         backup: RelPath,
+        digest: Digest,
+        seen: Option<Attributes>,
     },
 }
 
@@ -50,7 +52,9 @@ impl PlaceFile {
         match &self.replaces {
             Replaces::Nothing => format!("place {path} ({size}, {owner}mode {mode})"),
             Replaces::Ours { .. } => format!("update {path} ({size}, {owner}mode {mode})"),
-            Replaces::Foreign { backup } => format!("replace {path} ({size}, {owner}mode {mode}), keeping {backup}"),
+            Replaces::Foreign { backup, .. } => {
+                format!("replace {path} ({size}, {owner}mode {mode}), keeping {backup}")
+            }
         }
     }
 
@@ -59,8 +63,8 @@ impl PlaceFile {
         machine.root.set_attributes(&self.staged, self.mode, owner)?;
         match &self.replaces {
             Replaces::Nothing => Ok(machine.root.link(&self.staged, &self.path)?),
-            Replaces::Ours { backup, .. } | Replaces::Foreign { backup } => {
-                self.require_seen(machine)?;
+            Replaces::Ours { backup, seen, .. } | Replaces::Foreign { backup, seen, .. } => {
+                self.require_seen(seen.as_ref(), machine)?;
                 machine.root.link(&self.path, backup)?;
                 // rename(2) does nothing when both names are one file, so the staged name is given up for a second one.
                 let fresh = machine.second_name(&self.staged)?;
@@ -84,9 +88,10 @@ impl PlaceFile {
         Err(changed_meanwhile(&self.path))
     }
 
-    /// The old version of a file is thrown away in the end: only what the plan saw may be.
-    fn require_seen(&self, machine: &Machine) -> Result<(), StepError> {
-        let Replaces::Ours { seen: Some(seen), .. } = &self.replaces else { return Ok(()) };
+    /// The old version of a file is thrown away in the end, and somebody else's is known by its digest later: only what
+    /// the plan saw may give way.
+    fn require_seen(&self, seen: Option<&Attributes>, machine: &Machine) -> Result<(), StepError> {
+        let Some(seen) = seen else { return Ok(()) };
         match machine.root.look(&self.path)? {
             Found::File(facts) if facts.is_same(seen) => Ok(()),
             _ => Err(changed_meanwhile(&self.path)),
@@ -103,12 +108,20 @@ impl PlaceFile {
                 }
                 Ok(kept_if_there(&self.path, root)?)
             }
-            Replaces::Ours { backup, .. } | Replaces::Foreign { backup } => {
-                let displaced = self.save_displaced(backup, machine)?;
-                let undone = machine.put_back(backup, &self.path, |machine| self.is_ours(machine))?;
-                Ok(displaced.map_or(undone, Undone::Kept))
-            }
+            Replaces::Ours { backup, .. } => self.bring_old_version_back(backup, None, machine),
+            Replaces::Foreign { backup, digest, .. } => self.bring_old_version_back(backup, Some(*digest), machine),
         }
+    }
+
+    fn bring_old_version_back(
+        &self,
+        backup: &RelPath,
+        holds: Option<Digest>,
+        machine: &Machine,
+    ) -> Result<Undone, StepError> {
+        let displaced = self.save_displaced(backup, machine)?;
+        let undone = machine.put_back(backup, &self.path, holds, |machine| self.is_ours(machine))?;
+        Ok(displaced.map_or(undone, Undone::Kept))
     }
 
     /// What somebody else had put there when a crash came is where the fresh copy was.

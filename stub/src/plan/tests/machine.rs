@@ -305,7 +305,7 @@ fn line(step: &Step) -> String {
         Step::PlaceFile(place) => match &place.replaces {
             Replaces::Nothing => format!("{action} {}", place.path),
             Replaces::Ours { .. } => format!("{action} {} over its old version", place.path),
-            Replaces::Foreign { backup } => format!("{action} {} keeping {backup}", place.path),
+            Replaces::Foreign { backup, .. } => format!("{action} {} keeping {backup}", place.path),
         },
         Step::RemoveFile { path, backup, .. } if path.parent() == backup.parent() => format!("keep {path} as {backup}"),
         Step::MakeDirectory { path, .. }

@@ -55,7 +55,7 @@ struct WireAccount {
 #[serde(tag = "origin", rename_all = "kebab-case")]
 enum WireOrigin {
     Created,
-    Replaced { backup: String },
+    Replaced { backup: String, backup_digest: String },
     AlreadyPresent,
 }
 
@@ -147,7 +147,9 @@ fn read_account(wire: &WireAccount) -> Result<MadeAccount, ReceiptError> {
 fn read_origin(wire: WireOrigin) -> Result<Origin, ReceiptError> {
     Ok(match wire {
         WireOrigin::Created => Origin::Created,
-        WireOrigin::Replaced { backup } => Origin::Replaced { backup: parsed(&backup)? },
+        WireOrigin::Replaced { backup, backup_digest } => {
+            Origin::Replaced { backup: parsed(&backup)?, digest: parsed(&backup_digest)? }
+        }
         WireOrigin::AlreadyPresent => Origin::AlreadyPresent,
     })
 }
@@ -219,7 +221,9 @@ fn write_account(account: &MadeAccount) -> WireAccount {
 fn write_origin(origin: &Origin) -> WireOrigin {
     match origin {
         Origin::Created => WireOrigin::Created,
-        Origin::Replaced { backup } => WireOrigin::Replaced { backup: backup.as_str().to_owned() },
+        Origin::Replaced { backup, digest } => {
+            WireOrigin::Replaced { backup: backup.as_str().to_owned(), backup_digest: digest.to_string() }
+        }
         Origin::AlreadyPresent => WireOrigin::AlreadyPresent,
     }
 }
