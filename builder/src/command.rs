@@ -14,6 +14,7 @@ mod output;
 mod pages;
 mod password;
 mod prep;
+mod volumes;
 
 use builder::BuildError;
 use builder::fetch::{LockMode, SourceEnvironment, SourceOptions};
@@ -71,6 +72,8 @@ fn do_it(cli: Cli) -> Result<(), Failure> {
         Command::Inspect(args) => inspect::inspect_package(&args),
         Command::Verify(args) => inspect::verify(&args),
         Command::Keygen(args) => keygen::keygen(&args),
+        Command::Split(args) => volumes::split(&args),
+        Command::Join(args) => volumes::join(&args),
         Command::Init(args) => init::init(&args),
         Command::Cache(args) => cache::cache(&args),
         Command::Explain(args) => explain::explain(&args),

@@ -71,6 +71,9 @@ pub fn payload_exit_code(error: &PayloadError) -> u8 {
     match error {
         PayloadError::Format(_) => 12,
         PayloadError::NotTrusted(_) => 11,
+        PayloadError::Missing { .. } => 24,
+        PayloadError::Write { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => 22,
+        PayloadError::Write { .. } => 44,
         _ => 10,
     }
 }

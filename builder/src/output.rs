@@ -6,3 +6,5 @@ pub(crate) mod beside;
 pub(crate) mod emit;
 pub mod inspect;
 pub mod model;
+pub mod split;
+pub(crate) mod volumes;

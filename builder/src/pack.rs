@@ -15,7 +15,7 @@ use payload::index::{
     Role, Stub, Target,
 };
 use payload::{
-    CHUNK_SIZE, Contents, Digest, Hasher, PayloadError, Progress, Watch, elf_facts, seal, signature_length,
+    CHUNK_SIZE, Contents, Digest, Hasher, Layout, PayloadError, Progress, Watch, elf_facts, seal, signature_length,
     write_package,
 };
 
@@ -197,6 +197,11 @@ impl Packed<'_> {
     /// The digest that names this exact package.
     pub fn digest(&self) -> Digest {
         Digest::of(&self.json)
+    }
+
+    /// Where everything will lie.
+    pub fn layout(&self) -> Result<Layout, PackError> {
+        Ok(Layout::new(&self.index, &self.json, self.signature.as_deref())?)
     }
 
     /// Writes the whole `.run` file.

@@ -14,7 +14,8 @@ use crate::fetch::cache::{Cache, WORK_PREFIX};
 use crate::fetch::{SourceOptions, acquire};
 use crate::lock::LockFile;
 use crate::manifest::{self, Component, ComponentKind, Content, Manifest, Parsed, SourceKind, select};
-use crate::output::emit::{emit, refuse_to_replace, refuse_without_room};
+use crate::output::emit::{packed_content, refuse_to_replace, refuse_without_room};
+use crate::output::volumes::{self, Volume};
 use crate::output::{ansible, beside};
 use crate::pack::stub::stub;
 use crate::pack::{PackError, PackOptions, pack};
@@ -40,6 +41,8 @@ pub struct Request<'a> {
     pub format: Format,
     /// Whether the page for those who approve the transfer is written.
     pub inventory: bool,
+    /// How long a volume may be, in bytes; one file when absent.
+    pub chunk_size: Option<u64>,
 }
 
 /// What is written.
@@ -60,6 +63,8 @@ pub struct Built {
     pub digest: Digest,
     /// Of the whole file.
     pub file_digest: Digest,
+    /// The files that it is in: the output alone, or all volumes.
+    pub volumes: Vec<Volume>,
     /// The files beside it.
     pub beside: Vec<PathBuf>,
     /// Sentences for the person who builds.
@@ -104,6 +109,7 @@ pub fn prep(
     if request.format == Format::Ansible {
         ansible::require_ours(&output, &manifest.package.name)?;
     }
+    volumes::require_ours(&output, request.force)?;
     let acquisition = acquire(manifest, &components, options, progress)?;
     // Nobody prunes what is being packed.
     let cache = Cache::open(&options.cache_dir)?;
@@ -135,14 +141,18 @@ pub fn prep(
     };
     let packed = pack(manifest, facts, &placed, &pack_options)?;
     refuse_without_room(&output, packed.index.total_length)?;
+    let layout = packed.layout()?;
+    let cut = volumes::cut(&layout, request.chunk_size.unwrap_or(layout.length()))?;
     let writing = Work::begin(progress, item, Activity::Writing, packed.index.stored_size());
     let watch = Watch { progress: &|bytes| writing.add(bytes), ..Watch::nobody() };
-    let file_digest = emit(&packed, &output, watch)?;
+    let (volumes, file_digest) = volumes::emit(&output, cut, &mut packed_content(&packed, &output, watch))?;
     progress.event(&Event::Stopped { item });
     let (roles, collection) = match request.format {
         Format::Run => (Vec::new(), None),
         Format::Ansible => ansible::write(&output, file_digest).map(|(paths, made)| (paths, Some(made)))?,
     };
+    let mut warnings = placed.warnings;
+    warnings.extend(volumes::fat32_warning(&name, layout.length()).filter(|_| request.chunk_size.is_none()));
     let subject = inventory::Subject {
         manifest,
         index: &packed.index,
@@ -154,15 +164,16 @@ pub fn prep(
         collection: collection.as_ref().map(|made| (made.name.as_str(), made.digest)),
     };
     let page = request.inventory.then(|| inventory::page(&subject));
-    let mut beside = beside::write(&output, file_digest, packed.sbom(), page.as_deref())?;
+    let mut beside = beside::write(&output, &volumes, packed.sbom(), page.as_deref())?;
     beside.extend(roles);
     Ok(Built {
         output,
         digest: packed.digest(),
         file_digest,
+        volumes,
         beside,
         index: packed.index,
-        warnings: placed.warnings,
+        warnings,
         lock_changes: acquisition.lock_changes,
         lock_path: acquisition.lock_path,
     })

@@ -1,6 +1,7 @@
 //! What can be wrong with a `.run` file.
 //! Exit codes and advice belong to the programs that report these errors.
 
+use crate::volumes::parts::Volume;
 use crate::{DigestError, PathError};
 
 /// Why a `.run` file cannot be used.
@@ -29,6 +30,12 @@ pub enum PayloadError {
     /// No key that this machine trusts vouches for it.
     #[error("the package is not trusted: {0}")]
     NotTrusted(String),
+    /// A volume is not the one that belongs here, or its bytes are not the ones that were packed.
+    #[error("{name} {problem}")]
+    Volume { name: String, numbers: Vec<usize>, problem: String },
+    /// Volumes were not found.
+    #[error("{}", missing(volumes, looked))]
+    Missing { volumes: Vec<Volume>, looked: Vec<String> },
     /// The caller asked to stop.
     #[error("interrupted")]
     Interrupted,
@@ -51,6 +58,12 @@ impl PayloadError {
         let what = what.into();
         |source| Self::Write { what, source }
     }
+}
+
+fn missing(volumes: &[Volume], looked: &[String]) -> String {
+    let list: Vec<String> = volumes.iter().map(ToString::to_string).collect();
+    let them = if volumes.len() == 1 { "a volume is missing" } else { "volumes are missing" };
+    format!("{them}: {}; looked in {}", list.join(", "), looked.join(", "))
 }
 
 impl From<PathError> for PayloadError {

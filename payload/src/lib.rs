@@ -2,6 +2,7 @@
 //! What is fetched (builder) and what is done to a machine (stub) does not live here; nothing here opens a socket,
 //! prints, or reads the clock, the environment or the arguments.
 
+mod copy;
 mod decode;
 mod elf;
 mod error;
@@ -13,6 +14,7 @@ mod read;
 mod signature;
 mod value;
 mod verify;
+mod volumes;
 mod watch;
 mod write;
 
@@ -22,7 +24,7 @@ pub use explain::{EXPLANATIONS, Explanation, explain};
 pub use format::index::{self, Index};
 pub use format::layout::{ALIGNMENT, CHUNK_SIZE, Layout, Region};
 pub use in_order::InOrder;
-pub use read::{FileStub, Package, read_at};
+pub use read::{FileStub, Package};
 pub use signature::{
     KeyError, KeyId, PublicKey, Signature, Trust, UNTRUSTED_COMMENT, signature_length, trusted_comment, words_of_key,
 };
@@ -31,9 +33,13 @@ pub use value::bar::Bar;
 pub use value::digest::{Digest, DigestError, Hasher};
 pub use value::mode::{Mode, ModeError};
 pub use value::path::{PathError, RelPath};
-pub use value::size::size;
+pub use value::size::{parse_size, size};
 pub use value::text::{is_printable, printable, printable_json};
 pub use value::unit::{UNIT_DIRECTORIES, UnitName, UnitNameError};
 pub use value::words::words_of_digest;
+pub use volumes::cut::{Cut, FAT32_MAX, MAX_VOLUMES, is_volume_size, volume_name};
+pub use volumes::find::Piece;
+pub use volumes::list::entries as digest_list;
+pub use volumes::parts::{Answer, Ask, Parts, Volume};
 pub use watch::{Progress, Watch};
 pub use write::{Contents, seal, write_package};

@@ -2,13 +2,13 @@
 //! Comparing all of it is in `verify.rs`, where things lie in `format/layout.rs`; what is done with them is the caller's
 //! business.
 
-use std::fs::File;
-use std::os::unix::fs::FileExt;
-
 use crate::format::index::Index;
 use crate::format::layout::{ALIGNMENT, CHUNK_SIZE, INDEX, INDEX_DIGEST, Layout, Region, SIGNATURE, digest_file};
 use crate::format::member::{self, BLOCK};
 use crate::signature::{self, MAX_SIGNATURE, Signature, Trust};
+use crate::volumes::cut::Cut;
+use crate::volumes::parts::Parts;
+use crate::volumes::proof::Proof;
 use crate::{Digest, Hasher, PayloadError, elf_length};
 
 /// Larger than the index of any package, in bytes: the digests of 400 GB of models, or 10,000 files. An index is held
@@ -18,7 +18,7 @@ const MAX_INDEX: u64 = 8 << 20;
 /// An opened `.run` file whose stub and index are intact. Its blobs are compared when they are read.
 #[derive(Debug)]
 pub struct Package {
-    file: File,
+    parts: Parts,
     json: Vec<u8>,
     index: Index,
     layout: Layout,
@@ -37,7 +37,7 @@ pub enum FileStub {
 }
 
 impl Package {
-    /// Opens a `.run` file. Reads the stub, the index and its signature, and nothing behind them. Of the index nothing is
+    /// Opens a `.run` file, or the first of its volumes. Reads the stub, the index and its signature, and nothing behind them. Of the index nothing is
     /// parsed before its signature was checked. What a trusted key signed is read behind any program at all, for
     /// [`Self::file_stub`] to tell.
     ///
@@ -45,16 +45,17 @@ impl Package {
     /// [`PayloadError::NoPayload`] for a bare stub, [`PayloadError::Damaged`] when stub or index are not as they were
     /// packed or the length is wrong, [`PayloadError::NotTrusted`] when no key that has to vouches for it,
     /// [`PayloadError::Format`] for an index of another version.
-    pub fn open(file: File, trust: &Trust) -> Result<Self, PayloadError> {
-        let length = file.metadata().map_err(PayloadError::read("the file's length"))?.len();
-        let stub_size = elf_length(&file)?;
+    pub fn open(parts: impl Into<Parts>, trust: &Trust) -> Result<Self, PayloadError> {
+        let parts = parts.into();
+        let length = parts.first_length();
+        let stub_size = elf_length(parts.first())?;
         if stub_size == length {
             return Err(PayloadError::NoPayload(
                 "nothing is appended to this program: it is a bare stub, or no package at all".to_owned(),
             ));
         }
         let start = stub_size.next_multiple_of(ALIGNMENT);
-        let (json, signature_file) = read_index(&file, start)?;
+        let (json, signature_file) = read_index(&parts, start)?;
         let signature = signature::check(trust, &json, signature_file.as_deref())?;
         let index = Index::from_json(&json)?;
         signature::check_comment(&signature, signature_file.as_deref(), &index.package, Digest::of(&json))?;
@@ -64,9 +65,9 @@ impl Package {
         if stub_size != index.build.stub.size && !signature.is_trusted() {
             return Err(PayloadError::damaged("the stub", "its length is not the one in the index"));
         }
-        let stub = file_stub(&file, stub_size, &index)?;
+        let stub = file_stub(&parts, stub_size, &index)?;
         let layout = Layout::behind(stub_size, &index, &json, signature_file.as_deref())?;
-        let package = Self { file, json, index, layout, signature, signature_file, stub };
+        let mut package = Self { parts, json, index, layout, signature, signature_file, stub };
         if !package.signature.is_trusted() {
             package.require_stub()?;
         }
@@ -131,6 +132,16 @@ impl Package {
         blobs.min().unwrap_or_else(|| self.layout.length())
     }
 
+    /// The files that the bytes come from.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// An error that may be about any of several volumes, about as few as the list of digests beside the package tells.
+    pub fn narrow(&self, error: PayloadError) -> PayloadError {
+        self.parts.narrow(error)
+    }
+
     /// Every region of the file with its offset, in order.
     pub(crate) fn regions(&self) -> impl Iterator<Item = (u64, &Region)> {
         self.layout.regions()
@@ -153,12 +164,13 @@ impl Package {
         let length = CHUNK_SIZE.min(facts.stored_size - inside);
         let name = || format!("blob {} (chunk {chunk})", facts.digest);
         buffer.resize(usize::try_from(length).unwrap_or(0), 0);
-        let outcome = read_at(&self.file, start + inside, buffer, &name());
+        let outcome = self.parts.read(start + inside, buffer, &name());
         let found = Digest::of(buffer);
         if outcome.is_err() || found != expected {
             buffer.clear();
             outcome?;
-            return Err(PayloadError::damaged(name(), format!("expected {expected}, found {found}")));
+            let error = PayloadError::damaged(name(), format!("expected {expected}, found {found}"));
+            return Err(self.parts.blame(start + inside, length, error));
         }
         Ok(())
     }
@@ -169,7 +181,7 @@ impl Package {
         let facts = self.index.documents.get(position).ok_or_else(missing)?;
         let offset = self.layout.document_offset(position).ok_or_else(missing)?;
         let mut bytes = vec![0; usize::try_from(facts.size).unwrap_or(0)];
-        read_at(&self.file, offset, &mut bytes, facts.name.as_str())?;
+        self.parts.read(offset, &mut bytes, facts.name.as_str())?;
         let found = Digest::of(&bytes);
         if found == facts.digest {
             Ok(bytes)
@@ -182,7 +194,7 @@ impl Package {
     pub fn stub(&self) -> Result<Vec<u8>, PayloadError> {
         let stub = self.index.build.stub;
         let mut bytes = vec![0; usize::try_from(stub.size).unwrap_or(0)];
-        read_at(&self.file, 0, &mut bytes, "the stub")?;
+        self.parts.read(0, &mut bytes, "the stub")?;
         let found = Digest::of(&bytes);
         if found == stub.digest {
             Ok(bytes)
@@ -191,11 +203,11 @@ impl Package {
         }
     }
 
-    fn check_length(&self, length: u64) -> Result<(), PayloadError> {
+    fn check_length(&mut self, length: u64) -> Result<(), PayloadError> {
         let expected = self.layout.length();
         if length < expected {
-            let problem = format!("it is cut off: {length} bytes of {expected} are there");
-            return Err(PayloadError::damaged("the file", problem));
+            let (layout, index) = (&self.layout, &self.index);
+            self.parts.expect(expected, layout.content_offset(), |cut| proofs(index, layout, cut))?;
         }
         if length > expected {
             let problem = format!("{} bytes follow after its end", length - expected);
@@ -208,8 +220,9 @@ impl Package {
     pub(crate) fn check(&self, offset: u64, region: &Region) -> Result<(), PayloadError> {
         match region {
             Region::Stub if self.stub == FileStub::AsPacked => self.stub().map(drop),
-            Region::Index => check_known(&self.file, offset, &self.json, INDEX),
-            Region::Known { bytes, what } => check_known(&self.file, offset, bytes, what),
+            Region::Index => check_known(&self.parts, offset, &self.json, INDEX),
+            Region::Known { bytes, what } => check_known(&self.parts, offset, bytes, what)
+                .map_err(|error| self.parts.blame(offset, bytes.len() as u64, error)),
             Region::Document(position) => self.document(*position).map(drop),
             // Another program is told about, and content is compared chunk by chunk, in `verify.rs`.
             Region::Stub | Region::Blob(_) => Ok(()),
@@ -218,13 +231,13 @@ impl Package {
 }
 
 /// Which program the file starts with.
-fn file_stub(file: &File, size: u64, index: &Index) -> Result<FileStub, PayloadError> {
+fn file_stub(file: &Parts, size: u64, index: &Index) -> Result<FileStub, PayloadError> {
     let mut hasher = Hasher::default();
     let mut buffer = vec![0; 1 << 16];
     let mut offset = 0;
     while offset < size {
         let piece = usize::try_from(size - offset).unwrap_or(usize::MAX).min(buffer.len());
-        read_at(file, offset, &mut buffer[..piece], "the stub")?;
+        file.read(offset, &mut buffer[..piece], "the stub")?;
         hasher.update(&buffer[..piece]);
         offset += piece as u64;
     }
@@ -233,23 +246,43 @@ fn file_stub(file: &File, size: u64, index: &Index) -> Result<FileStub, PayloadE
     Ok(if as_packed { FileStub::AsPacked } else { FileStub::Other { size, digest } })
 }
 
-/// Fills `buffer` from `offset` of the file; `what` names what is read in an error.
-pub fn read_at(file: &File, offset: u64, buffer: &mut [u8], what: &str) -> Result<(), PayloadError> {
-    file.read_exact_at(buffer, offset).map_err(|error| match error.kind() {
-        std::io::ErrorKind::UnexpectedEof => PayloadError::damaged(what, "the file ends inside it"),
-        _ => PayloadError::Read { what: what.to_owned(), source: error },
-    })
+/// What tells the volumes of this package from others: the first, the last and one chunk between them of each, as far as a
+/// volume has whole ones.
+fn proofs(index: &Index, layout: &Layout, cut: Cut) -> Vec<Vec<Proof>> {
+    let mut all = vec![Vec::new(); cut.count()];
+    for (position, blob) in index.blobs.iter().enumerate() {
+        let Some(start) = layout.blob_offset(position) else { continue };
+        for (chunk, digest) in blob.chunks.iter().enumerate() {
+            let inside = chunk as u64 * CHUNK_SIZE;
+            let (offset, length) = (start + inside, CHUNK_SIZE.min(blob.stored_size - inside));
+            let volumes = cut.volumes(offset, length);
+            if volumes.start() == volumes.end()
+                && let Some(proofs) = all.get_mut(*volumes.start())
+            {
+                proofs.push(Proof { offset: offset - cut.start(*volumes.start()), length, digest: *digest });
+            }
+        }
+    }
+    for proofs in &mut all {
+        let (middle, last) = (proofs.len() / 2, proofs.len().saturating_sub(1));
+        let mut number = 0;
+        proofs.retain(|_| {
+            number += 1;
+            [0, middle, last].contains(&(number - 1))
+        });
+    }
+    all
 }
 
 /// The bytes of the index, and of its signature where the third member is one.
-fn read_index(file: &File, start: u64) -> Result<(Vec<u8>, Option<Vec<u8>>), PayloadError> {
+fn read_index(file: &Parts, start: u64) -> Result<(Vec<u8>, Option<Vec<u8>>), PayloadError> {
     let mut block = [0; 512];
-    read_at(file, start, &mut block, INDEX)?;
+    file.read(start, &mut block, INDEX)?;
     let size = member::size_of_first(&block, INDEX)
         .filter(|size| *size <= MAX_INDEX)
         .ok_or_else(|| PayloadError::damaged(INDEX, "its tar header is not the one that was packed"))?;
     let mut json = vec![0; usize::try_from(size).unwrap_or(0)];
-    read_at(file, start + BLOCK, &mut json, INDEX)?;
+    file.read(start + BLOCK, &mut json, INDEX)?;
     let digest_offset = (start + BLOCK + size).next_multiple_of(BLOCK) + BLOCK;
     let expected = digest_file(Digest::of(&json));
     check_known(file, digest_offset, expected.as_bytes(), INDEX_DIGEST)
@@ -258,21 +291,21 @@ fn read_index(file: &File, start: u64) -> Result<(Vec<u8>, Option<Vec<u8>>), Pay
     Ok((json, read_signature(file, next)?))
 }
 
-fn read_signature(file: &File, start: u64) -> Result<Option<Vec<u8>>, PayloadError> {
+fn read_signature(file: &Parts, start: u64) -> Result<Option<Vec<u8>>, PayloadError> {
     let mut block = [0; 512];
-    read_at(file, start, &mut block, "the third member")?;
+    file.read(start, &mut block, "the third member")?;
     let Some(size) = member::size_of_first(&block, SIGNATURE) else { return Ok(None) };
     if size > MAX_SIGNATURE {
         return Err(PayloadError::damaged(SIGNATURE, "it is longer than any signature"));
     }
     let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
-    read_at(file, start + BLOCK, &mut bytes, SIGNATURE)?;
+    file.read(start + BLOCK, &mut bytes, SIGNATURE)?;
     Ok(Some(bytes))
 }
 
-fn check_known(file: &File, offset: u64, expected: &[u8], what: &str) -> Result<(), PayloadError> {
+fn check_known(file: &Parts, offset: u64, expected: &[u8], what: &str) -> Result<(), PayloadError> {
     let mut found = vec![0; expected.len()];
-    read_at(file, offset, &mut found, what)?;
+    file.read(offset, &mut found, what)?;
     if found == expected {
         Ok(())
     } else {

@@ -59,6 +59,12 @@ impl Error {
             PayloadError::NotTrusted(_) => Self::new(Exit::NotTrusted, error.to_string())
                 .state(NOTHING_CHANGED)
                 .hint("ask for a package signed by a key in /etc/airgap-deploy/trusted-keys"),
+            PayloadError::Volume { .. } => Self::new(Exit::Damaged, error.to_string())
+                .state(NOTHING_CHANGED)
+                .hint("copy that volume again from where it was built, and compare with --verify"),
+            PayloadError::Missing { .. } => Self::new(Exit::VolumeMissing, error.to_string())
+                .state(NOTHING_CHANGED)
+                .hint("put them beside the first volume, or name the directory of each: --volumes DIR"),
             PayloadError::NoPayload(_) => Self::new(Exit::Damaged, error.to_string())
                 .state(NOTHING_CHANGED)
                 .hint("give the package with --payload FILE"),

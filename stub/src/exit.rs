@@ -15,6 +15,7 @@ pub enum Exit {
     IncompatibleHost = 21,
     OutOfDiskSpace = 22,
     Conflict = 23,
+    VolumeMissing = 24,
     RolledBack = 30,
     RollbackIncomplete = 31,
     UninstallIncomplete = 32,

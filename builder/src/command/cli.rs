@@ -11,6 +11,10 @@ use payload::index::Arch;
 
 use super::Failure;
 
+mod volumes;
+
+pub use volumes::{ChunkArg, JoinArgs, SplitArgs, VolumesArg};
+
 /// What a manifest is called when nobody says another name.
 const USUAL_MANIFEST: &str = "AirGapDeploy.toml";
 
@@ -22,7 +26,7 @@ const USUAL_MANIFEST: &str = "AirGapDeploy.toml";
     long_version = LONG_VERSION.as_str(),
     override_usage = "builder [prep] [FILE] [OPTIONS]\n       builder <COMMAND>",
     after_help = "Exit codes: 0 done, 1 bug, 2 usage, 10 payload damaged, 11 not trusted, 12 format not readable, 22 out of disk space, \
-40 manifest invalid, 41 not found, 42 checksum mismatch, 43 network, 44 output; builder explain CODE says more"
+24 volume missing, 40 manifest invalid, 41 not found, 42 checksum mismatch, 43 network, 44 output; builder explain CODE says more"
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -83,6 +87,10 @@ pub enum Command {
     Verify(VerifyArgs),
     /// Make a pair of keys that sign packages
     Keygen(KeygenArgs),
+    /// Cut a package into volumes for several media
+    Split(SplitArgs),
+    /// Join the volumes of a package into one file
+    Join(JoinArgs),
     /// Write a manifest to start from
     Init(InitArgs),
     /// Look after the cache of downloads
@@ -256,6 +264,8 @@ pub struct PrepArgs {
     /// What is written: the package alone, or also what Ansible needs, in ansible/ beside it
     #[arg(long, value_enum, default_value_t = FormatArg::Run)]
     pub format: FormatArg,
+    #[command(flatten)]
+    pub chunk: ChunkArg,
     /// Leave out the page for those who approve the transfer (<package>.run.html)
     #[arg(long)]
     pub no_inventory: bool,
@@ -302,6 +312,8 @@ pub struct FileArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     #[command(flatten)]
+    pub volumes: VolumesArg,
+    #[command(flatten)]
     pub out: OutputArgs,
 }
 
@@ -314,6 +326,8 @@ pub struct VerifyArgs {
     /// Refuse the package unless this key signed it: a .pub file (repeatable, any of them)
     #[arg(long = "trusted-key", value_name = "FILE")]
     pub trusted_keys: Vec<PathBuf>,
+    #[command(flatten)]
+    pub volumes: VolumesArg,
     #[command(flatten)]
     pub out: OutputArgs,
 }

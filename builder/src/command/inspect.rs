@@ -1,7 +1,7 @@
 //! `builder inspect` and `builder verify`: what a finished package or a model file states, and whether every byte is right.
 //! The reader is that of the stub, in the crate `payload`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use builder::output::inspect;
 use builder::output::model::{self, ModelError};
@@ -13,8 +13,8 @@ use super::cli::{FileArgs, VerifyArgs};
 use super::output::{print_json, say};
 use super::{Failure, threads};
 
-fn open(path: &Path, trust: &Trust) -> Result<payload::Package, Failure> {
-    inspect::open(path, trust).map_err(|error| match &error {
+pub(super) fn open(path: &Path, volumes: &[PathBuf], trust: &Trust) -> Result<payload::Package, Failure> {
+    inspect::open(path, volumes, trust).map_err(|error| match &error {
         PayloadError::Read { source, .. } => {
             let code = if source.kind() == std::io::ErrorKind::NotFound { 41 } else { 44 };
             Failure::new(code, format!("cannot read {}: {source}", path.display()), "name a package: a .run file")
@@ -27,6 +27,10 @@ fn damaged(path: &Path, error: &payload::PayloadError) -> Failure {
     let hint = match error {
         PayloadError::NoPayload(_) => "name a package: a .run file that the builder made",
         PayloadError::NotTrusted(_) => "ask who sent it for one that this key signed; do not install it",
+        PayloadError::Missing { .. } => {
+            "put them beside the first volume, or name the directory of each: --volumes DIR"
+        }
+        PayloadError::Volume { .. } => "copy that volume again from where it was built",
         _ => "build it again, or copy it again from where it was built",
     };
     Failure::new(payload_exit_code(error), format!("{}: {error}", path.display()), hint)
@@ -57,7 +61,7 @@ pub fn inspect_package(args: &FileArgs) -> Result<(), Failure> {
     if inspect_model(args)? {
         return Ok(());
     }
-    let package = open(&args.file, &Trust::nobody())?;
+    let package = open(&args.file, &args.volumes.volumes, &Trust::nobody())?;
     if args.out.json {
         let index = serde_json::from_slice(package.index_json()).unwrap_or(serde_json::Value::Null);
         print_json(&index);
@@ -79,9 +83,14 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         })?;
         trust.trusted.push(key);
     }
-    let package = open(&args.file, &trust)?;
+    let package = open(&args.file, &args.volumes.volumes, &trust)?;
+    let wrong = |error| damaged(&args.file, &package.narrow(error));
+    let missing = package.parts().missing().map_err(wrong)?;
+    if !missing.is_empty() {
+        return Err(wrong(package.parts().are_missing(missing)));
+    }
     let complete = package.require_stub().and_then(|()| package.verify(threads() as usize, payload::Watch::nobody()));
-    complete.map_err(|error| damaged(&args.file, &error))?;
+    complete.map_err(wrong)?;
     let signature = package.signature();
     if args.out.json {
         print_json(&json!({

@@ -12,9 +12,17 @@ use serde_json::json;
 
 use super::cli::{FormatArg, OutputArgs, PrepArgs, TargetArg};
 use super::output::{manifest_with_warnings, print_json, say, sink, typed, warn};
+use super::volumes::warn_of_four_gib;
 use super::{Failure, password, source_options, threads};
 
 pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
+    if let Some(size) = args.chunk.chunk_size {
+        if args.format == FormatArg::Ansible {
+            let what = "what Ansible brings to a host is one file: --chunk-size does not go with --format ansible";
+            return Err(Failure::new(2, what.to_owned(), "leave one of the two out; nothing was done"));
+        }
+        warn_of_four_gib(size, args.out);
+    }
     let manifest = args.manifest.path()?;
     let parsed = manifest_with_warnings(&manifest, args.out)?;
     let options = source_options(&args.source, LockMode::Follow)?;
@@ -38,6 +46,7 @@ pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
             FormatArg::Ansible => Format::Ansible,
         },
         inventory: !args.no_inventory,
+        chunk_size: args.chunk.chunk_size,
     };
     let sink = sink(args.out);
     let built = prep(&request, &parsed.manifest, &options, sink.as_ref())?;
@@ -54,6 +63,9 @@ pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
             "output": built.output.display().to_string(),
             "length": built.index.total_length,
             "index": built.digest.to_string(),
+            "volumes": built.volumes.iter().map(|volume| json!({
+                "path": volume.path.display().to_string(), "length": volume.length, "digest": volume.digest.to_string(),
+            })).collect::<Vec<_>>(),
             "digest": built.file_digest.to_string(),
             "signature": signature_json(signer.as_ref()),
             "beside": built.beside.iter().map(|path| path.display().to_string()).collect::<Vec<_>>(),
@@ -62,6 +74,10 @@ pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
     }
     say(args.out, &format!("wrote {} ({})", built.output.display(), payload::size(built.index.total_length)));
     say(args.out, &format!("index {}", built.digest));
+    for (position, volume) in built.volumes.iter().enumerate().skip(1) {
+        let (count, size) = (built.volumes.len(), payload::size(volume.length));
+        say(args.out, &format!("wrote {} (volume {} of {count}, {size})", volume.path.display(), position + 1));
+    }
     match &signer {
         Some(signer) => {
             say(args.out, &format!("signed by key {}: {}", signer.public().id(), words_of_key(signer.public())));
@@ -73,7 +89,8 @@ pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
     }
     let name = built.output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let name = typed(&format!("./{name}"));
-    say(args.out, &format!("next: copy it to the target, then {name} --dry-run and sudo {name} --install"));
+    let them = if built.volumes.len() == 1 { "it" } else { "all volumes" };
+    say(args.out, &format!("next: copy {them} to the target, then {name} --dry-run and sudo {name} --install"));
     Ok(())
 }
 

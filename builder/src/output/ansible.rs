@@ -45,7 +45,8 @@ pub(crate) fn require_ours(package: &Path, name: &PackageName) -> Result<(), Emi
 /// Writes everything for the package at `package`; gives the paths, and the collection among them.
 pub(crate) fn write(package: &Path, digest: Digest) -> Result<(Vec<PathBuf>, Collection), EmitError> {
     let failed = |path: &Path, source| EmitError::Write { path: path.to_owned(), source };
-    let opened = inspect::open(package, &Trust::nobody()).map_err(|error| failed(package, io::Error::other(error)))?;
+    let opened =
+        inspect::open(package, &[], &Trust::nobody()).map_err(|error| failed(package, io::Error::other(error)))?;
     let mut head = vec![0; usize::try_from(opened.head_length()).unwrap_or(0)];
     let read = File::open(package).and_then(|file| file.read_exact_at(&mut head, 0));
     read.map_err(|error| failed(package, error))?;

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use payload::Digest;
 
 use super::emit::{EmitError, emit_beside};
+use super::volumes::Volume;
 
 /// A file beside the package.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,14 +60,13 @@ pub(crate) fn require_ours(package: &Path, inventory: bool) -> Result<(), EmitEr
 /// Writes all of them; the inventory when there is one. Gives their paths.
 pub(crate) fn write(
     package: &Path,
-    digest: Digest,
+    volumes: &[Volume],
     materials: &[u8],
     inventory: Option<&str>,
 ) -> Result<Vec<PathBuf>, EmitError> {
-    let name = package.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let line = format!("{}  {name}\n", digest.hex());
+    let list = list(volumes);
     let all = [
-        (Kind::Digest, Some(line.as_bytes())),
+        (Kind::Digest, Some(list.as_bytes())),
         (Kind::Materials, Some(materials)),
         (Kind::Inventory, inventory.map(str::as_bytes)),
     ];
@@ -79,6 +79,29 @@ pub(crate) fn write(
         }
     }
     Ok(written)
+}
+
+/// Writes the list of digests alone.
+pub(crate) fn write_list(package: &Path, volumes: &[Volume]) -> Result<PathBuf, EmitError> {
+    let path = beside(package, Kind::Digest);
+    emit_beside(list(volumes).as_bytes(), &path)?;
+    Ok(path)
+}
+
+/// A line for each volume.
+fn list(volumes: &[Volume]) -> String {
+    let name = |path: &Path| path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let lines: Vec<String> =
+        volumes.iter().map(|volume| format!("{}  {}\n", volume.digest.hex(), name(&volume.path))).collect();
+    lines.concat()
+}
+
+/// The names in the list of digests that is there.
+pub(super) fn listed(package: &Path) -> Vec<String> {
+    let Ok(text) = crate::small_file::read_text(&beside(package, Kind::Digest), crate::small_file::BY_HAND) else {
+        return Vec::new();
+    };
+    payload::digest_list(&text).map(|(_, name)| name.to_owned()).collect()
 }
 
 fn beside(package: &Path, kind: Kind) -> PathBuf {

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::linkat;
-use payload::{Digest, Hasher};
+use payload::{Digest, Hasher, PayloadError};
 
 use crate::pack::{PackError, Packed};
 use crate::unfinished::Unfinished;
@@ -27,8 +27,18 @@ pub enum EmitError {
     /// What is there is not to be lost.
     #[error("{} was left as it is: {problem}", path.display())]
     Refused { path: PathBuf, problem: String, hint: &'static str },
+    /// The package cannot be cut like that.
+    #[error("{problem}")]
+    Size { problem: String },
     #[error("Out of disk space: {} has {} free, the package needs {}", path.display(), payload::size(*available), payload::size(*needed))]
     NoSpace { path: PathBuf, needed: u64, available: u64 },
+    /// A package that is copied is not as it was packed.
+    #[error("{path}: {source}")]
+    Payload {
+        path: PathBuf,
+        #[source]
+        source: PayloadError,
+    },
     #[error("cannot write {path}: {source}")]
     Pack {
         path: PathBuf,
@@ -44,6 +54,8 @@ impl EmitError {
             Self::NoSpace { .. } => 22,
             Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => 22,
             Self::Write { .. } | Self::Refused { .. } => 44,
+            Self::Size { .. } => 2,
+            Self::Payload { source, .. } => crate::error::payload_exit_code(source),
             Self::Pack { source, .. } => source.exit_code(),
         }
     }
@@ -56,6 +68,11 @@ impl EmitError {
             Self::Write { .. } => {
                 "check that the directory exists, is writable and has room, or name another: --output PATH"
             }
+            Self::Size { .. } => "name another size: --chunk-size SIZE",
+            Self::Payload { source: PayloadError::Missing { .. }, .. } => {
+                "put them beside the first volume, or name the directory of each: --volumes DIR"
+            }
+            Self::Payload { .. } => "copy what is damaged again from where it was built",
             Self::Pack { source, .. } => source.hint(),
         }
     }
@@ -88,7 +105,7 @@ pub fn refuse_to_replace(path: &Path, inputs: &[PathBuf], force: bool) -> Result
     if inputs.iter().any(same) {
         return Err(refused("this build reads it", ANOTHER));
     }
-    if force || super::inspect::open(path, &payload::Trust::nobody()).is_ok() {
+    if force || super::inspect::open(path, &[], &payload::Trust::nobody()).is_ok() {
         return Ok(());
     }
     Err(refused("it is no package", "name another file with --output PATH, or replace this one with --force"))
@@ -105,21 +122,30 @@ pub fn refuse_without_room(path: &Path, needed: u64) -> Result<(), EmitError> {
     Err(EmitError::NoSpace { path: directory.to_owned(), needed, available })
 }
 
-fn directory_of(path: &Path) -> &Path {
+pub(super) fn directory_of(path: &Path) -> &Path {
     match path.parent() {
         Some(parent) if parent != Path::new("") => parent,
         _ => Path::new("."),
     }
 }
 
+/// What writes a package.
+pub(super) type Content<'a> = &'a mut dyn FnMut(&mut dyn Write) -> Result<(), EmitError>;
+
 /// Writes a package to `path`, over an older file of that name; gives the digest of the whole file.
-pub fn emit(packed: &Packed<'_>, path: &Path, watch: payload::Watch<'_>) -> Result<Digest, EmitError> {
+pub(super) fn emit_whole(path: &Path, content: Content<'_>) -> Result<Digest, EmitError> {
     let mut hasher = Hasher::default();
-    at_once(path, 0o755, &mut |file| {
-        let mut out = Digesting { file, hasher: &mut hasher };
-        packed.write(&mut out, watch).map_err(|source| EmitError::Pack { path: path.to_owned(), source })
-    })?;
+    at_once(path, 0o755, &mut |file| content(&mut Digesting { file, hasher: &mut hasher }))?;
     Ok(hasher.finish())
+}
+
+/// What writes a package that was just packed.
+pub(crate) fn packed_content<'a>(
+    packed: &'a Packed<'_>,
+    path: &'a Path,
+    watch: payload::Watch<'a>,
+) -> impl FnMut(&mut dyn Write) -> Result<(), EmitError> + 'a {
+    move |out| packed.write(out, watch).map_err(|source| EmitError::Pack { path: path.to_owned(), source })
 }
 
 /// Writes a small file beside a package, over an older one of that name.
@@ -148,7 +174,7 @@ impl Write for Digesting<'_> {
 }
 
 /// The file appears under its name with everything that `content` writes, or not at all.
-fn at_once(
+pub(super) fn at_once(
     path: &Path,
     mode: u32,
     content: &mut dyn FnMut(&mut File) -> Result<(), EmitError>,
@@ -174,7 +200,7 @@ fn at_once(
     File::open(directory).and_then(|directory| directory.sync_all()).or(Ok(()))
 }
 
-fn hidden() -> tempfile::Builder<'static, 'static> {
+pub(super) fn hidden() -> tempfile::Builder<'static, 'static> {
     let mut builder = tempfile::Builder::new();
     builder.prefix(".airgap-deploy.");
     builder

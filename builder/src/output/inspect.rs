@@ -2,18 +2,23 @@
 //! The same reader as the stub's does the work; it is in the crate `payload`.
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use payload::index::{ComponentKind, Index, LinkKind, Model, lookalikes};
-use payload::{Package, PayloadError, PublicKey, Signature, Trust, printable, words_of_digest, words_of_key};
+use payload::{
+    Package, Parts, PayloadError, Piece, PublicKey, Signature, Trust, printable, words_of_digest, words_of_key,
+};
 
+use super::emit::directory_of;
 use crate::small_file;
 
-/// Opens a package: its stub and index are intact then.
-pub fn open(path: &Path, trust: &Trust) -> Result<Package, PayloadError> {
-    let what = path.display().to_string();
-    let file = small_file::open_regular(path).map_err(|source| PayloadError::Read { what, source })?;
-    Package::open(file, trust)
+/// Opens a package: its stub and index are intact then. Volumes are looked for beside the first one, and in `volumes`.
+pub fn open(path: &Path, volumes: &[PathBuf], trust: &Trust) -> Result<Package, PayloadError> {
+    let failed = |source| PayloadError::Read { what: path.display().to_string(), source };
+    let first = small_file::open_regular(path).and_then(Piece::whole).map_err(failed)?;
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let directories = std::iter::once(directory_of(path).to_owned()).chain(volumes.iter().cloned()).collect();
+    Package::open(Parts::volumes(name, first, directories, None), trust)
 }
 
 /// What a package states about itself, in lines.

@@ -89,6 +89,11 @@ impl Layout {
         self.blobs.get(position).copied()
     }
 
+    /// Where the first blob starts: a plan needs nothing that lies behind it.
+    pub fn content_offset(&self) -> u64 {
+        self.blobs.first().copied().unwrap_or(self.length)
+    }
+
     /// Where the document at `position` in [`Index::documents`] starts.
     pub fn document_offset(&self, position: usize) -> Option<u64> {
         self.documents.get(position).copied()

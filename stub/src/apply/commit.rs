@@ -113,7 +113,11 @@ fn run(
         }
         require_private(machine, area)?;
     }
-    for place in plan.placed() {
+    // In the order in which content lies in the package: no medium is needed twice.
+    let position = |place: &PlaceFile| package.index().blobs.iter().position(|blob| blob.digest == place.digest);
+    let mut placed: Vec<&PlaceFile> = plan.placed().collect();
+    placed.sort_by_cached_key(|place| position(place));
+    for place in placed {
         let watch = Watch { progress: &|bytes| events.staged(bytes), stop: &interrupt::requested };
         stage_file(place, package, machine, workers, watch)?;
     }

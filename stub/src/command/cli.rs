@@ -18,7 +18,7 @@ const NO_DRY_RUN: [&str; 7] = ["install", "verify", "list", "extract", "status",
     group = ArgGroup::new("action").multiple(false),
     group = ArgGroup::new("planning").multiple(false).args(["install", "dry_run"]),
     after_help = "Exit codes: 0 done, 1 bug, 2 usage, 10 payload damaged, 11 not trusted, 12 format not readable, \
-20 permission denied, 21 incompatible host, 22 out of disk space, 23 conflict, 30 failed and rolled back, \
+20 permission denied, 21 incompatible host, 22 out of disk space, 23 conflict, 24 volume missing, 30 failed and rolled back, \
 31 failed and rollback incomplete, 32 uninstall left something, 33 service failed to start, 41 not found, 44 output, 130 interrupted"
 )]
 pub struct Args {
@@ -72,6 +72,9 @@ pub struct Args {
     /// Use the package FILE instead of the one this program is part of
     #[arg(long, value_name = "FILE")]
     pub payload: Option<PathBuf>,
+    /// Look in DIR too for the volumes of a package that was cut (repeatable)
+    #[arg(long, value_name = "DIR")]
+    pub volumes: Vec<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -9,6 +9,7 @@ use payload::index::Index;
 use payload::{Digest, Package, PayloadError, Watch};
 
 use super::cli::Args;
+use super::medium;
 use super::recover::tell_recovered;
 use super::target::{lock, machine, open_root, options, require_no_trusted_keys};
 use crate::apply::commit::{self, Events};
@@ -35,6 +36,7 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
         let plan = plan(&index, &host, options(args));
         return Err(Error::refused(preflight::findings(&plan, &index, &host)));
     }
+    let workers = medium::prepare(package, args, workers, screen)?;
     let _lock = lock(&root)?;
     // Before anything changes, a recovery included. Blobs follow: those that are placed while they are staged.
     package.verify_blobs(|_| false, workers, Watch::nobody()).map_err(|error| Error::payload(&error))?;

@@ -3,31 +3,52 @@
 
 use std::fs::File;
 use std::os::unix::fs::OpenOptionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use payload::{Package, PayloadError, Trust};
+use payload::{Package, Parts, PayloadError, Piece, Trust};
+
+use super::cli::Args;
+use super::medium;
 
 use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
+
+/// The file that this program was started from.
+pub const OWN_FILE: &str = "/proc/self/exe";
 
 /// Opens the package.
 ///
 /// # Errors
 /// Exit code 10 when it is damaged or holds no payload, 12 when its format cannot be read, 41 when what was named is not
 /// there, or no file.
-pub fn open(payload: Option<&Path>) -> Result<Package, Error> {
-    Package::open(file(payload)?, &Trust::nobody()).map_err(|error| Error::payload(&error))
+pub fn open(args: &Args) -> Result<Package, Error> {
+    Package::open(parts(args, args.payload.as_deref())?, &Trust::nobody()).map_err(|error| Error::payload(&error))
 }
 
 /// Opens the package that this program is part of; `None` when it is the installer alone.
 ///
 /// # Errors
 /// The same.
-pub fn open_own() -> Result<Option<Package>, Error> {
-    match Package::open(file(None)?, &Trust::nobody()) {
+pub fn open_own(args: &Args) -> Result<Option<Package>, Error> {
+    match Package::open(parts(args, None)?, &Trust::nobody()) {
         Err(PayloadError::NoPayload(_)) => Ok(None),
         other => other.map(Some).map_err(|error| Error::payload(&error)),
     }
+}
+
+/// The package, whose other volumes may be beside its first one, or where `--volumes` says.
+fn parts(args: &Args, payload: Option<&Path>) -> Result<Parts, Error> {
+    let file = file(payload)?;
+    let path = match payload {
+        Some(path) => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
+        None => std::fs::read_link(OWN_FILE).unwrap_or_else(|_| PathBuf::from(OWN_FILE)),
+    };
+    let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+    let beside = path.parent().map(Path::to_owned);
+    let named = args.volumes.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    let first = Piece::whole(file)
+        .map_err(|source| Error::payload(&PayloadError::Read { what: path.display().to_string(), source }))?;
+    Ok(Parts::volumes(name, first, beside.into_iter().chain(named).collect(), medium::ask(args)))
 }
 
 fn file(payload: Option<&Path>) -> Result<File, Error> {
@@ -37,7 +58,7 @@ fn file(payload: Option<&Path>) -> Result<File, Error> {
                 .state(NOTHING_CHANGED)
                 .hint("check the name and the medium")
         }),
-        None => File::open("/proc/self/exe").map_err(|error| {
+        None => File::open(OWN_FILE).map_err(|error| {
             Error::new(Exit::Damaged, format!("cannot find the file this program was started from: {error}"))
                 .hint("mount /proc, or name the package: --payload FILE")
         }),

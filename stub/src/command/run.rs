@@ -5,7 +5,7 @@ use payload::Package;
 
 use super::cli::Args;
 use super::open::open;
-use super::{dry_run, explain, extract, install, introduce, list, recover, status, uninstall, verify, version};
+use super::{dry_run, explain, extract, install, introduce, list, medium, recover, status, uninstall, verify, version};
 use crate::error::Error;
 use crate::host::limits;
 use crate::report::screen::Screen;
@@ -28,17 +28,18 @@ pub fn run(args: &Args, screen: Screen) -> Result<(), Error> {
     } else if args.uninstall {
         uninstall::uninstall(args, screen)
     } else {
-        with_package(&open(args.payload.as_deref())?, args, workers, screen)
+        with_package(&open(args)?, args, workers, screen)
     }
 }
 
 fn with_package(package: &Package, args: &Args, workers: usize, screen: Screen) -> Result<(), Error> {
     if args.verify {
-        verify::verify(package, workers, screen)
+        verify::verify(package, args, workers, screen)
     } else if args.list {
         list::list(package, screen);
         Ok(())
     } else if let Some(directory) = &args.extract {
+        let workers = medium::prepare(package, args, workers, screen)?;
         extract::extract(package, directory, workers, screen)
     } else if args.dry_run {
         dry_run::dry_run(package, args, screen)

@@ -83,12 +83,12 @@ fn passwd_path() -> Result<RelPath, Error> {
 /// What was named cannot be read, whatever this program itself is: nothing else is ever taken in its place.
 pub fn package_name(args: &Args) -> Result<PackageName, Error> {
     if args.payload.is_some() {
-        return Ok(open(args.payload.as_deref())?.index().package.name.clone());
+        return Ok(open(args)?.index().package.name.clone());
     }
     if let Some(name) = own_directory(args)? {
         return Ok(name);
     }
-    Ok(open(None)?.index().package.name.clone())
+    Ok(open(args)?.index().package.name.clone())
 }
 
 /// The package in whose directory, `/var/lib/airgap-deploy/<package>` of the root, this program stands.

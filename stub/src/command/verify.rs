@@ -3,6 +3,8 @@
 
 use payload::{Package, Watch};
 
+use super::cli::Args;
+use super::medium;
 use crate::error::Error;
 use crate::report::screen::Screen;
 
@@ -10,11 +12,12 @@ use crate::report::screen::Screen;
 ///
 /// # Errors
 /// Exit code 10 when it is damaged.
-pub fn verify(package: &Package, workers: usize, screen: Screen) -> Result<(), Error> {
+pub fn verify(package: &Package, args: &Args, workers: usize, screen: Screen) -> Result<(), Error> {
+    let workers = medium::prepare(package, args, workers, screen)?;
     let bar = screen.progress("verifying", package.index().stored_size());
     let outcome = package.verify(workers, Watch { progress: &|bytes| bar.inc(bytes), ..Watch::nobody() });
     bar.finish_and_clear();
-    outcome.map_err(|error| Error::payload(&error))?;
+    outcome.map_err(|error| Error::payload(&package.narrow(error)))?;
     let index = package.index();
     if screen.json {
         screen.json(&serde_json::json!({

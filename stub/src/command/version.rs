@@ -17,8 +17,8 @@ const INSTALLER: &str = env!("CARGO_PKG_VERSION");
 /// What was named with `--payload` cannot be read.
 pub fn version(args: &Args, screen: Screen) -> Result<(), Error> {
     let package = match args.payload.as_deref() {
-        None => open::open_own()?,
-        named => Some(open::open(named)?),
+        None => open::open_own(args)?,
+        Some(_) => Some(open::open(args)?),
     };
     let index = package.as_ref().map(payload::Package::index);
     if screen.json {

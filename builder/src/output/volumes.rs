@@ -1,0 +1,194 @@
+//! A package is written in one file, or cut into volumes that all appear when all of them are complete.
+//! How volumes are counted and called is in the crate `payload`; what is in a package, in `pack.rs`.
+
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use payload::{Cut, Digest, FAT32_MAX, Hasher, Layout, MAX_VOLUMES, volume_name};
+
+use super::beside;
+use super::emit::{Content, EmitError, directory_of, emit_whole, hidden};
+use crate::unfinished::Unfinished;
+
+/// A file that holds a package, or a part of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Volume {
+    pub path: PathBuf,
+    pub length: u64,
+    pub digest: Digest,
+}
+
+/// How a package of this layout is cut.
+///
+/// # Errors
+/// [`EmitError::Size`] when the first volume would not hold what a plan needs, or there would be too many.
+pub(crate) fn cut(layout: &Layout, size: u64) -> Result<Cut, EmitError> {
+    let (total, content) = (layout.length(), layout.content_offset());
+    let cut = Cut::new(total, size);
+    if cut.count() == 1 {
+        return Ok(cut);
+    }
+    if size < content {
+        let problem = format!(
+            "the first volume must hold the program and the index, {content} bytes, and volumes of {size} bytes are shorter"
+        );
+        return Err(EmitError::Size { problem });
+    }
+    if cut.count() > MAX_VOLUMES {
+        let problem = format!(
+            "{total} bytes in volumes of {size} are {} volumes, and names with three digits end at {MAX_VOLUMES}",
+            cut.count()
+        );
+        return Err(EmitError::Size { problem });
+    }
+    Ok(cut)
+}
+
+/// What to say of a package that most sticks do not take as one file.
+pub(crate) fn fat32_warning(name: &str, length: u64) -> Option<String> {
+    (length > FAT32_MAX).then(|| {
+        format!(
+            "{name} is {}: FAT32, which most sticks are formatted with, takes no file of 4 GiB or more; --chunk-size fat32 cuts \
+             it into volumes that fit",
+            payload::size(length)
+        )
+    })
+}
+
+/// Refuses, before anything is fetched, to leave or replace files that have the names of volumes and are none of an older
+/// package here.
+pub(crate) fn require_ours(package: &Path, force: bool) -> Result<(), EmitError> {
+    let listed = beside::listed(package);
+    match existing(package).into_iter().find(|(_, name, _)| !force && !listed.contains(name)) {
+        None => Ok(()),
+        Some((_, name, path)) => Err(EmitError::Refused {
+            path,
+            problem: format!("it has the name of a volume, and {name} is not in the list of an older package"),
+            hint: "move it away, write to another directory with --output PATH, or replace it with --force",
+        }),
+    }
+}
+
+/// Writes a package to `path`, in as many files as `cut` says. Gives them, and the digest of all bytes.
+pub(crate) fn emit(path: &Path, cut: Cut, content: Content<'_>) -> Result<(Vec<Volume>, Digest), EmitError> {
+    let old = existing(path);
+    let written = if cut.count() == 1 {
+        let digest = emit_whole(path, content)?;
+        (vec![Volume { path: path.to_owned(), length: cut.length(0), digest }], digest)
+    } else {
+        emit_cut(path, cut, content)?
+    };
+    for (number, _, path) in old {
+        if number > cut.count() {
+            // A volume too many would be joined by `cat`.
+            fs::remove_file(&path).map_err(|source| EmitError::Write { path, source })?;
+        }
+    }
+    Ok(written)
+}
+
+fn emit_cut(path: &Path, cut: Cut, content: Content<'_>) -> Result<(Vec<Volume>, Digest), EmitError> {
+    let mut cutter = Cutter { path, cut, complete: Vec::new(), current: None, whole: Hasher::default() };
+    content(&mut cutter)?;
+    let Cutter { complete, whole, .. } = cutter;
+    let mut volumes = Vec::new();
+    // The first comes last: while it is not there, nobody takes the others for a package.
+    for (unfinished, volume) in complete.into_iter().rev() {
+        fs::rename(unfinished.path(), &volume.path)
+            .map_err(|source| EmitError::Write { path: volume.path.clone(), source })?;
+        volumes.push(volume);
+    }
+    volumes.reverse();
+    // The new names are on the disk only when their directory is; not every file system can do that.
+    let _ = File::open(directory_of(path)).and_then(|directory| directory.sync_all());
+    Ok((volumes, whole.finish()))
+}
+
+/// Files with the names of second and further volumes of a package: number, name, path.
+fn existing(package: &Path) -> Vec<(usize, String, PathBuf)> {
+    let Some(first) = package.file_name().and_then(|name| name.to_str()) else { return Vec::new() };
+    let Ok(entries) = fs::read_dir(directory_of(package)) else { return Vec::new() };
+    let names = entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let mut found: Vec<_> = names
+        .filter_map(|name| {
+            let digits = name.strip_prefix(first)?.strip_prefix('.')?;
+            let number = Some(digits).filter(|digits| digits.len() == 3)?.parse().ok()?;
+            let path = package.with_file_name(&name);
+            (number >= 2).then_some((number, name, path))
+        })
+        .collect();
+    found.sort();
+    found
+}
+
+/// Cuts what is written.
+struct Cutter<'a> {
+    path: &'a Path,
+    cut: Cut,
+    complete: Vec<(Unfinished, Volume)>,
+    current: Option<Current>,
+    whole: Hasher,
+}
+
+/// The volume that is being written.
+struct Current {
+    unfinished: Unfinished,
+    file: File,
+    hasher: Hasher,
+    left: u64,
+}
+
+impl Cutter<'_> {
+    fn begin(&mut self) -> io::Result<Current> {
+        let directory = directory_of(self.path);
+        let make = || hidden().tempfile_in(directory)?.keep().map(|(file, name)| (name, file)).map_err(|e| e.error);
+        let (unfinished, file) = Unfinished::make(make)?;
+        Ok(Current { unfinished, file, hasher: Hasher::default(), left: self.cut.length(self.complete.len()) })
+    }
+
+    fn end(&mut self, current: Current) -> io::Result<()> {
+        let number = self.complete.len();
+        let first = self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        // Only the first one is a program.
+        let mode = if number == 0 { 0o755 } else { 0o644 };
+        current.file.set_permissions(fs::Permissions::from_mode(mode))?;
+        current.file.sync_all()?;
+        let volume = Volume {
+            path: if number == 0 {
+                self.path.to_owned()
+            } else {
+                self.path.with_file_name(volume_name(&first, number))
+            },
+            length: self.cut.length(number),
+            digest: current.hasher.finish(),
+        };
+        self.complete.push((current.unfinished, volume));
+        Ok(())
+    }
+}
+
+impl Write for Cutter<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut current = match self.current.take() {
+            Some(current) => current,
+            None => self.begin()?,
+        };
+        let count = usize::try_from(current.left).unwrap_or(usize::MAX).min(bytes.len());
+        let count = current.file.write(&bytes[..count])?;
+        current.hasher.update(&bytes[..count]);
+        self.whole.update(&bytes[..count]);
+        current.left -= count as u64;
+        if current.left == 0 {
+            self.end(current)?;
+        } else {
+            self.current = Some(current);
+        }
+        Ok(count)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

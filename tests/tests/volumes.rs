@@ -1,0 +1,265 @@
+//! A package in volumes: cut, joined, read in place from several directories, and every way in which volumes go astray.
+//! Real media are in `media.rs`.
+
+use std::fs::{self, File};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result, ensure};
+use e2e::scenario::outcome::{Outcome, run};
+use e2e::scenario::tree::Tree;
+use e2e::scenario::{Scenario, gguf, package, package_below, sample};
+
+const MODEL: usize = 28 << 20;
+/// Each holds two whole chunks at least, by which it is told from others.
+const SIZE: u64 = 13_000;
+
+/// A package, and the same in volumes in a directory of their own.
+struct Bench {
+    scenario: Scenario,
+    whole: PathBuf,
+    volumes: Vec<PathBuf>,
+    root: PathBuf,
+}
+
+fn manifest(note: &str) -> String {
+    format!(
+        "{}[[components]]\ntype = \"config-file\"\nname = \"notes\"\ncontent = \"{note}\"\ninstall_path = \"share/notes\"\n\
+         [[components]]\ntype = \"model-file\"\nname = \"llama2-7b\"\nsource = {{ type = \"file\", path = \"model.gguf\" }}\n\
+         install_path = \"models/llama2-7b.gguf\"\n",
+        sample::HEAD
+    )
+}
+
+impl Bench {
+    fn new() -> Result<Self> {
+        let scenario = Scenario::new()?;
+        scenario.write("model.gguf", gguf::noise("llama2", MODEL))?;
+        let whole = scenario.build(&manifest("one"))?;
+        let volumes = cut(&scenario, &whole, "cut", SIZE)?;
+        ensure!(volumes.len() >= 3, "the package is too short for these tests: {volumes:?}");
+        let root = scenario.target("root")?;
+        Ok(Self { scenario, whole, volumes, root })
+    }
+
+    fn first(&self) -> &Path {
+        &self.volumes[0]
+    }
+
+    fn verify(&self, options: &[&str]) -> Result<Outcome> {
+        package(self.first(), &[&["--verify"], options].concat())
+    }
+
+    /// The volume with this number, counted from 1, goes to a directory of its own.
+    fn away(&self, number: usize) -> Result<PathBuf> {
+        let directory = self.scenario.directory(&format!("stick-{number}"))?;
+        let from = &self.volumes[number - 1];
+        fs::rename(from, directory.join(from.file_name().context("a name")?))?;
+        Ok(directory)
+    }
+
+    /// That package and builder both end with `code` and name a file, and nothing was installed.
+    fn refused(&self, code: i32, name: &str, why: &str) -> Result<()> {
+        let before = Tree::of(&self.root)?.without_directory_times();
+        self.verify(&[])?.exits(code)?.says(name)?.says(why)?;
+        let first = self.first().to_str().context("UTF-8")?;
+        run(self.scenario.builder()?.args(["verify", first]))?.exits(code)?.says(name)?.says(why)?;
+        package_below(self.first(), &self.root, &["--install"])?.exits(code)?.says(name)?;
+        before.equals(&Tree::of(&self.root)?.without_directory_times())
+    }
+}
+
+/// Cuts a package into volumes of so many kB.
+fn cut(scenario: &Scenario, whole: &Path, directory: &str, size: u64) -> Result<Vec<PathBuf>> {
+    let output = scenario.path(directory);
+    let size = format!("{size}kB");
+    run(scenario.builder()?.arg("split").arg(whole).args(["--chunk-size", &size, "--output"]).arg(&output))?
+        .exits(0)?;
+    let mut volumes: Vec<PathBuf> = fs::read_dir(&output)?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
+    volumes.retain(|path| path.extension().is_some_and(|kind| kind != "sha256"));
+    volumes.sort();
+    Ok(volumes)
+}
+
+fn flip(path: &Path, offset: SeekFrom) -> Result<()> {
+    let mut file = File::options().read(true).write(true).open(path)?;
+    let at = file.seek(offset)?;
+    let mut byte = [0];
+    file.read_exact(&mut byte)?;
+    file.seek(SeekFrom::Start(at))?;
+    Ok(file.write_all(&[byte[0] ^ 1])?)
+}
+
+#[test]
+fn cat_of_the_volumes_is_the_package_and_join_makes_it_too() -> Result<()> {
+    let bench = Bench::new()?;
+    let joined: Vec<u8> = bench.volumes.iter().map(fs::read).collect::<std::io::Result<Vec<_>>>()?.concat();
+    ensure!(joined == fs::read(&bench.whole)?, "the volumes are not the package");
+    let directory = bench.first().parent().context("a directory")?;
+    let glob = run(Command::new("sh")
+        .args(["-ec", "cat package.run package.run.0* | cmp - ../package.run"])
+        .current_dir(directory))?;
+    glob.exits(0)?;
+    let again = bench.scenario.path("again.run");
+    run(bench.scenario.builder()?.arg("join").arg(bench.first()).arg("--output").arg(&again))?.exits(0)?;
+    ensure!(fs::read(&again)? == joined, "join makes another file");
+    run(Command::new("sha256sum").args(["-c", "again.run.sha256"]).current_dir(bench.scenario.path("")))?.exits(0)?;
+    // Any stick that holds one of the volumes and the list can be compared.
+    let stick = bench.away(2)?;
+    fs::copy(directory.join("package.run.sha256"), stick.join("package.run.sha256"))?;
+    let listed = ["-c", "--ignore-missing", "package.run.sha256"];
+    run(Command::new("sha256sum").args(listed).current_dir(&stick))?.exits(0)?.says("package.run.002: OK")?;
+    Ok(())
+}
+
+#[test]
+fn a_build_in_volumes_is_the_package_that_a_build_without_makes() -> Result<()> {
+    let bench = Bench::new()?;
+    let output = bench.scenario.path("built/package.run");
+    fs::create_dir(bench.scenario.path("built"))?;
+    let size = format!("{SIZE}kB");
+    let build = |size: &[&str]| -> Result<Outcome> {
+        run(bench
+            .scenario
+            .builder()?
+            .arg("--manifest")
+            .arg(bench.scenario.path("AirGapDeploy.toml"))
+            .args(size)
+            .arg("--output")
+            .arg(&output))
+    };
+    let answer = build(&["--chunk-size", &size, "--json"])?.exits(0)?.json()?;
+    let volumes = answer["volumes"].as_array().context("volumes")?;
+    ensure!(volumes.len() == bench.volumes.len(), "{answer}");
+    for volume in &bench.volumes {
+        let name = volume.file_name().context("a name")?;
+        ensure!(fs::read(volume)? == fs::read(output.with_file_name(name))?, "{name:?} differs");
+    }
+    // In one file again: no volume of the older package is left for `cat`.
+    build(&[])?.exits(0)?;
+    ensure!(fs::read(&output)? == fs::read(&bench.whole)? && !output.with_extension("run.002").exists());
+    // A file that nobody listed is not ours to remove.
+    let foreign = output.with_extension("run.003");
+    fs::write(&foreign, "mine")?;
+    build(&["--chunk-size", &size])?.exits(44)?.says("package.run.003")?;
+    ensure!(fs::read(&foreign)? == b"mine");
+    Ok(())
+}
+
+#[test]
+fn sizes_that_cannot_be_are_refused_with_a_reason() -> Result<()> {
+    let bench = Bench::new()?;
+    let split = |size: &str| -> Result<Outcome> {
+        run(bench.scenario.builder()?.arg("split").arg(&bench.whole).args(["--chunk-size", size, "--output", "other"]))
+    };
+    split("100kB")?.exits(2)?.says("the first volume must hold the program and the index")?;
+    split("4999999")?.exits(2)?.says("a whole number of kB or MiB")?;
+    split("many")?.exits(2)?.says("is no size")?;
+    split("4GiB")?.exits(0)?.says("one byte too long for FAT32")?;
+    ensure!(fs::read(bench.scenario.path("other/package.run"))? == fs::read(&bench.whole)?);
+    split("fat32")?.exits(0)?;
+    let beside = bench.scenario.path("");
+    run(bench
+        .scenario
+        .builder()?
+        .arg("split")
+        .arg(&bench.whole)
+        .args(["--chunk-size", "9MB", "--output"])
+        .arg(beside))?
+    .exits(44)?
+    .says("package.run was left as it is")?;
+    Ok(())
+}
+
+#[test]
+fn volumes_are_read_where_they_are_and_the_first_is_enough_to_look() -> Result<()> {
+    let bench = Bench::new()?;
+    let (second, third) = (bench.away(2)?, bench.away(3)?);
+    for action in ["--dry-run", "--list"] {
+        package_below(bench.first(), &bench.root, &[action])?.exits(0)?;
+    }
+    let missing = package_below(bench.first(), &bench.root, &["--install"])?.exits(24)?;
+    let missing = missing.says("package.run.002 (volume 2 of")?.says("package.run.003 (volume 3 of")?;
+    missing.says(bench.first().parent().context("a directory")?.to_str().context("UTF-8")?)?.says("--volumes DIR")?;
+    let first = bench.first().to_str().context("UTF-8")?;
+    run(bench.scenario.builder()?.args(["verify", first]))?.exits(24)?.says("package.run.002")?;
+    let (second, third) = (second.to_str().context("UTF-8")?, third.to_str().context("UTF-8")?);
+    let named = ["--volumes", second, "--volumes", third];
+    bench.verify(&named)?.exits(0)?;
+    run(bench.scenario.builder()?.args(["verify", first]).args(named))?.exits(0)?;
+    package_below(bench.first(), &bench.root, &[&["--install"], &named[..]].concat())?.exits(0)?;
+    let model = bench.root.join("opt/ollama/models/llama2-7b.gguf");
+    ensure!(fs::read(model)? == fs::read(bench.scenario.path("model.gguf"))?, "the model is another one");
+    package_below(bench.first(), &bench.root, &["--status"])?.exits(0)?;
+    Ok(())
+}
+
+#[test]
+fn a_flipped_byte_names_its_volume() -> Result<()> {
+    let bench = Bench::new()?;
+    for (number, offset) in
+        [(2, SeekFrom::Start(0)), (3, SeekFrom::Start(1 << 20)), (bench.volumes.len(), SeekFrom::End(-1))]
+    {
+        let path = &bench.volumes[number - 1];
+        let name = path.file_name().and_then(|name| name.to_str()).context("a name")?;
+        flip(path, offset)?;
+        bench
+            .verify(&[])?
+            .exits(10)?
+            .says(&format!("error: {name} is damaged"))
+            .with_context(|| format!("{offset:?}"))?;
+        bench.refused(10, name, "damaged").with_context(|| format!("{offset:?} of {name}"))?;
+        flip(path, offset)?;
+    }
+    bench.verify(&[])?.exits(0)?;
+    Ok(())
+}
+
+#[test]
+fn volumes_that_are_cut_off_swapped_or_of_another_package_are_named() -> Result<()> {
+    let bench = Bench::new()?;
+    let (second, third) = (&bench.volumes[1], &bench.volumes[2]);
+    let (two, three) = (fs::read(second)?, fs::read(third)?);
+    fs::write(second, &two[..two.len() - 5])?;
+    bench.refused(10, "package.run.002", "is cut off")?;
+    fs::write(second, [&two[..], b"more"].concat())?;
+    bench.refused(10, "package.run.002", "is too long")?;
+    fs::write(second, &three)?;
+    bench.refused(10, "package.run.002", "holds volume 3 of this package")?;
+    fs::write(second, &two)?;
+    // The same package, built twice, with other weights.
+    let mut model = gguf::noise("llama2", MODEL);
+    model.iter_mut().skip(1 << 20).for_each(|byte| *byte ^= 1);
+    bench.scenario.write("model.gguf", model)?;
+    let other = bench.scenario.build(&manifest("two"))?;
+    let others = cut(&bench.scenario, &other, "other", SIZE)?;
+    fs::copy(&others[1], second)?;
+    bench.refused(10, "package.run.002", "another build of this one")?;
+    fs::write(second, &two)?;
+    fs::copy(&others[0], bench.first())?;
+    bench.refused(10, "package.run.002", "another build of this one")?;
+    Ok(())
+}
+
+#[test]
+fn a_first_volume_that_was_cut_off_is_damaged_and_not_one_of_many() -> Result<()> {
+    let bench = Bench::new()?;
+    let length = fs::metadata(bench.first())?.len();
+    File::options().write(true).open(bench.first())?.set_len(length - 512)?;
+    bench.verify(&[])?.exits(10)?.says("cut off")?;
+    Ok(())
+}
+
+#[test]
+fn volumes_that_are_shorter_than_a_chunk_are_told_apart_by_the_list_beside_them() -> Result<()> {
+    let bench = Bench::new()?;
+    let opened = payload::Package::open(File::open(&bench.whole)?, &payload::Trust::nobody())?;
+    let volumes = cut(&bench.scenario, &bench.whole, "short", opened.head_length().div_ceil(1000))?;
+    package(&volumes[0], &["--verify"])?.exits(0)?;
+    let (two, three) = (fs::read(&volumes[1])?, fs::read(&volumes[2])?);
+    fs::write(&volumes[1], &three)?;
+    fs::write(&volumes[2], &two)?;
+    package(&volumes[0], &["--verify"])?.exits(10)?.says("wrong name")?;
+    Ok(())
+}
