@@ -31,14 +31,14 @@ pub(crate) struct Memory {
 }
 
 impl Memory {
-    /// Of the model `gguf`, whose files are `weights` bytes long, with a context of `wanted` tokens. `None` when the file
-    /// does not say enough, or what cannot be.
+    /// Of the model `gguf`, whose files are `weights` bytes long, with a context of `wanted` tokens; the weights alone where
+    /// the file does not say how large its layers are. `None` when it says what cannot be.
     pub(crate) fn estimate(gguf: &Gguf, weights: u64, wanted: u64) -> Option<Self> {
         let shape = &gguf.shape;
-        if gguf.blocks == 0 || shape.embedding == 0 {
-            return None;
-        }
         let context = gguf.context.filter(|trained| *trained > 0).map_or(wanted, |trained| trained.min(wanted));
+        if gguf.blocks == 0 || shape.embedding == 0 {
+            return (weights <= MOST).then_some(Self { weights, cache: 0, work: 0, context });
+        }
         let heads = shape.heads.iter().copied().max().unwrap_or(1);
         let width = shape.embedding / shape.heads.iter().copied().filter(|heads| *heads > 0).min().unwrap_or(1);
         let width = shape.key.unwrap_or(width).checked_add(shape.value.unwrap_or(width))?;

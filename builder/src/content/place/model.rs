@@ -243,8 +243,11 @@ impl Placing<'_> {
         parts: &[Part],
         settings: &ModelSettings,
     ) -> Result<Option<u64>, ContentError> {
+        let loaded = |kind: &str| [model::MODEL, model::PROJECTOR, model::ADAPTER].contains(&kind);
+        let size = model.layers.iter().filter(|layer| loaded(&layer.media_type)).map(|layer| layer.file.size);
+        let size = size.chain(parts.iter().map(|part| part.layer.size)).sum();
         // Not every model of a registry has its weights in this format.
-        let Ok(gguf) = read_gguf(job, weights) else { return Ok(None) };
+        let Ok(gguf) = read_gguf(job, weights) else { return Ok(Some(size)) };
         check_base(job, &gguf.architecture, parts)?;
         if let Some((problem, remedy)) = gguf::refusal(&gguf, false, self.release.as_deref()) {
             return Err(job.unsuitable(&model.name.display_shortest(), problem, remedy));
@@ -255,9 +258,6 @@ impl Placing<'_> {
         let params = model.layers.iter().find(|layer| layer.media_type == model::PARAMS);
         let params = params.map(|layer| document(job, &layer.file)).transpose()?;
         let params: Option<serde_json::Value> = params.and_then(|bytes| serde_json::from_slice(&bytes).ok());
-        let loaded = |kind: &str| [model::MODEL, model::PROJECTOR, model::ADAPTER].contains(&kind);
-        let size = model.layers.iter().filter(|layer| loaded(&layer.media_type)).map(|layer| layer.file.size);
-        let size = size.chain(parts.iter().map(|part| part.layer.size)).sum();
         Ok(Memory::estimate(&gguf, size, model::context(settings, params.as_ref())).map(Memory::total))
     }
 
