@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use minisign::{KeyPair, SecretKeyBox};
 use payload::index::Index;
-use payload::{Digest, PublicKey, UNTRUSTED_COMMENT, trusted_comment};
+use payload::{Digest, PublicKey, Trust, UNTRUSTED_COMMENT, check_signature, trusted_comment};
 
 use crate::small_file;
 
@@ -19,6 +19,7 @@ const LIMIT: u64 = 4096;
 /// Where a secret key says how it is protected.
 const PROTECTION: std::ops::Range<usize> = 2..4;
 const SECRET_BYTES: usize = 158;
+const CHECKSUM_BYTES: usize = 32;
 
 /// Why a key cannot be made or used.
 #[derive(Debug, thiserror::Error)]
@@ -95,6 +96,10 @@ impl Signer {
         let bytes = bytes.ok_or_else(|| unusable("it is no secret key of minisign"))?;
         let sealed = SecretKeyBox::from(format!("untrusted comment: \n{encoded}\n"));
         let secret = match bytes.get(PROTECTION) {
+            // Minisign leaves the checksum of a key without a password empty; what such a key signs is checked.
+            Some([0, 0]) if bytes.ends_with(&[0; CHECKSUM_BYTES]) => {
+                minisign::SecretKey::from_bytes(&bytes).map_err(|_| unusable("it is damaged"))?
+            }
             Some([0, 0]) => sealed.into_unencrypted_secret_key().map_err(|_| unusable("it is damaged"))?,
             Some(b"Sc") => {
                 let opened = sealed.into_secret_key(Some(password()?));
@@ -122,7 +127,11 @@ impl Signer {
         let comment = trusted_comment(&index.package, Digest::of(json));
         let signed = minisign::sign(None, &self.secret, json, Some(&comment), Some(UNTRUSTED_COMMENT));
         let text = signed.map_err(|error| SignError::Sign(error.to_string()))?.into_string();
-        Ok(format!("{}\n", text.trim_end()).into_bytes())
+        let file = format!("{}\n", text.trim_end()).into_bytes();
+        let trust = Trust { trusted: vec![self.public.clone()], revoked: Vec::new() };
+        check_signature(&trust, json, Some(&file))
+            .map_err(|_| SignError::Sign("the two halves of the secret key do not belong together".to_owned()))?;
+        Ok(file)
     }
 }
 

@@ -70,9 +70,11 @@ pub const EXPLANATIONS: &[Explanation] = &[
     entry(
         11,
         "not trusted",
-        "this machine trusts certain keys, and the package is not signed by one of them",
-        "/etc/airgap-deploy/trusted-keys/",
-        "ask for a package signed by a trusted key, or, after comparing its digest, let the machine trust its key",
+        "this machine trusts certain keys, and none of them signed the package as it is: it is unsigned, signed by another \
+         or a revoked key, or was changed; or a key's file can be changed by others than root",
+        "the message; /etc/airgap-deploy/trusted-keys/ and revoked-keys/ beside it; builder inspect FILE where it was built",
+        "ask for a package signed by a trusted key; or, when two persons have compared the words of its key's fingerprint, put \
+         the key into trusted-keys/, owned by root, mode 0644",
     ),
     entry(
         12,

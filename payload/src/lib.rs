@@ -25,6 +25,7 @@ pub use format::index::{self, Index};
 pub use format::layout::{ALIGNMENT, CHUNK_SIZE, Layout, Region};
 pub use in_order::InOrder;
 pub use read::{FileStub, Package};
+pub use signature::check as check_signature;
 pub use signature::{
     KeyError, KeyId, PublicKey, Signature, Trust, UNTRUSTED_COMMENT, signature_length, trusted_comment, words_of_key,
 };

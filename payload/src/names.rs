@@ -5,6 +5,8 @@
 pub const STATE_DIRECTORY: &str = "var/lib/airgap-deploy";
 /// Keys that the host trusts.
 pub const TRUSTED_KEYS: &str = "etc/airgap-deploy/trusted-keys";
+/// Keys that the host trusted once: what they signed is refused, whoever trusts them.
+pub const REVOKED_KEYS: &str = "etc/airgap-deploy/revoked-keys";
 /// A staging directory is called this and the name of its package.
 pub const STAGING_PREFIX: &str = ".airgap-deploy.";
 /// What a file is called, behind its own name, while another has taken its place.

@@ -223,7 +223,7 @@ impl<'a> SignatureFile<'a> {
 ///
 /// # Errors
 /// [`PayloadError::NotTrusted`] on a machine that trusts keys, unless one of them signed exactly these bytes.
-pub(crate) fn check(trust: &Trust, json: &[u8], signature: Option<&[u8]>) -> Result<Signature, PayloadError> {
+pub fn check(trust: &Trust, json: &[u8], signature: Option<&[u8]>) -> Result<Signature, PayloadError> {
     let refused = |why: String| Err(PayloadError::NotTrusted(why));
     let Some(bytes) = signature else {
         if trust.trusted.is_empty() {

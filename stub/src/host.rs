@@ -6,6 +6,7 @@ pub(crate) mod account;
 pub(crate) mod change;
 pub(crate) mod failpoint;
 pub(crate) mod interrupt;
+pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod machine;
 pub mod memory;
@@ -13,6 +14,7 @@ pub(crate) mod models;
 pub(crate) mod names;
 pub mod offline;
 pub(crate) mod ollama;
+pub(crate) mod program;
 #[expect(clippy::disallowed_methods, reason = "this is where files are changed")]
 pub(crate) mod root;
 pub(crate) mod sockets;

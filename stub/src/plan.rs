@@ -14,6 +14,7 @@ pub mod step;
 pub mod store;
 #[cfg(test)]
 mod tests;
+mod version_order;
 
 use std::collections::BTreeMap;
 
@@ -30,6 +31,16 @@ pub struct Options {
     pub enable: bool,
     pub start: bool,
     pub replace: bool,
+    pub downgrade: Downgrade,
+}
+
+/// Whether an older package may take the place of a newer one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Downgrade {
+    /// It was asked for, or nobody vouches for the package anyway.
+    #[default]
+    Allowed,
+    Refused,
 }
 
 /// What will be done, and what was found.
@@ -44,6 +55,8 @@ pub struct Plan {
     /// Paths that already are as the package wants them.
     pub unchanged: Vec<RelPath>,
     pub conflicts: Vec<Conflict>,
+    /// The newer version that is installed, and would go.
+    pub downgrade: Option<String>,
     /// What of the package decides what runs as root on this machine.
     pub root_power: Vec<String>,
     /// Worth knowing, and no obstacle.

@@ -5,6 +5,7 @@ pub(crate) mod json;
 pub(crate) mod list;
 pub(crate) mod removal;
 pub mod screen;
+pub(crate) mod signature;
 pub(crate) mod status;
 mod summary;
 pub(crate) mod text;

@@ -5,6 +5,7 @@
 `runfile.py extract FILE DIRECTORY` writes the files of a good one. The product's own reader is the crate `payload`.
 """
 
+import base64
 import hashlib
 import json
 import lzma
@@ -99,7 +100,29 @@ def blob_name(blob):
     return "blobs/sha256-" + blob["digest"][7:] + {"raw": "", "xz": ".xz"}[blob["encoding"]]
 
 
-def layout(index, text):
+SIGNATURE = "index.json.minisig"
+UNTRUSTED = "untrusted comment: signature of index.json by the builder of airgap-deploy"
+
+
+def trusted_comment(index, text):
+    package = index["package"]
+    return "airgap-deploy %s %s index sha256:%s" % (package["name"], package["version"], hashlib.sha256(text).hexdigest())
+
+
+def signed_comment(signature):
+    """The trusted comment of a signature in its one form; who signed is nothing that this reader could tell."""
+    try:
+        lines = signature.decode("utf-8").split("\n")
+        good = len(lines) == 5 and lines[0] == UNTRUSTED and lines[2].startswith("trusted comment: ") and not lines[4]
+        sizes = [len(base64.b64decode(line, validate=True)) for line in lines[1:4:2]] if good else []
+    except ValueError:
+        sizes = []
+    if sizes != [74, 64]:
+        raise Damaged("the signature is none of minisign")
+    return lines[2][len("trusted comment: ") :]
+
+
+def layout(index, text, signature=None):
     """Every region of the file: its offset, its length, and either its bytes or what it is."""
     regions, at = [], 0
 
@@ -119,6 +142,8 @@ def layout(index, text):
     member("index.json", len(text), text)
     line = (hashlib.sha256(text).hexdigest() + "  index.json\n").encode()
     member("index.json.sha256", len(line), line)
+    if signature is not None:
+        member(SIGNATURE, len(signature), signature)
     for document in index["documents"]:
         member(document["name"], document["size"], ("document", document))
     for blob in index["blobs"]:
@@ -487,15 +512,31 @@ class RunFile:
         at = start + BLOCK + size + -size % BLOCK + BLOCK
         if len(text) < size or self.data[at : at + len(line)] != line:
             raise Damaged("the index does not match its digest")
+        at = at + len(line) + -len(line) % BLOCK
+        signature = self.signature_at(at)
+        comment = signed_comment(signature) if signature is not None else None
         self.index = parse(text)
         check(self.index)
-        self.regions, length = layout(self.index, text)
+        if comment not in (None, trusted_comment(self.index, text)):
+            raise Damaged("the signature is about another package")
+        self.regions, length = layout(self.index, text, signature)
         if self.index["build"]["stub"]["size"] != stub:
             raise Damaged("the stub has another length")
         if self.index["total_length"] != length:
             raise Unreadable("the total length does not follow from the members")
         if len(self.data) != length:
             raise Damaged("the file has another length")
+
+    def signature_at(self, at):
+        """The third member, if it is the signature."""
+        header = self.data[at : at + BLOCK]
+        size = re.fullmatch(rb"([0-7]{11})\0", header[124:136])
+        if size is None or header != ustar(SIGNATURE.encode(), int(size[1], 8), b"0"):
+            return None
+        size = int(size[1], 8)
+        if size > 2048 or len(self.data) < at + BLOCK + size:
+            raise Damaged("the signature is too long")
+        return self.data[at + BLOCK : at + BLOCK + size]
 
     def verify(self):
         """Compares every byte, and gives the content of every blob by its digest."""

@@ -14,6 +14,7 @@ use crate::host::change;
 use crate::host::interrupt;
 use crate::host::machine::Machine;
 use crate::host::machine::StepError;
+use crate::host::program;
 use crate::host::root::{FileSystem, Found, FsError};
 use crate::plan::Plan;
 use crate::plan::preflight::{self, ClearedPlan};
@@ -99,7 +100,7 @@ fn run(
 ) -> Result<(), Failure> {
     let name = &package.index().package.name;
     let root = &machine.root;
-    let stub = package.stub().map_err(StageError::from)?;
+    let stub = program::to_keep(package).map_err(StageError::from)?;
     let mut journal = Journal::start(root, name, header, &stub)?;
     let mut tried = Vec::new();
     for area in &plan.areas {

@@ -63,6 +63,9 @@ pub struct Args {
     /// Replace files that are in the way, keeping a backup that --uninstall puts back
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub replace: bool,
+    /// Install an older signed package over a newer version
+    #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
+    pub allow_downgrade: bool,
     /// With --uninstall: also remove what was changed, and what was created later in the package's directories
     #[arg(long, requires = "uninstall", conflicts_with_all = NO_UNINSTALL)]
     pub purge: bool,
@@ -75,6 +78,10 @@ pub struct Args {
     /// Look in DIR too for the volumes of a package that was cut (repeatable)
     #[arg(long, value_name = "DIR")]
     pub volumes: Vec<PathBuf>,
+    /// Trust this key too: a .pub file that nobody but root can change (repeatable). Once any key is trusted, here or in
+    /// /etc/airgap-deploy/trusted-keys, packages that none of them signed are refused
+    #[arg(long = "trusted-key", value_name = "FILE")]
+    pub trusted_keys: Vec<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

@@ -4,14 +4,14 @@
 use payload::Package;
 
 use super::cli::Args;
-use super::target::{UNFINISHED, open_root, options, require_no_trusted_keys};
+use super::target::{UNFINISHED, open_root, options};
 use crate::apply::recover;
 use crate::error::{Error, Finding};
 use crate::exit::Exit;
 use crate::plan::facts::Host;
 use crate::plan::{plan, preflight};
 use crate::report::screen::{Level, Screen};
-use crate::report::{json, text};
+use crate::report::{json, signature, text};
 
 /// Shows the plan.
 ///
@@ -19,12 +19,15 @@ use crate::report::{json, text};
 /// The exit code that `--install` would end with, run as root.
 pub fn dry_run(package: &Package, args: &Args, screen: Screen) -> Result<(), Error> {
     let root = open_root(args)?;
-    require_no_trusted_keys(&root)?;
     let (index, host) = &Host::probe(package.index(), &root, args.replace)?;
-    let plan = plan(index, host, options(args));
+    let plan = plan(index, host, options(args, package));
     let findings = preflight::findings(&plan, index, host);
     if screen.json {
-        screen.json(&json::plan(&plan, index, host, &findings));
+        let mut shown = json::plan(&plan, index, host, &findings);
+        shown["index"] = package.digest().to_string().into();
+        shown["signature"] = signature::json(package);
+        shown["stub"] = signature::stub_json(package);
+        screen.json(&shown);
     } else {
         let every_path = screen.level == Level::Verbose;
         screen.say_all(&text::plan(&plan, index, host, &findings, every_path));
@@ -35,7 +38,8 @@ pub fn dry_run(package: &Package, args: &Args, screen: Screen) -> Result<(), Err
             screen.say("Every path: --dry-run --verbose");
         }
         screen.say("The content was not looked at: --verify compares every byte of it.");
-        screen.say("The package is not signed. Nothing was changed.");
+        screen.say_all(&signature::lines(package));
+        screen.say("Nothing was changed.");
     }
     // Missing privileges are part of the plan, not a reason to fail: anybody may look.
     let obstacles: Vec<Finding> =

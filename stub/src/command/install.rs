@@ -11,7 +11,7 @@ use payload::{Digest, Package, PayloadError, Watch};
 use super::cli::Args;
 use super::medium;
 use super::recover::tell_recovered;
-use super::target::{lock, machine, open_root, options, require_no_trusted_keys};
+use super::target::{lock, machine, open_root, options};
 use crate::apply::commit::{self, Events};
 use crate::apply::recover;
 use crate::error::Error;
@@ -21,7 +21,7 @@ use crate::plan::facts::{Host, Systemd};
 use crate::plan::step::Step;
 use crate::plan::{Plan, plan, preflight};
 use crate::report::screen::Screen;
-use crate::report::{json, text};
+use crate::report::{json, signature, text};
 
 /// Installs the package.
 ///
@@ -29,11 +29,10 @@ use crate::report::{json, text};
 /// Every exit code but 32: what speaks against it, what failed, and what state the machine is in.
 pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -> Result<(), Error> {
     let root = open_root(args)?;
-    require_no_trusted_keys(&root)?;
     let index = package.index();
     if root.is_live() && !geteuid().is_root() {
         let (index, host) = Host::probe(index, &root, args.replace)?;
-        let plan = plan(&index, &host, options(args));
+        let plan = plan(&index, &host, options(args, package));
         return Err(Error::refused(preflight::findings(&plan, &index, &host)));
     }
     let workers = medium::prepare(package, args, workers, screen)?;
@@ -46,7 +45,7 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
     tell_recovered(recovered, screen);
     remains.kept.iter().chain(&remains.units).for_each(|line| screen.warn(&payload::printable(line)));
     let (index, host) = &Host::probe(index, &machine.root, args.replace)?;
-    let plan = plan(index, host, options(args));
+    let plan = plan(index, host, options(args, package));
     let give_up = |error: Error| match recover::roll_back(&machine, &index.package.name, false) {
         Ok(_) => error,
         Err(rollback) => rollback,
@@ -57,9 +56,11 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
         already_installed(index, screen);
         return Ok(());
     }
-    let receipt = plan.made.receipt(index, package.digest(), host.receipt.as_ref());
+    let receipt = plan.made.receipt(index, package.digest(), signature::trusted_key(package), host.receipt.as_ref());
     let cleared = preflight::clear(plan, index, host).map_err(|findings| give_up(Error::refused(findings)))?;
-    screen.say("the package is not signed");
+    for line in signature::lines(package) {
+        if package.signature().is_trusted() { screen.say(&line) } else { screen.warn(&line) }
+    }
     text::warnings(cleared.plan()).for_each(|line| screen.warn(&line));
     let bar =
         screen.progress("installing", cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());

@@ -1,14 +1,15 @@
 //! No action: what the package is, and how to go on.
 //! It changes nothing, and verifies nothing but the index.
 
-use payload::index::Index;
+use payload::Package;
 
 use crate::report::screen::Screen;
-use crate::report::text;
+use crate::report::{signature, text};
 
 /// Says what the package is.
-pub fn introduce(index: &Index, screen: Screen) {
-    screen.say_all(&text::package(index));
+pub fn introduce(package: &Package, screen: Screen) {
+    screen.say_all(&text::package(package.index()));
+    screen.say_all(&signature::lines(package));
     screen.say("");
     screen.say("Nothing was changed. How to go on:");
     for (option, what) in [

@@ -9,20 +9,27 @@ use payload::{Package, Parts, PayloadError, Piece, Trust};
 
 use super::cli::Args;
 use super::medium;
-
+use super::target::open_root;
 use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
+use crate::host::keys::{self, KeysError};
 
 /// The file that this program was started from.
 pub const OWN_FILE: &str = "/proc/self/exe";
 
-/// Opens the package.
+/// Opens the package, if it is one that this machine trusts.
 ///
 /// # Errors
-/// Exit code 10 when it is damaged or holds no payload, 12 when its format cannot be read, 41 when what was named is not
-/// there, or no file.
+/// Exit code 10 when it is damaged or holds no payload, 11 when it is not trusted, 12 when its format cannot be read, 41
+/// when what was named is not there, or no file.
 pub fn open(args: &Args) -> Result<Package, Error> {
-    Package::open(parts(args, args.payload.as_deref())?, &Trust::nobody()).map_err(|error| Error::payload(&error))
+    let payload = args.payload.as_deref();
+    let package = Package::open(parts(args, payload)?, &trust(args)?).map_err(|error| Error::payload(&error))?;
+    // Whoever runs the file itself runs its program: then another one is damage. A trusted copy does not care.
+    if payload.is_none() {
+        package.require_stub().map_err(|error| Error::payload(&error))?;
+    }
+    Ok(package)
 }
 
 /// Opens the package that this program is part of; `None` when it is the installer alone.
@@ -30,7 +37,7 @@ pub fn open(args: &Args) -> Result<Package, Error> {
 /// # Errors
 /// The same.
 pub fn open_own(args: &Args) -> Result<Option<Package>, Error> {
-    match Package::open(parts(args, None)?, &Trust::nobody()) {
+    match Package::open(parts(args, None)?, &trust(args)?) {
         Err(PayloadError::NoPayload(_)) => Ok(None),
         other => other.map(Some).map_err(|error| Error::payload(&error)),
     }
@@ -49,6 +56,19 @@ fn parts(args: &Args, payload: Option<&Path>) -> Result<Parts, Error> {
     let first = Piece::whole(file)
         .map_err(|source| Error::payload(&PayloadError::Read { what: path.display().to_string(), source }))?;
     Ok(Parts::volumes(name, first, beside.into_iter().chain(named).collect(), medium::ask(args)))
+}
+
+/// The keys of the machine that is installed on, below `--root` too, and those that were named.
+fn trust(args: &Args) -> Result<Trust, Error> {
+    keys::trust(&open_root(args)?, &args.trusted_keys).map_err(|error| match error {
+        KeysError::Fs(error) => error.into(),
+        KeysError::Read { .. } => Error::new(Exit::NotFound, error.to_string())
+            .state(NOTHING_CHANGED)
+            .hint("check the name and the permissions of the file"),
+        KeysError::Refused { .. } => Error::new(Exit::NotTrusted, error.to_string()).state(NOTHING_CHANGED).hint(
+            "compare its fingerprint with its owner; then: install -D -m 644 FILE /etc/airgap-deploy/trusted-keys/NAME.pub, as root",
+        ),
+    })
 }
 
 fn file(payload: Option<&Path>) -> Result<File, Error> {

@@ -9,6 +9,7 @@ use super::{dry_run, explain, extract, install, introduce, list, medium, recover
 use crate::error::Error;
 use crate::host::limits;
 use crate::report::screen::Screen;
+use crate::report::signature;
 
 /// Does what was asked for.
 ///
@@ -28,7 +29,11 @@ pub fn run(args: &Args, screen: Screen) -> Result<(), Error> {
     } else if args.uninstall {
         uninstall::uninstall(args, screen)
     } else {
-        with_package(&open(args)?, args, workers, screen)
+        let package = open(args)?;
+        for line in signature::stub_lines(&package) {
+            screen.warn(&line);
+        }
+        with_package(&package, args, workers, screen)
     }
 }
 
@@ -46,7 +51,7 @@ fn with_package(package: &Package, args: &Args, workers: usize, screen: Screen) 
     } else if args.install {
         install::install(package, args, workers, screen)
     } else {
-        introduce::introduce(package.index(), screen);
+        introduce::introduce(package, screen);
         Ok(())
     }
 }

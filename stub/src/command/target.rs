@@ -4,9 +4,9 @@
 use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
-use payload::RelPath;
 use payload::index::PackageName;
-use payload::names::{STATE_DIRECTORY, TRUSTED_KEYS};
+use payload::names::STATE_DIRECTORY;
+use payload::{Package, RelPath, Signature};
 
 use super::cli::Args;
 use super::open::open;
@@ -14,7 +14,7 @@ use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
 use crate::host::machine::Machine;
 use crate::host::root::{Lock, Root};
-use crate::plan::Options;
+use crate::plan::{Downgrade, Options};
 
 pub const UNFINISHED: &str =
     "an installation runs, or was interrupted: then --install goes on, and --recover goes back";
@@ -32,22 +32,14 @@ fn root_path(args: &Args) -> Result<PathBuf, Error> {
     })
 }
 
-pub fn options(args: &Args) -> Options {
-    Options { enable: args.enable, start: args.start, replace: args.replace }
-}
-
-/// A host that trusts keys takes signed packages only, and this version reads no signatures.
-pub fn require_no_trusted_keys(root: &Root) -> Result<(), Error> {
-    let Ok(directory) = TRUSTED_KEYS.parse::<RelPath>() else { return Ok(()) };
-    if root.names(&directory)?.iter().any(|name| Path::new(name).extension().is_some_and(|kind| kind == "pub")) {
-        return Err(Error::new(
-            Exit::NotTrusted,
-            format!("this host trusts the keys in {directory}, and the package is not signed"),
-        )
-        .state(NOTHING_CHANGED)
-        .hint("get a signed package"));
+pub fn options(args: &Args, package: &Package) -> Options {
+    let allowed = args.allow_downgrade || *package.signature() == Signature::Unsigned;
+    Options {
+        enable: args.enable,
+        start: args.start,
+        replace: args.replace,
+        downgrade: if allowed { Downgrade::Allowed } else { Downgrade::Refused },
     }
-    Ok(())
 }
 
 pub fn lock(root: &Root) -> Result<Lock, Error> {

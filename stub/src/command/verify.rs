@@ -7,6 +7,7 @@ use super::cli::Args;
 use super::medium;
 use crate::error::Error;
 use crate::report::screen::Screen;
+use crate::report::signature;
 
 /// Verifies the package.
 ///
@@ -26,7 +27,8 @@ pub fn verify(package: &Package, args: &Args, workers: usize, screen: Screen) ->
             "version": index.package.version,
             "index": package.digest().to_string(),
             "length": index.total_length,
-            "signed": false,
+            "signature": signature::json(package),
+            "stub": signature::stub_json(package),
         }));
     } else {
         screen.say(&format!(
@@ -34,8 +36,8 @@ pub fn verify(package: &Package, args: &Args, workers: usize, screen: Screen) ->
             index.package.name,
             payload::printable(&index.package.version)
         ));
-        screen.say(&format!("index {}", package.digest()));
-        screen.say("the package is not signed: this says that it is undamaged, not who made it");
+        screen.say_all(&signature::digest_lines(package));
+        screen.say_all(&signature::lines(package));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ const INSTALLER: &str = env!("CARGO_PKG_VERSION");
 /// # Errors
 /// What was named with `--payload` cannot be read.
 pub fn version(args: &Args, screen: Screen) -> Result<(), Error> {
-    let package = match args.payload.as_deref() {
+    let package = match args.payload {
         None => open::open_own(args)?,
         Some(_) => Some(open::open(args)?),
     };

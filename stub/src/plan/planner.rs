@@ -9,7 +9,8 @@ use super::memory;
 use super::root_power;
 use super::step::Step;
 use super::store::Store;
-use super::{Conflict, Options, Plan, Space};
+use super::version_order;
+use super::{Conflict, Downgrade, Options, Plan, Space};
 use crate::host::account::MadeAccount;
 use crate::host::root::{Attributes, Found};
 use crate::host::tool::Tool;
@@ -21,6 +22,7 @@ pub fn plan(index: &Index, host: &Host, options: Options) -> Plan {
     let mut planner = Planner { index, host, options, plan: Plan::default() };
     planner.plan.root_power = root_power::sentences(index, host);
     planner.notes();
+    planner.downgrade();
     planner.plan.warnings = memory::warnings(index, host);
     planner.accounts();
     planner.directories();
@@ -78,6 +80,19 @@ impl Planner<'_> {
             note("not run as root: files below this root will belong to you, no account is created");
         } else if !host.has_accounts {
             note("there is no /etc/passwd below this root: files will belong to root, no account is created");
+        }
+    }
+
+    /// Somebody may carry an old package here again, with its good signature and its known weakness.
+    fn downgrade(&mut self) {
+        let Some(installed) = self.host.receipt.as_ref().map(|receipt| &receipt.version) else { return };
+        let version = &self.index.package.version;
+        if version_order::compare(version, installed).is_ge() {
+            return;
+        }
+        self.plan.notes.push(format!("this is a downgrade: {installed} is installed, the package is {version}"));
+        if self.options.downgrade == Downgrade::Refused {
+            self.plan.downgrade = Some(installed.clone());
         }
     }
 

@@ -39,6 +39,7 @@ pub fn findings(plan: &Plan, index: &Index, host: &Host) -> Vec<Finding> {
     architecture(index, host, &mut findings);
     glibc(index, host, &mut findings);
     tools(plan, host, &mut findings);
+    downgrade(plan, index, &mut findings);
     services(plan, host, &mut findings);
     store(host, &mut findings);
     destinations(plan, index, host, &mut findings);
@@ -107,6 +108,20 @@ fn glibc(index: &Index, host: &Host, findings: &mut Vec<Finding>) {
             add(findings, Exit::IncompatibleHost, what, hint);
         }
         _ => {}
+    }
+}
+
+fn downgrade(plan: &Plan, index: &Index, findings: &mut Vec<Finding>) {
+    if let Some(installed) = &plan.downgrade {
+        let (name, version) = (&index.package.name, &index.package.version);
+        let what =
+            format!("this is a downgrade: {name} {installed} is installed, and this signed package is {version}");
+        add(
+            findings,
+            Exit::Conflict,
+            what,
+            "get the newer package, or, if the older one is meant, add --allow-downgrade",
+        );
     }
 }
 

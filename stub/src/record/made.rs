@@ -4,10 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use payload::index::{Index, Link, LinkKind};
-use payload::{Digest, RelPath};
+use payload::{Digest, PublicKey, RelPath};
 
 use crate::host::account::MadeAccount;
-use crate::record::receipt::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
+use crate::record::receipt::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt, SignedBy};
 
 /// What an installation makes, gathered while it is planned.
 #[derive(Debug, Clone, Default)]
@@ -21,14 +21,15 @@ pub struct Made {
 }
 
 impl Made {
-    /// What the receipt will say once everything is made. `digest` names the package; `old` is the receipt of the version
+    /// What the receipt will say once everything is made. `digest` names the package, `key` vouches for it; `old` is the receipt of the version
     /// that is installed now.
-    pub fn receipt(&self, index: &Index, digest: Digest, old: Option<&Receipt>) -> Receipt {
+    pub fn receipt(&self, index: &Index, digest: Digest, key: Option<&PublicKey>, old: Option<&Receipt>) -> Receipt {
         Receipt {
             generation: old.map_or(0, |receipt| receipt.generation) + 1,
             package: index.package.name.clone(),
             version: index.package.version.clone(),
             index: digest,
+            signed_by: key.map(|key| SignedBy { key_id: key.id().to_string(), fingerprint: key.fingerprint() }),
             stub_version: env!("CARGO_PKG_VERSION").to_owned(),
             prefix: index.install.prefix.clone(),
             account: index.install.account.clone(),

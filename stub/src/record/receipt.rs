@@ -20,6 +20,8 @@ pub struct Receipt {
     pub version: String,
     /// Digest of the `index.json` that was installed.
     pub index: Digest,
+    /// The trusted key that vouched for it.
+    pub signed_by: Option<SignedBy>,
     /// Version of the stub that wrote this.
     pub stub_version: String,
     pub prefix: RelPath,
@@ -35,6 +37,13 @@ pub struct Receipt {
     pub models: Vec<String>,
     /// Directories for the installer's own files that did not exist before, the outermost first.
     pub made: Vec<RelPath>,
+}
+
+/// A key that signed a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SignedBy {
+    pub key_id: String,
+    pub fingerprint: Digest,
 }
 
 /// Whether something was put there by this package.

@@ -136,6 +136,11 @@ impl Status {
                 payload::printable(&receipt.version),
                 receipt.prefix
             ),
+            format!("index {}", receipt.index),
+            match &receipt.signed_by {
+                Some(key) => format!("signed by key {} ({})", key.key_id, payload::words_of_digest(key.fingerprint)),
+                None => "not signed by a key that was trusted when it was installed".to_owned(),
+            },
             format!("{} entries are as installed, {} are not", self.intact, self.problems.len()),
         ];
         lines.extend(self.problems.iter().map(|problem| format!("  {problem}")));
@@ -171,6 +176,12 @@ impl Status {
             "package": receipt.package.as_str(),
             "version": receipt.version,
             "prefix": receipt.prefix.to_string(),
+            "index": receipt.index.to_string(),
+            "signed_by": receipt.signed_by.as_ref().map(|key| json!({
+                "key_id": key.key_id,
+                "fingerprint": key.fingerprint.to_string(),
+                "words": payload::words_of_digest(key.fingerprint),
+            })),
             "intact": self.intact,
             "problems": self.problems,
             "units": units,

@@ -175,7 +175,7 @@ impl Case {
         case.file("opt/x/m/b", "weights", 0o644, SERVICE);
         case.file("etc/systemd/system/x.service", "unit", 0o644, 0);
         case.link("opt/x/l", "tool");
-        case.host.receipt = Some(made.receipt(&case.index, Digest::of(b"index"), None));
+        case.host.receipt = Some(made.receipt(&case.index, Digest::of(b"index"), None, None));
         case.host.units.insert("x.service".to_owned(), unit("inactive", "disabled"));
         case
     }
@@ -260,7 +260,8 @@ impl Case {
     /// What is planned for it, one thing a line, and what speaks against that.
     pub(super) fn outcome(&self, typed: &str) -> Vec<String> {
         let has = |word: &str| typed.split(' ').any(|typed| typed == word);
-        let options = Options { enable: has("enable"), start: has("start"), replace: has("replace") };
+        let options =
+            Options { enable: has("enable"), start: has("start"), replace: has("replace"), ..Options::default() };
         let plan = plan(&self.index, &self.host, options);
         let mut lines: Vec<String> = plan.steps.iter().map(line).collect();
         lines.extend(plan.afterwards.iter().map(|step| format!("afterwards {}", line(step))));

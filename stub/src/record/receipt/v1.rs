@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::host::account::MadeAccount;
 
-use super::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt, ReceiptError};
+use super::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt, ReceiptError, SignedBy};
 
 const VERSION: u32 = 1;
 
@@ -26,6 +26,8 @@ struct WireReceipt {
     package: String,
     version: String,
     index: String,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    signed_by: Option<WireSignedBy>,
     stub_version: String,
     prefix: String,
     account: Option<WireOwner>,
@@ -37,6 +39,12 @@ struct WireReceipt {
     units: Vec<String>,
     models: Vec<String>,
     made: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireSignedBy {
+    key_id: String,
+    fingerprint: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -122,6 +130,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Receipt, ReceiptError> {
         package: parsed(&wire.package)?,
         version: wire.version,
         index: parsed(&wire.index)?,
+        signed_by: wire.signed_by.map(read_signed_by).transpose()?,
         stub_version: wire.stub_version,
         prefix: parsed(&wire.prefix)?,
         account: wire.account.as_ref().map(read_owner).transpose()?,
@@ -134,6 +143,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Receipt, ReceiptError> {
         models: wire.models,
         made: wire.made.iter().map(|path| parsed(path)).collect::<Result<_, _>>()?,
     })
+}
+
+fn read_signed_by(wire: WireSignedBy) -> Result<SignedBy, ReceiptError> {
+    Ok(SignedBy { fingerprint: parsed(&wire.fingerprint)?, key_id: wire.key_id })
 }
 
 fn read_owner(wire: &WireOwner) -> Result<Owner, ReceiptError> {
@@ -193,6 +206,7 @@ pub(super) fn render(receipt: &Receipt) -> Vec<u8> {
         package: receipt.package.to_string(),
         version: receipt.version.clone(),
         index: receipt.index.to_string(),
+        signed_by: receipt.signed_by.as_ref().map(write_signed_by),
         stub_version: receipt.stub_version.clone(),
         prefix: receipt.prefix.as_str().to_owned(),
         account: receipt.account.as_ref().map(write_owner),
@@ -208,6 +222,10 @@ pub(super) fn render(receipt: &Receipt) -> Vec<u8> {
     let mut bytes = serde_json::to_vec_pretty(&wire).unwrap_or_default();
     bytes.push(b'\n');
     bytes
+}
+
+fn write_signed_by(signed_by: &SignedBy) -> WireSignedBy {
+    WireSignedBy { key_id: signed_by.key_id.clone(), fingerprint: signed_by.fingerprint.to_string() }
 }
 
 fn write_owner(owner: &Owner) -> WireOwner {
