@@ -36,6 +36,8 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Va
         "needs_root": host.live && !plan.is_empty(),
         "steps": plan.steps.iter().map(step).collect::<Vec<_>>(),
         "afterwards": plan.afterwards.iter().map(step).collect::<Vec<_>>(),
+        "rollback": plan.rollback,
+        "proof": plan.proof.as_ref().map(|proof| json!({"unit": proof.unit, "models": proof.models})),
         "unchanged": plan.unchanged.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "space": space,
         "own_files": {

@@ -163,6 +163,18 @@ fn commands(plan: &Plan, host: &Host, lines: &mut Vec<String>) {
         lines.push("Commands that will run:".to_owned());
         lines.extend(commands.iter().map(|command| format!("  {}", printable(command))));
     }
+    if let Some(proof) = &plan.proof {
+        let models = if proof.models.is_empty() { "its version".to_owned() } else { proof.models.join(", ") };
+        lines.push(printable(&format!(
+            "Then {} is asked, through systemd-run and systemd-socket-proxyd: {models}",
+            proof.unit
+        )));
+    }
+    if plan.rollback && plan.steps.iter().any(|step| matches!(step, Step::StartUnit { .. })) {
+        lines.push(
+            "When the service does not come up, or a model does not answer, everything is taken back.".to_owned(),
+        );
+    }
 }
 
 /// A command line on one line, without the end of a long list.

@@ -260,11 +260,12 @@ impl Case {
     /// What is planned for it, one thing a line, and what speaks against that.
     pub(super) fn outcome(&self, typed: &str) -> Vec<String> {
         let has = |word: &str| typed.split(' ').any(|typed| typed == word);
-        let options =
-            Options { enable: has("enable"), start: has("start"), replace: has("replace"), ..Options::default() };
+        let (enable, start, replace, rollback) = (has("enable"), has("start"), has("replace"), has("rollback"));
+        let options = Options { enable, start, replace, rollback, ..Options::default() };
         let plan = plan(&self.index, &self.host, options);
         let mut lines: Vec<String> = plan.steps.iter().map(line).collect();
         lines.extend(plan.afterwards.iter().map(|step| format!("afterwards {}", line(step))));
+        lines.extend(plan.proof.iter().map(|proof| format!("asks {} for {:?}", proof.unit, proof.models)));
         lines.extend(plan.conflicts.iter().map(|conflict| {
             let settled = if conflict.replaceable { " (--replace)" } else { "" };
             format!("! {} {}{settled}", conflict.path, conflict.problem)

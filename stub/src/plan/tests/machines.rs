@@ -21,6 +21,12 @@ const SERVICES_OF_A_FRESH_MACHINE: &[Row] = &[
         |it| it.unit("activating", ""),
         &["+ stop-unit x.service", "+ afterwards start-unit x.service"],
     ),
+    (
+        "it runs, and has to",
+        "rollback",
+        |it| it.unit("active", "enabled"),
+        &["+ stop-unit x.service", "+ start-unit x.service"],
+    ),
     ("it failed", "start", |it| it.unit("failed", "enabled"), &["+ afterwards start-unit x.service"]),
     (
         "systemd does not run",
@@ -143,12 +149,21 @@ const ACCOUNTS_OF_A_FRESH_MACHINE: &[Row] = &[
     ("a system account with a shell", "", |it| it.account("x", 999, "/bin/sh"), NONE),
     ("an account of somebody who may not log in", "", |it| it.account("x", 1000, "/bin/false"), NONE),
     (
+        "the models go to an Ollama that is there, and have to answer",
+        "start",
+        |it| {
+            let (directory, unit) = (path("srv/m"), Some("theirs.service".to_owned()));
+            it.host.store = Store::Found(ModelStore { directory, owner: owner("x"), unit, why: "why".to_owned() });
+        },
+        &["+ afterwards start-unit x.service", "+ asks theirs.service for []", "+ note models go to /srv/m: why"],
+    ),
+    (
         "an Ollama runs as somebody who logs in",
         "",
         |it| {
             it.account("x", 1000, "/bin/bash");
             let (directory, why) = (path("srv/m"), "why".to_owned());
-            it.host.store = Store::Found(ModelStore { directory, owner: owner("x"), why });
+            it.host.store = Store::Found(ModelStore { directory, owner: owner("x"), unit: None, why });
         },
         &["- create-group x 550", "- create-user x 550", "+ note models go to /srv/m: why"],
     ),
