@@ -6,6 +6,7 @@ pub(crate) mod account;
 pub(crate) mod change;
 pub(crate) mod diagnosis;
 pub(crate) mod failpoint;
+pub(crate) mod gpu;
 pub(crate) mod http;
 pub(crate) mod interrupt;
 pub(crate) mod keys;
@@ -17,6 +18,7 @@ pub(crate) mod names;
 pub mod offline;
 pub(crate) mod ollama;
 pub(crate) mod ollama_client;
+pub(crate) mod platform;
 pub(crate) mod program;
 pub(crate) mod proxy;
 #[expect(clippy::disallowed_methods, reason = "this is where files are changed")]

@@ -3,6 +3,7 @@
 
 mod earlier;
 pub mod facts;
+pub(crate) mod gpus;
 pub mod memory;
 mod placing;
 mod planner;

@@ -2,6 +2,7 @@
 //! Which steps a machine needs is decided in `plan.rs`; their order of writing to the journal in `apply/commit.rs`.
 
 mod hard_link;
+mod invocation;
 mod place_file;
 
 use nix::errno::Errno;
@@ -23,6 +24,7 @@ pub enum Step {
     CreateUser {
         user: MadeAccount,
         group: AccountName,
+        groups: Vec<AccountName>,
         home: RelPath,
     },
     StopUnit {
@@ -91,8 +93,11 @@ impl Step {
     pub fn describe(&self) -> String {
         match self {
             Self::CreateGroup(MadeAccount { name, id }) => format!("create group {name} (gid {id})"),
-            Self::CreateUser { user: MadeAccount { name, id }, group, home } => {
-                format!("create user {name} (uid {id}, system account, group {group}, home {home}, no login shell)")
+            Self::CreateUser { user: MadeAccount { name, id }, group, groups, home } => {
+                let groups = groups.iter().map(|group| format!(", also {group}")).collect::<Vec<_>>().concat();
+                format!(
+                    "create user {name} (uid {id}, system account, group {group}{groups}, home {home}, no login shell)"
+                )
             }
             Self::StopUnit { unit } => format!("stop {unit}"),
             Self::MakeDirectory { path, mode } => format!("make directory {path}/ (mode {mode})"),
@@ -162,35 +167,6 @@ impl Step {
         }
     }
 
-    fn invocation(&self, root: &std::path::Path) -> Option<(Tool, Vec<String>)> {
-        let mut arguments = Vec::new();
-        if root != std::path::Path::new("/") {
-            arguments.extend(["--prefix".to_owned(), root.display().to_string()]);
-        }
-        let tool = match self {
-            Self::CreateGroup(MadeAccount { name, id }) => {
-                arguments.extend(words(&["--system", "--gid", &id.to_string(), name.as_str()]));
-                Tool::Groupadd
-            }
-            Self::CreateUser { user: MadeAccount { name, id }, group, home } => {
-                let (id, home) = (id.to_string(), home.to_string());
-                arguments.extend(words(&["--system", "--uid", &id]));
-                let fixed = ["--gid", group.as_str(), "--home-dir", &home, "--no-create-home"];
-                arguments.extend(fixed.map(str::to_owned));
-                arguments.extend(["--shell", "/usr/sbin/nologin", name.as_str()].map(str::to_owned));
-                Tool::Useradd
-            }
-            Self::StopUnit { unit } => return Some((Tool::Systemctl, words(&["stop", "--", unit]))),
-            Self::RestoreLabels { paths } => return Some((Tool::Restorecon, restorecon(paths))),
-            Self::ReloadSystemd => return Some((Tool::Systemctl, words(&["daemon-reload"]))),
-            Self::EnableUnit { unit } => return Some((Tool::Systemctl, words(&["enable", "--", unit]))),
-            Self::DisableUnit { unit } => return Some((Tool::Systemctl, words(&["disable", "--", unit]))),
-            Self::StartUnit { unit } => return Some((Tool::Systemctl, words(&["start", "--", unit]))),
-            _ => return None,
-        };
-        Some((tool, arguments))
-    }
-
     /// Does it.
     pub fn apply(&self, machine: &Machine) -> Result<(), StepError> {
         let root = &machine.root;
@@ -230,7 +206,7 @@ impl Step {
             }
             Self::SetOwner { path, mode, owner } => Ok(root.set_attributes(path, *mode, machine.ids(owner)?)?),
             Self::RestoreLabels { paths } => paths.chunks(PATHS_A_CALL).try_for_each(|paths| {
-                let arguments = restorecon(paths);
+                let arguments = invocation::restorecon(paths);
                 let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
                 Ok(Tool::Restorecon.run(&arguments).map(drop)?)
             }),
@@ -399,12 +375,4 @@ fn changed_meanwhile(path: &RelPath) -> StepError {
 /// What stands at the path of something that was made is not what was made.
 fn kept_if_there(path: &RelPath, root: &Root) -> Result<Undone, FsError> {
     Ok(if root.look(path)? == Found::Absent { Undone::Clean } else { Undone::changed(path) })
-}
-
-fn restorecon(paths: &[RelPath]) -> Vec<String> {
-    words(&["--"]).into_iter().chain(paths.iter().map(ToString::to_string)).collect()
-}
-
-fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
 }

@@ -9,6 +9,7 @@ use crate::error::Finding;
 use crate::exit::Exit;
 use crate::plan::Plan;
 use crate::plan::facts::Host;
+use crate::plan::gpus;
 use crate::plan::memory;
 use crate::plan::step::{PlaceFile, Step};
 use crate::record::state;
@@ -68,6 +69,9 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding], every
         lines.push(format!("Disk space: {directory} takes {needed}, has {available}"));
     }
     lines.extend(memory(index, host));
+    if let Some(gpus) = host.gpus.as_ref().filter(|_| gpus::brings_ollama(index)) {
+        lines.push(format!("GPUs of this machine: {}", gpus::describe(gpus)));
+    }
     lines.push(privileges(plan, host));
     lines.extend(plan.notes.iter().map(|note| format!("Note: {}", printable(note))));
     lines.extend(warnings(plan));

@@ -153,6 +153,8 @@ impl Case {
             store: Store::Own,
             memory: Some(16 << 30),
             manifests: Vec::new(),
+            gpus: None,
+            gpu_groups: vec!["render".parse().unwrap(), "video".parse().unwrap()],
         };
         let mut case = Self { host, index };
         case.account("root", 0, "/bin/bash");
@@ -300,7 +302,10 @@ fn line(step: &Step) -> String {
     let action = step.action();
     match step {
         Step::CreateGroup(made) => format!("{action} {} {}", made.name, made.id),
-        Step::CreateUser { user, .. } => format!("{action} {} {}", user.name, user.id),
+        Step::CreateUser { user, groups, .. } => {
+            let groups = groups.iter().map(|group| format!(" {group}")).collect::<Vec<_>>().concat();
+            format!("{action} {} {}{groups}", user.name, user.id)
+        }
         Step::StopUnit { unit } | Step::EnableUnit { unit } | Step::DisableUnit { unit } | Step::StartUnit { unit } => {
             format!("{action} {unit}")
         }
