@@ -15,7 +15,7 @@ pub struct Finding {
 }
 
 /// Why the program ends with another code than 0.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Error {
     exit: Exit,
     what: String,

@@ -3,6 +3,7 @@
 
 pub mod draft;
 pub mod foreign;
+pub mod living;
 pub mod powerloss;
 pub mod program;
 pub mod sample;

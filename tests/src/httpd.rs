@@ -20,7 +20,7 @@ pub const URL: &str = "http://127.0.0.1:8080/";
 const BUILT_WITHIN: Duration = Duration::from_secs(5 * 60);
 
 /// Packages on a directory that stands for a USB stick: `one.run`, `two.run`, `broken.run` (its service ends at once),
-/// `dynamic.run` (a program of this host, for its C library), and `stub`, the installer with failpoints.
+/// `half.run` (the first of its two services ends at once), `dynamic.run` (a program of this host, for its C library), and `stub`, the installer with failpoints.
 #[derive(Debug)]
 pub struct Stick {
     directory: TempDir,
@@ -37,7 +37,8 @@ impl Stick {
         let stick = Self { directory };
         let busybox = fs::read(BUSYBOX)?;
         let work = tempfile::tempdir()?;
-        for (name, extra, page) in [("one", 0, "one"), ("two", 1, "two"), ("broken", 2, "broken")] {
+        let versions = [("one", 0, "one"), ("two", 1, "two"), ("broken", 2, "broken"), ("half", 3, "half")];
+        for (name, extra, page) in versions {
             // Bytes behind its end make another program of it that does the same.
             let program = [busybox.as_slice(), &vec![0; extra]].concat();
             fs::write(work.path().join("httpd"), program)?;
@@ -64,8 +65,8 @@ impl Stick {
 }
 
 fn service(page: &str, version: &str) -> String {
-    let directory = if version == "broken" { "/nonexistent" } else { "/opt/demo/www" };
-    let more = if version == "one" { ONLY_IN_ONE } else { "" };
+    let directory = if matches!(version, "broken" | "half") { "/nonexistent" } else { "/opt/demo/www" };
+    let more = if matches!(version, "one" | "half") { SECOND_UNIT } else { "" };
     format!(
         r#"
 [package]
@@ -110,8 +111,8 @@ WantedBy=multi-user.target
     )
 }
 
-/// A second unit and a file that the next version does without.
-const ONLY_IN_ONE: &str = r#"
+/// A second unit and a file that the version `two` does without.
+const SECOND_UNIT: &str = r#"
 [[components]]
 type = "config-file"
 name = "old page"

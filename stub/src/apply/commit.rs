@@ -6,7 +6,6 @@ use payload::index::Role;
 use payload::{Mode, Package, PayloadError, RelPath, Watch};
 
 use crate::apply::journal::{Header, Journal};
-use crate::apply::proof::{self, Answers};
 use crate::apply::recover::{self, Remains};
 use crate::apply::stage::{self, StageError};
 use crate::error::Error;
@@ -17,6 +16,7 @@ use crate::host::machine::Machine;
 use crate::host::machine::StepError;
 use crate::host::program;
 use crate::host::root::{FileSystem, Found, FsError};
+use crate::host::unit::Manager;
 use crate::plan::Plan;
 use crate::plan::preflight::{self, ClearedPlan};
 use crate::plan::step::{PlaceFile, Step};
@@ -24,7 +24,7 @@ use crate::record::receipt::Receipt;
 use crate::record::state::{self, Staged};
 
 /// What is told while a plan is carried out.
-pub trait Events: Answers + Sync {
+pub trait Events: Sync {
     /// More stored bytes have been verified and staged.
     fn staged(&self, bytes: u64);
     /// A step was taken, or failed.
@@ -46,8 +46,6 @@ enum Failure {
     NoHardLinks(String),
     #[error("interrupted")]
     Interrupted,
-    #[error("{}", .0.what())]
-    Service(Box<Error>),
 }
 
 /// Carries out a plan. When this returns an error that is not [`Exit::RollbackIncomplete`] or [`Exit::ServiceFailed`],
@@ -84,16 +82,12 @@ pub fn apply(
         return Err(after_rollback(&failure, recover::roll_back(machine, name, false)));
     }
     // The journal goes last: until then a recovery starts what is to run.
-    let started = if plan.rollback { Ok(()) } else { start(plan, machine, events) };
+    let started = start(plan, machine, events);
     match recover::finish(machine, name, &header.areas, plan.steps.iter()) {
         Ok(kept) => kept.iter().for_each(|line| events.note(line)),
         Err(error) => events.note(&leftovers(&error)),
     }
-    started?;
-    match &plan.proof {
-        Some(proof) if !plan.rollback => proof::prove(proof, machine, events).map_err(|error| error.state(INSTALLED)),
-        _ => Ok(()),
-    }
+    started
 }
 
 fn run(
@@ -146,23 +140,15 @@ fn run(
             // Somebody else was faster: what is there is theirs, and is not undone.
             if step.was_done_by_others(&error) {
                 journal.give_up_last()?;
-            }
-            return Err(match step {
-                // Its journal is read while the service is still there.
-                Step::StartUnit { unit } => {
-                    Failure::Service(Box::new(recover::service_failure(&[(unit.clone(), error.to_string())])))
+                if step.may_be_done_by_others() {
+                    events.note(&error.to_string());
+                    continue;
                 }
-                _ => error.into(),
-            });
+            }
+            return Err(error.into());
         }
     }
     look_at_models_again(plan, machine)?;
-    if let Some(proof) = plan.proof.as_ref().filter(|_| plan.rollback) {
-        proof::prove(proof, machine, events).map_err(|error| match error.exit() {
-            Exit::Interrupted => Failure::Interrupted,
-            _ => Failure::Service(Box::new(error)),
-        })?;
-    }
     // Written down before the installation counts as complete: a recovery then starts it.
     for step in &plan.afterwards {
         journal.begin(step)?;
@@ -207,7 +193,7 @@ fn require_hard_links(machine: &Machine, area: &RelPath) -> Result<(), Failure> 
     root.remove(&two)?;
     drop(root.open_staged(&one)?);
     match root.link(&one, &two) {
-        Err(error) if matches!(error.errno(), Some(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS)) => {
+        Err(error) if error.lacks_hard_links() => {
             let place = area.parent().map_or_else(|| "/".to_owned(), |parent| parent.to_string());
             return Err(Failure::NoHardLinks(place));
         }
@@ -254,6 +240,7 @@ fn name_destination(error: StageError, place: &PlaceFile) -> StageError {
 fn start(plan: &Plan, machine: &Machine, events: &dyn Events) -> Result<(), Error> {
     let mut failures = Vec::new();
     for step in &plan.afterwards {
+        stop_again(step, plan, machine);
         let outcome = step.apply(machine);
         events.step(step, outcome.as_ref().copied());
         if let Err(error) = outcome {
@@ -265,6 +252,15 @@ fn start(plan: &Plan, machine: &Machine, events: &dyn Events) -> Result<(), Erro
         }
     }
     recover::service_failures(&failures)
+}
+
+/// Somebody may have started what was stopped, from files of both versions. Whether it then starts is what counts.
+fn stop_again(step: &Step, plan: &Plan, machine: &Machine) {
+    if let (Step::StartUnit { unit }, Some(manager)) = (step, Manager::of(&machine.root))
+        && plan.steps.contains(&Step::StopUnit { unit: unit.clone() })
+    {
+        let _ = manager.stop_if_up(unit);
+    }
 }
 
 /// The installation is complete and stays: what is left is removed by the next run.
@@ -297,32 +293,36 @@ fn describe(failure: &Failure) -> Error {
         }
         Failure::NoHardLinks(_) => (Exit::IncompatibleHost, failure.to_string(), preflight::NO_HARD_LINKS),
         Failure::Stage(StageError::Payload(error)) => return Error::payload(error).state(UNCHANGED),
-        Failure::Service(error) => return Error::clone(error).state(UNCHANGED),
         failure if failure.is_out_of_space() => {
             let what = format!("Out of disk space: {failure}");
             (Exit::OutOfDiskSpace, what, "free disk space there, or deploy smaller models")
         }
         failure if failure.is_permission_denied() => {
             let what = format!("Permission denied: {failure}");
-            (Exit::PermissionDenied, what, "run it with sudo, or choose a --root that you may write to")
+            (Exit::PermissionDenied, what, permission_hint())
         }
         failure => (Exit::RolledBack, failure.to_string(), "remove the cause, then run it again"),
     };
     Error::new(exit, what).state(UNCHANGED).hint(hint)
 }
 
+/// Root lacks no permission: then it is the file system that refuses.
+fn permission_hint() -> &'static str {
+    if nix::unistd::geteuid().is_root() {
+        "see how that file system is mounted, and whether lsattr shows an immutable file there"
+    } else {
+        "run it with sudo, or choose a --root that you may write to"
+    }
+}
+
 const UNCHANGED: &str = "the machine is as it was before";
-/// The state when the service did not prove itself, and was not to be taken back for that.
-pub const INSTALLED: &str = "the package is installed; --status says how it stands";
 
 impl Failure {
     /// Below a root of their own, users may lack a permission that only trying reveals.
     fn is_permission_denied(&self) -> bool {
         let error = match self {
             Self::Fs(error) | Self::Stage(StageError::Fs(error)) | Self::Step(StepError::Fs(error)) => error,
-            Self::Stage(_) | Self::Step(_) | Self::NoHardLinks(_) | Self::Interrupted | Self::Service(_) => {
-                return false;
-            }
+            Self::Stage(_) | Self::Step(_) | Self::NoHardLinks(_) | Self::Interrupted => return false,
         };
         matches!(error.errno(), Some(Errno::EACCES | Errno::EPERM))
     }
@@ -331,7 +331,7 @@ impl Failure {
         match self {
             Self::Stage(StageError::Fs(error)) | Self::Fs(error) => StepError::from(error.clone()).is_out_of_space(),
             Self::Step(error) => error.is_out_of_space(),
-            Self::Stage(_) | Self::NoHardLinks(_) | Self::Interrupted | Self::Service(_) => false,
+            Self::Stage(_) | Self::NoHardLinks(_) | Self::Interrupted => false,
         }
     }
 }

@@ -7,11 +7,9 @@ use payload::{Digest, RelPath};
 use crate::apply::journal::{self, Header, Unfinished};
 use crate::error::Error;
 use crate::exit::Exit;
-use crate::host::diagnosis;
 use crate::host::machine::{Machine, StepError, Undone};
 use crate::host::root::{Found, FsError, Root};
-use crate::host::tool::Tool;
-use crate::host::unit;
+use crate::host::unit::Manager;
 use crate::plan::step::{OldVersion, Step};
 use crate::record::state::{self, StateError};
 
@@ -89,36 +87,34 @@ pub fn recover(
 
 /// Starts what an installation that is complete was about to start: all of it, also after one that fails.
 fn start(unfinished: &Unfinished, root: &Root) -> Result<(), Error> {
+    let Some(manager) = Manager::of(root) else { return Ok(()) };
     let units = unfinished.steps.iter().filter_map(|begun| match &begun.step {
-        Step::StartUnit { unit } if root.is_live() => Some(unit),
+        Step::StartUnit { unit } => Some(unit),
         _ => None,
     });
     let failures: Vec<_> =
-        units.filter_map(|unit| Some((unit.clone(), unit::start(unit).err()?.to_string()))).collect();
+        units.filter_map(|unit| Some((unit.clone(), manager.start_and_watch(unit).err()?.to_string()))).collect();
     service_failures(&failures)
 }
 
 /// The error that names every service that did not start, with what systemd or the service said.
 pub fn service_failures(failures: &[(String, String)]) -> Result<(), Error> {
-    if failures.is_empty() {
-        return Ok(());
-    }
-    Err(service_failure(failures).state("the package is installed; the service does not run"))
-}
-
-/// The same, without the state of the machine.
-pub fn service_failure(failures: &[(String, String)]) -> Error {
-    let told = failures.iter().map(|(unit, why)| {
-        let why = if failures.len() > 1 { format!("{unit}: {why}") } else { why.clone() };
-        std::iter::once(why).chain(diagnosis::lines(unit)).collect::<Vec<_>>().join("\n  ")
-    });
-    let what = told.collect::<Vec<_>>().join("\n");
-    let units = failures.iter().map(|(unit, _)| unit.as_str()).collect::<Vec<_>>().join(" ");
-    let hint = format!(
-        "systemctl status {units}; journalctl -u {}; check the platform (x86_64 or ARM)",
-        units.replace(' ', " -u ")
-    );
-    Error::new(Exit::ServiceFailed, format!("Service failed to start: {what}")).hint(hint)
+    let units: Vec<&str> = failures.iter().map(|(unit, _)| unit.as_str()).collect();
+    let what = match failures {
+        [] => return Ok(()),
+        [(_, why)] => why.clone(),
+        many => {
+            let lines: Vec<String> = many.iter().map(|(unit, why)| format!("{unit}: {why}")).collect();
+            format!("\n  {}", lines.join("\n  "))
+        }
+    };
+    let units = units.join(" ");
+    Err(Error::new(Exit::ServiceFailed, format!("Service failed to start: {what}"))
+        .state("the package is installed; the service does not run")
+        .hint(format!(
+            "systemctl status {units}; journalctl -u {}; check the platform (x86_64 or ARM)",
+            units.replace(' ', " -u ")
+        )))
 }
 
 /// Whether the installation with this journal has its receipt, and so is finished forwards.
@@ -158,15 +154,17 @@ pub fn roll_back(machine: &Machine, package: &PackageName, keep_staged: bool) ->
 /// when everything after it is gone. A unit that systemd will not put back holds nothing up.
 fn undo_all(machine: &Machine, package: &PackageName, unfinished: &Unfinished) -> Result<Remains, StepError> {
     let mut remains = Remains::default();
-    let mut reload = unfinished.header.reload && machine.root.is_live();
-    if machine.root.is_live() {
-        stop_what_runs_again(unfinished)?;
+    let manager = Manager::of(&machine.root);
+    let mut reload = manager.filter(|_| unfinished.header.reload);
+    if let Some(manager) = manager {
+        remains.units.extend(stop_what_runs_again(unfinished, manager));
     }
     for begun in unfinished.steps.iter().rev() {
         // A service is started again only when systemd knows its old unit.
-        if reload && matches!(begun.step, Step::StopUnit { .. }) {
-            Tool::Systemctl.run(&["daemon-reload"])?;
-            reload = false;
+        if matches!(begun.step, Step::StopUnit { .. })
+            && let Some(manager) = reload.take()
+        {
+            remains.units.extend(manager.reload().err().map(|error| error.to_string()));
         }
         match begun.step.undo(machine)? {
             Undone::Clean => {}
@@ -175,23 +173,23 @@ fn undo_all(machine: &Machine, package: &PackageName, unfinished: &Unfinished) -
         }
         journal::take_back(&machine.root, package, begun)?;
     }
-    if reload {
-        Tool::Systemctl.run(&["daemon-reload"])?;
+    if let Some(manager) = reload {
+        remains.units.extend(manager.reload().err().map(|error| error.to_string()));
     }
     Ok(remains)
 }
 
-/// After a power cut systemd may have started a service from files of which some are the old and some the new ones.
-fn stop_what_runs_again(unfinished: &Unfinished) -> Result<(), StepError> {
+/// After a power cut systemd may have started a service from files of which some are the old and some the new ones. Says
+/// what systemd would not stop.
+fn stop_what_runs_again(unfinished: &Unfinished, manager: Manager) -> Vec<String> {
     if !unfinished.steps.iter().any(|begun| begun.step.disturbs_services()) {
-        return Ok(());
+        return Vec::new();
     }
-    for begun in &unfinished.steps {
-        if let Step::StopUnit { unit } = &begun.step {
-            unit::stop_if_up(unit)?;
-        }
-    }
-    Ok(())
+    let stopped = unfinished.steps.iter().filter_map(|begun| match &begun.step {
+        Step::StopUnit { unit } => Some(manager.stop_if_up(unit)),
+        _ => None,
+    });
+    stopped.filter_map(|outcome| Some(outcome.err()?.to_string())).collect()
 }
 
 /// Cleans up after an installation that is complete. Doing this twice is the same as once. Says what somebody changed

@@ -10,8 +10,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::host::interrupt;
 use crate::host::machine::{Machine, StepError, Undone};
-use crate::host::tool::Tool;
-use crate::host::unit;
+use crate::host::unit::Manager;
 use crate::plan::removal::{Removal, UninstallPlan};
 use crate::record::receipt::Receipt;
 use crate::record::state;
@@ -47,7 +46,7 @@ pub fn apply(
     tell: &dyn Fn(&Removal, &Outcome),
 ) -> Result<(), Error> {
     let mut left: Vec<String> = plan.kept.iter().map(|kept| kept.why.clone()).collect();
-    let mut occupied = BTreeSet::new();
+    let (mut occupied, mut accounts) = (BTreeSet::new(), Vec::new());
     let mut failed = false;
     for removal in &plan.removals {
         if interrupt::requested() {
@@ -66,6 +65,8 @@ pub fn apply(
         tell(removal, &outcome);
         match outcome {
             Outcome::Done | Outcome::KeptWithOthers(_) => {}
+            // Whoever made an account anew keeps it; that says nothing about the package's other one.
+            Outcome::Kept(why) if matches!(removal, Removal::User(_)) => accounts.push(why),
             Outcome::Kept(why) => left.push(why),
             Outcome::Failed(why) => {
                 if let Removal::StopUnit { unit } = removal {
@@ -76,6 +77,7 @@ pub fn apply(
             }
         }
     }
+    left.extend(accounts);
     left.extend(plan.gone.iter().map(|gone| gone.why.clone()));
     if left.is_empty() {
         return Ok(());
@@ -139,8 +141,8 @@ fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[St
 fn remove(removal: &Removal, receipt: &Receipt, machine: &Machine) -> Result<(), StepError> {
     let root = &machine.root;
     match removal {
-        Removal::StopUnit { unit } => Ok(Tool::Systemctl.run(&["stop", "--", unit]).map(drop)?),
-        Removal::DisableUnit { unit } => Ok(Tool::Systemctl.run(&["disable", "--", unit]).map(drop)?),
+        Removal::StopUnit { unit } => Ok(Manager::of(root).map_or(Ok(()), |manager| manager.stop(unit))?),
+        Removal::DisableUnit { unit } => Ok(Manager::of(root).map_or(Ok(()), |manager| manager.disable(unit))?),
         Removal::File { path, seen } => require_gone(path, machine.take_away(path, seen)?),
         Removal::Restore { path, backup, seen, aside } => {
             require_gone(path, machine.take_away(path, seen)?)?;
@@ -153,7 +155,7 @@ fn remove(removal: &Removal, receipt: &Receipt, machine: &Machine) -> Result<(),
         }
         Removal::Directory { path } => Ok(root.remove_directory(path)?),
         Removal::UnusualNames { directory } => Ok(root.remove_unusual(directory)?),
-        Removal::ReloadSystemd => reload(receipt),
+        Removal::ReloadSystemd => Manager::of(root).map_or(Ok(()), |manager| reload(receipt, manager)),
         Removal::User(user) => all_of_it(machine.remove_user(user)?),
         Removal::Group(group) => all_of_it(machine.remove_group(group)?),
         Removal::HandOver(to) => {
@@ -185,11 +187,11 @@ fn all_of_it(undone: Undone) -> Result<(), StepError> {
 }
 
 /// systemd remembers the failure of a unit that is gone, and then calls the whole machine degraded.
-fn reload(receipt: &Receipt) -> Result<(), StepError> {
-    Tool::Systemctl.run(&["daemon-reload"])?;
+fn reload(receipt: &Receipt, manager: Manager) -> Result<(), StepError> {
+    manager.reload()?;
     for unit in &receipt.units {
-        if unit::look(unit)?.has_failed() {
-            Tool::Systemctl.run(&["reset-failed", "--", unit])?;
+        if manager.look(unit)?.has_failed() {
+            manager.reset_failed(unit)?;
         }
     }
     Ok(())

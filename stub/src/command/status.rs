@@ -2,7 +2,7 @@
 //! What is compared, and how it is shown, is in `report/status.rs`.
 
 use super::cli::Args;
-use super::target::{UNFINISHED, machine, not_installed, open_root, package_name, runs_systemd};
+use super::target::{UNFINISHED, machine, manager, not_installed, open_root, package_name};
 use crate::apply::recover;
 use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
@@ -17,7 +17,7 @@ use crate::report::status;
 pub fn status(args: &Args, screen: Screen) -> Result<(), Error> {
     let name = package_name(args)?;
     let root = open_root(args)?;
-    let systemd = runs_systemd(&root);
+    let systemd = manager(&root);
     let machine = machine(root)?;
     let unfinished = recover::unfinished(&machine.root, &name)?.is_some();
     let Some(receipt) = state::read_receipt(&machine.root, &name)? else {

@@ -14,6 +14,7 @@ use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
 use crate::host::machine::Machine;
 use crate::host::root::{Lock, Root};
+use crate::host::unit::Manager;
 use crate::plan::{Downgrade, Options};
 
 pub const UNFINISHED: &str =
@@ -38,7 +39,6 @@ pub fn options(args: &Args, package: &Package) -> Options {
         enable: args.enable,
         start: args.start,
         replace: args.replace,
-        rollback: args.rollback,
         downgrade: if allowed { Downgrade::Allowed } else { Downgrade::Refused },
     }
 }
@@ -107,7 +107,7 @@ pub fn not_installed(package: &PackageName, unfinished: bool) -> Error {
         .hint("see which packages are: ls /var/lib/airgap-deploy")
 }
 
-/// Whether units can be managed: the root is the running system, and systemd runs it.
-pub fn runs_systemd(root: &Root) -> bool {
-    root.is_live() && Path::new("/run/systemd/system").is_dir()
+/// Who manages the units of this root: nobody, unless it is the running system, and systemd runs it.
+pub fn manager(root: &Root) -> Option<Manager> {
+    Manager::of(root).filter(|_| Path::new("/run/systemd/system").is_dir())
 }

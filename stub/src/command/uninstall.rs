@@ -5,13 +5,14 @@ use payload::index::PackageName;
 
 use super::cli::Args;
 use super::recover::tell_recovered;
-use super::target::{UNFINISHED, lock, machine, not_installed, open_root, package_name, require_root, runs_systemd};
+use super::target::{UNFINISHED, lock, machine, manager, not_installed, open_root, package_name, require_root};
 use crate::apply::uninstall::Outcome;
 use crate::apply::{recover, uninstall};
 use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
 use crate::host::interrupt;
 use crate::host::machine::{Machine, StepError};
+use crate::host::unit::Manager;
 use crate::plan::removal::Removal;
 use crate::plan::{preflight, removal};
 use crate::record::others::Others;
@@ -26,7 +27,7 @@ use crate::report::screen::Screen;
 pub fn uninstall(args: &Args, screen: Screen) -> Result<(), Error> {
     let name = package_name(args)?;
     let root = open_root(args)?;
-    let systemd = runs_systemd(&root);
+    let systemd = manager(&root);
     if args.dry_run {
         return preview(&name, args.purge, systemd, &machine(root)?, screen);
     }
@@ -65,7 +66,13 @@ fn tell(removal: &Removal, outcome: &Outcome, screen: Screen) {
 }
 
 /// What would go and what would stay. Anybody may ask.
-fn preview(name: &PackageName, purge: bool, systemd: bool, machine: &Machine, screen: Screen) -> Result<(), Error> {
+fn preview(
+    name: &PackageName,
+    purge: bool,
+    systemd: Option<Manager>,
+    machine: &Machine,
+    screen: Screen,
+) -> Result<(), Error> {
     let unfinished = recover::unfinished(&machine.root, name)?.is_some();
     let Some(receipt) = state::read_receipt(&machine.root, name)? else {
         return Err(not_installed(name, unfinished));

@@ -6,10 +6,10 @@
 mod armed;
 
 #[cfg(feature = "failpoints")]
-pub use armed::{before, done, tool};
+pub use armed::{before, done, patience, tool};
 
 #[cfg(not(feature = "failpoints"))]
-pub use disarmed::{before, done, tool};
+pub use disarmed::{before, done, patience, tool};
 
 #[cfg(not(feature = "failpoints"))]
 mod disarmed {
@@ -23,6 +23,11 @@ mod disarmed {
 
     /// Called when such a call has succeeded.
     pub fn done(_change: &Change<'_>) {}
+
+    /// How long a service is watched.
+    pub fn patience(usual: std::time::Duration) -> std::time::Duration {
+        usual
+    }
 
     /// Called before a program of the host is run that changes the machine.
     #[expect(clippy::unnecessary_wraps, reason = "the other build can fail here")]

@@ -20,6 +20,9 @@ pub enum StepError {
     Account(#[from] AccountError),
     #[error("{0}")]
     State(String),
+    /// Somebody else did since the plan what the step was to do.
+    #[error("{0}")]
+    DoneByOthers(String),
 }
 
 impl StepError {
@@ -81,8 +84,16 @@ impl Machine {
         Ok(uid.zip(gid).map(Some))
     }
 
+    /// Gives files the SELinux labels that the policy of the running system has for them.
+    pub fn restore_labels(&self, arguments: &[&str]) -> Result<(), StepError> {
+        if self.root.is_live() { Ok(Tool::Restorecon.run(arguments).map(drop)?) } else { Ok(()) }
+    }
+
     /// Runs an account tool on this machine's root.
     pub fn run(&self, tool: Tool, arguments: &[&str]) -> Result<(), StepError> {
+        if !tool.takes_root() {
+            return Err(StepError::State(format!("{} is no account tool", tool.name())));
+        }
         let prefix = self.root.path().display().to_string();
         let mut all = if self.root.is_live() { Vec::new() } else { vec!["--prefix", prefix.as_str()] };
         all.extend(arguments);

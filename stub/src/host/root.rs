@@ -70,6 +70,11 @@ impl FsError {
         matches!(self.cause, Cause::Foreign)
     }
 
+    /// Whether making a second name failed because this file system has none.
+    pub fn lacks_hard_links(&self) -> bool {
+        matches!(self.errno(), Some(Errno::EPERM | Errno::EOPNOTSUPP | Errno::ENOSYS))
+    }
+
     /// The system's error number, where there is one.
     pub fn errno(&self) -> Option<Errno> {
         match self.cause {

@@ -13,10 +13,8 @@ pub enum Tool {
     Getent,
     Groupadd,
     Groupdel,
-    Journalctl,
     Restorecon,
     Systemctl,
-    SystemdRun,
     Useradd,
     Userdel,
 }
@@ -40,10 +38,8 @@ impl Tool {
             Self::Getent => "getent",
             Self::Groupadd => "groupadd",
             Self::Groupdel => "groupdel",
-            Self::Journalctl => "journalctl",
             Self::Restorecon => "restorecon",
             Self::Systemctl => "systemctl",
-            Self::SystemdRun => "systemd-run",
             Self::Useradd => "useradd",
             Self::Userdel => "userdel",
         }
@@ -54,11 +50,15 @@ impl Tool {
         DIRECTORIES.iter().map(|directory| Path::new(directory).join(self.name())).find(|path| path.is_file())
     }
 
+    /// Whether it acts on a root that it is told.
+    pub fn takes_root(self) -> bool {
+        matches!(self, Self::Groupadd | Self::Groupdel | Self::Useradd | Self::Userdel)
+    }
+
     /// Whether a run with these arguments changes the machine.
     fn changes(self, arguments: &[&str]) -> bool {
         match self {
-            // A transient unit is in /run, and is no change that a crash leaves.
-            Self::Getent | Self::Journalctl | Self::SystemdRun => false,
+            Self::Getent => false,
             Self::Groupadd | Self::Groupdel | Self::Restorecon | Self::Useradd | Self::Userdel => true,
             Self::Systemctl => {
                 matches!(
@@ -69,11 +69,12 @@ impl Tool {
         }
     }
 
-    /// Runs it and gives what it printed.
+    /// Runs it and gives what it printed. Only for those beside it, who know on which root it acts: `unit.rs` for systemd,
+    /// `machine.rs` for accounts and labels.
     ///
     /// # Errors
     /// [`ToolError`] when it is missing, cannot be started or ends with another code than 0.
-    pub fn run(self, arguments: &[&str]) -> Result<String, ToolError> {
+    pub(in crate::host) fn run(self, arguments: &[&str]) -> Result<String, ToolError> {
         let shown = format!("{} {}", self.name(), arguments.join(" "));
         let failed = |code, detail: String| ToolError { command: shown.clone(), code, detail };
         let Some(program) = self.find() else {

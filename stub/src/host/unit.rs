@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 
+use crate::host::failpoint;
 use crate::host::machine::StepError;
+use crate::host::root::Root;
 use crate::host::tool::{Tool, ToolError};
 
 /// What `systemctl show` says of a unit, in systemd's own words.
@@ -32,14 +34,6 @@ const PROPERTIES: &str = "--property=Type,ActiveState,SubState,UnitFileState,Res
 /// How long a service has to stay up after its start, and how often it is looked at in that time.
 const WATCH: Duration = Duration::from_secs(2);
 const INTERVAL: Duration = Duration::from_millis(100);
-
-/// Asks systemd. A unit that it does not know is `inactive`.
-///
-/// # Errors
-/// systemctl fails: this user may not ask, or systemd does not answer.
-pub fn look(unit: &str) -> Result<UnitState, ToolError> {
-    Ok(parse(&Tool::Systemctl.run(&["show", PROPERTIES, "--", unit])?))
-}
 
 fn parse(answer: &str) -> UnitState {
     let mut state = UnitState::default();
@@ -86,45 +80,72 @@ impl UnitState {
     }
 }
 
-/// Starts a unit, however often it was started and ended lately.
-///
-/// # Errors
-/// systemd could not start it.
-pub fn start(unit: &str) -> Result<(), ToolError> {
-    // systemd refuses to start what failed several times in a row. It knows nothing to forget of most units.
-    let _ = Tool::Systemctl.run(&["reset-failed", "--", unit]);
-    Tool::Systemctl.run(&["start", "--", unit]).map(drop)
-}
+/// The systemd that runs this machine. All that is ever asked of it goes through here, and there is none below another
+/// root: what is installed there does not run here. Every call fails when systemd does not answer, or will not do it.
+#[derive(Debug, Clone, Copy)]
+pub struct Manager(());
 
-/// Stops a unit that runs.
-///
-/// # Errors
-/// systemd does not answer, or could not stop it.
-pub fn stop_if_up(unit: &str) -> Result<(), ToolError> {
-    if look(unit)?.is_up() {
-        Tool::Systemctl.run(&["stop", "--", unit])?;
+#[expect(clippy::unused_self, reason = "who has one acts on the running system")]
+impl Manager {
+    /// Whoever manages the services of this root: nobody, unless it is the running system.
+    pub fn of(root: &Root) -> Option<Self> {
+        root.is_live().then_some(Self(()))
     }
-    Ok(())
-}
 
-/// Starts a unit and watches it: systemd calls a simple service started before its program has done anything.
-///
-/// # Errors
-/// Why it did not start, or did not stay up.
-pub fn start_and_watch(unit: &str) -> Result<(), StepError> {
-    start(unit)?;
-    let restarts = look(unit)?.restarts;
-    let mut watched = Duration::ZERO;
-    while watched < WATCH {
-        let state = look(unit)?;
-        let down = !state.is_up() && !state.oneshot;
-        if down || state.has_failed() || state.keeps_restarting() || state.restarts > restarts {
-            return Err(StepError::State(format!("{unit} was started and ended again ({})", state.result)));
+    /// A unit that systemd does not know is `inactive`.
+    pub fn look(self, unit: &str) -> Result<UnitState, ToolError> {
+        Ok(parse(&Tool::Systemctl.run(&["show", PROPERTIES, "--", unit])?))
+    }
+
+    /// Starts a unit, however often it was started and ended lately.
+    pub fn start(self, unit: &str) -> Result<(), ToolError> {
+        // systemd refuses to start what failed several times in a row. It knows nothing to forget of most units.
+        let _ = self.reset_failed(unit);
+        Tool::Systemctl.run(&["start", "--", unit]).map(drop)
+    }
+
+    pub fn stop(self, unit: &str) -> Result<(), ToolError> {
+        Tool::Systemctl.run(&["stop", "--", unit]).map(drop)
+    }
+
+    /// Stops a unit that runs.
+    pub fn stop_if_up(self, unit: &str) -> Result<(), ToolError> {
+        if self.look(unit)?.is_up() { self.stop(unit) } else { Ok(()) }
+    }
+
+    pub fn enable(self, unit: &str) -> Result<(), ToolError> {
+        Tool::Systemctl.run(&["enable", "--", unit]).map(drop)
+    }
+
+    pub fn disable(self, unit: &str) -> Result<(), ToolError> {
+        Tool::Systemctl.run(&["disable", "--", unit]).map(drop)
+    }
+
+    pub fn reload(self) -> Result<(), ToolError> {
+        Tool::Systemctl.run(&["daemon-reload"]).map(drop)
+    }
+
+    pub fn reset_failed(self, unit: &str) -> Result<(), ToolError> {
+        Tool::Systemctl.run(&["reset-failed", "--", unit]).map(drop)
+    }
+
+    /// Starts a unit and watches it: systemd calls a simple service started before its program has done anything. The
+    /// error says why it did not start, or did not stay up.
+    pub fn start_and_watch(self, unit: &str) -> Result<(), StepError> {
+        self.start(unit)?;
+        let restarts = self.look(unit)?.restarts;
+        let (mut watched, patience) = (Duration::ZERO, failpoint::patience(WATCH));
+        while watched < patience {
+            let state = self.look(unit)?;
+            let down = !state.is_up() && !state.oneshot;
+            if down || state.has_failed() || state.keeps_restarting() || state.restarts > restarts {
+                return Err(StepError::State(format!("{unit} was started and ended again ({})", state.result)));
+            }
+            std::thread::sleep(INTERVAL);
+            watched += INTERVAL;
         }
-        std::thread::sleep(INTERVAL);
-        watched += INTERVAL;
+        Ok(())
     }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,23 +1,22 @@
 //! A snapshot of the machine, taken before planning. Nothing else reads the machine for a plan.
 //! What follows from the snapshot is decided in `plan.rs` and `preflight.rs`.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use nix::unistd::geteuid;
 use payload::index::{GlibcVersion, Index, LinkKind};
-use payload::{AccountName, Digest, RelPath, UNIT_DIRECTORIES};
+use payload::{AccountName, Digest, RelPath, UNIT_DIRECTORIES, glibc_provided};
 
 use crate::error::Error;
 use crate::host::account::Accounts;
-use crate::host::gpu::{self, Gpus};
 use crate::host::interrupt;
 use crate::host::memory;
 use crate::host::models::{self, StoreManifest};
 use crate::host::names;
-use crate::host::platform;
 use crate::host::root::{FileSystem, Found, FsError, Root};
 use crate::host::tool::Tool;
-use crate::host::unit::{self, UnitState};
+use crate::host::unit::{Manager, UnitState};
 use crate::plan::store::{self, Store};
 use crate::record::others::Others;
 use crate::record::receipt::Receipt;
@@ -54,9 +53,6 @@ pub struct Host {
     /// Why systemd did not say how a unit is.
     pub systemd_silent: Option<String>,
     pub tools: HashSet<Tool>,
-    /// `None` when nobody can say.
-    pub gpus: Option<Vec<Gpus>>,
-    pub gpu_groups: Vec<AccountName>,
     /// Where the package's models go, and why there.
     pub store: Store,
     /// Bytes of memory that programs can use; known of the running system alone.
@@ -115,14 +111,14 @@ impl Host {
         let systemd = systemd(root);
         let (users, groups) = account_names(index);
         let anchors = anchors(index, root, receipt.as_ref())?;
-        let (units, systemd_silent) = units(systemd, index, receipt.as_ref());
+        let (units, systemd_silent) = units(root, systemd, index, receipt.as_ref());
         Ok(Self {
             privileged: geteuid().is_root(),
             live,
             root: root.path().to_owned(),
             has_accounts: live || exists(root, "etc/passwd")?,
-            machine: platform::machine(),
-            glibc: platform::glibc(root)?,
+            machine: machine(),
+            glibc: glibc(root)?,
             systemd,
             accounts: Accounts::look_up(root, &users, &groups)?,
             entries: entries(index, root, receipt.as_ref(), replace)?,
@@ -135,8 +131,6 @@ impl Host {
             store,
             memory: live.then(memory::total).flatten(),
             manifests: store_manifests(index, receipt.as_ref(), root)?,
-            gpus: gpu::look(root)?,
-            gpu_groups: gpu::groups(root)?,
             receipt,
             tools: [Tool::Groupadd, Tool::Restorecon, Tool::Systemctl, Tool::Useradd]
                 .into_iter()
@@ -195,6 +189,41 @@ fn exists(root: &Root, path: &str) -> Result<bool, FsError> {
     }
 }
 
+fn machine() -> String {
+    nix::sys::utsname::uname().map_or_else(|_| String::new(), |name| name.machine().to_string_lossy().into_owned())
+}
+
+/// Where distributions keep the C library.
+const LIBC: [&str; 7] = [
+    "usr/lib/x86_64-linux-gnu/libc.so.6",
+    "lib/x86_64-linux-gnu/libc.so.6",
+    "usr/lib/aarch64-linux-gnu/libc.so.6",
+    "lib/aarch64-linux-gnu/libc.so.6",
+    "usr/lib64/libc.so.6",
+    "lib64/libc.so.6",
+    "usr/lib/libc.so.6",
+];
+
+fn glibc(root: &Root) -> Result<Option<GlibcVersion>, FsError> {
+    for path in LIBC.iter().filter_map(|path| path.parse::<RelPath>().ok()) {
+        let path = match root.look(&path)? {
+            Found::File(_) => path,
+            // Older releases of glibc are reached through a link beside them.
+            Found::Link { target } => match path.resolve_link(&target) {
+                Some(path) => path,
+                None => continue,
+            },
+            _ => continue,
+        };
+        if let Ok(file) = root.open_file(&path)
+            && let Ok(Some(version)) = glibc_provided(file)
+        {
+            return Ok(Some(version));
+        }
+    }
+    Ok(None)
+}
+
 fn systemd(root: &Root) -> Systemd {
     if !root.is_live() {
         Systemd::OtherRoot
@@ -205,14 +234,17 @@ fn systemd(root: &Root) -> Systemd {
     }
 }
 
-fn units(systemd: Systemd, index: &Index, receipt: Option<&Receipt>) -> (HashMap<String, UnitState>, Option<String>) {
+fn units(
+    root: &Root,
+    systemd: Systemd,
+    index: &Index,
+    receipt: Option<&Receipt>,
+) -> (HashMap<String, UnitState>, Option<String>) {
     let (mut units, mut silent) = (HashMap::new(), None);
-    if systemd != Systemd::Running {
-        return (units, silent);
-    }
+    let Some(manager) = Manager::of(root).filter(|_| systemd == Systemd::Running) else { return (units, silent) };
     let shipped = index.units.iter().map(|unit| &unit.name);
     for name in shipped.chain(receipt.iter().flat_map(|receipt| &receipt.units)) {
-        match unit::look(name) {
+        match manager.look(name) {
             Ok(state) => drop(units.insert(name.clone(), state)),
             Err(error) => silent = Some(error.to_string()),
         }
@@ -324,8 +356,13 @@ fn anchors(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<Hash
     let state = state::directory(&index.package.name);
     let mut anchors = HashMap::new();
     for parent in paths.map(RelPath::parent).chain([Some(state)]) {
-        if !anchors.contains_key(&parent) {
-            anchors.insert(parent.clone(), anchor(root, parent)?);
+        if let Entry::Vacant(vacant) = anchors.entry(parent) {
+            let mut anchor = anchor(root, vacant.key().clone())?;
+            let directory = anchor.directory.as_ref();
+            if root.may_lack_hard_links(directory)? && root.only_root_can_write(directory)? {
+                anchor.file_system.no_hard_links = !root.tries_hard_links(directory)?;
+            }
+            vacant.insert(anchor);
         }
     }
     Ok(anchors)

@@ -14,7 +14,7 @@ use crate::host::interrupt;
 use crate::host::machine::Machine;
 use crate::host::models::{self, StoreManifest};
 use crate::host::root::{Found, FsError};
-use crate::host::unit::{self, UnitState};
+use crate::host::unit::{Manager, UnitState};
 use crate::record::others::Others;
 use crate::record::receipt::{FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
 
@@ -125,7 +125,7 @@ pub fn plan(
     receipt: &Receipt,
     others: &Others,
     machine: &Machine,
-    systemd: bool,
+    systemd: Option<Manager>,
     purge: bool,
 ) -> Result<UninstallPlan, Error> {
     let mut plan = UninstallPlan::default();
@@ -133,8 +133,10 @@ pub fn plan(
     plan.removals.extend(heirs.map(|heir| Removal::HandOver(Box::new(heir))));
     let models = plan.models(receipt, others, machine, purge)?;
     for unit in &receipt.units {
-        if plan.goes(unit, &others.that_have_unit(unit)) && systemd {
-            plan.unit(unit);
+        if plan.goes(unit, &others.that_have_unit(unit))
+            && let Some(manager) = systemd
+        {
+            plan.unit(unit, manager);
         }
     }
     for link in receipt.links.iter().rev() {
@@ -155,7 +157,7 @@ pub fn plan(
         purge::plan(&made, machine, &mut plan)?;
     }
     plan.removals.extend(made.iter().rev().map(|path| Removal::Directory { path: (*path).clone() }));
-    if systemd {
+    if systemd.is_some() {
         plan.removals.push(Removal::ReloadSystemd);
     }
     plan.accounts(receipt, others);
@@ -275,8 +277,8 @@ impl UninstallPlan {
     }
 
     /// An earlier attempt may have removed the unit's file already: systemd is only asked for what it can do.
-    fn unit(&mut self, unit: &str) {
-        let state = unit::look(unit);
+    fn unit(&mut self, unit: &str, manager: Manager) {
+        let state = manager.look(unit);
         if state.as_ref().map_or(true, UnitState::is_up) {
             self.removals.push(Removal::StopUnit { unit: unit.to_owned() });
         }

@@ -2,7 +2,6 @@
 //! Which steps a machine needs is decided in `plan.rs`; their order of writing to the journal in `apply/commit.rs`.
 
 mod hard_link;
-mod invocation;
 mod place_file;
 
 use nix::errno::Errno;
@@ -15,7 +14,7 @@ use crate::host::account::MadeAccount;
 use crate::host::machine::{Machine, StepError, Undone};
 use crate::host::root::{Attributes, Found, FsError, Root};
 use crate::host::tool::Tool;
-use crate::host::unit;
+use crate::host::unit::Manager;
 
 /// One change of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,7 +23,6 @@ pub enum Step {
     CreateUser {
         user: MadeAccount,
         group: AccountName,
-        groups: Vec<AccountName>,
         home: RelPath,
     },
     StopUnit {
@@ -93,11 +91,8 @@ impl Step {
     pub fn describe(&self) -> String {
         match self {
             Self::CreateGroup(MadeAccount { name, id }) => format!("create group {name} (gid {id})"),
-            Self::CreateUser { user: MadeAccount { name, id }, group, groups, home } => {
-                let groups = groups.iter().map(|group| format!(", also {group}")).collect::<Vec<_>>().concat();
-                format!(
-                    "create user {name} (uid {id}, system account, group {group}{groups}, home {home}, no login shell)"
-                )
+            Self::CreateUser { user: MadeAccount { name, id }, group, home } => {
+                format!("create user {name} (uid {id}, system account, group {group}, home {home}, no login shell)")
             }
             Self::StopUnit { unit } => format!("stop {unit}"),
             Self::MakeDirectory { path, mode } => format!("make directory {path}/ (mode {mode})"),
@@ -141,9 +136,13 @@ impl Step {
 
     /// The command line the step runs, if it runs one.
     pub fn command(&self, machine_root: &std::path::Path) -> Option<Vec<String>> {
-        let (tool, arguments) = self.invocation(machine_root)?;
+        let (tool, arguments) = self.invocation()?;
         let program = tool.find().map_or_else(|| tool.name().to_owned(), |path| path.display().to_string());
-        Some(std::iter::once(program).chain(arguments).collect())
+        let mut command = vec![program];
+        if tool.takes_root() && machine_root != std::path::Path::new("/") {
+            command.extend(["--prefix".to_owned(), machine_root.display().to_string()]);
+        }
+        Some(command.into_iter().chain(arguments).collect())
     }
 
     /// The step's name in JSON output.
@@ -167,20 +166,46 @@ impl Step {
         }
     }
 
+    fn invocation(&self) -> Option<(Tool, Vec<String>)> {
+        Some(match self {
+            Self::CreateGroup(MadeAccount { name, id }) => {
+                (Tool::Groupadd, words(&["--system", "--gid", &id.to_string(), name.as_str()]))
+            }
+            Self::CreateUser { user: MadeAccount { name, id }, group, home } => {
+                let (id, home) = (id.to_string(), home.to_string());
+                let numbers = words(&["--system", "--uid", &id, "--gid", group.as_str(), "--home-dir", &home]);
+                let fixed = words(&["--no-create-home", "--shell", "/usr/sbin/nologin", name.as_str()]);
+                (Tool::Useradd, [numbers, fixed].concat())
+            }
+            Self::StopUnit { unit } => (Tool::Systemctl, words(&["stop", "--", unit])),
+            Self::RestoreLabels { paths } => (Tool::Restorecon, restorecon(paths)),
+            Self::ReloadSystemd => (Tool::Systemctl, words(&["daemon-reload"])),
+            Self::EnableUnit { unit } => (Tool::Systemctl, words(&["enable", "--", unit])),
+            Self::DisableUnit { unit } => (Tool::Systemctl, words(&["disable", "--", unit])),
+            Self::StartUnit { unit } => (Tool::Systemctl, words(&["start", "--", unit])),
+            _ => return None,
+        })
+    }
+
     /// Does it.
     pub fn apply(&self, machine: &Machine) -> Result<(), StepError> {
         let root = &machine.root;
-        if self.is_about_units() && !root.is_live() {
-            return Ok(());
-        }
         match self {
-            Self::CreateGroup(_)
-            | Self::CreateUser { .. }
-            | Self::StopUnit { .. }
-            | Self::ReloadSystemd
-            | Self::EnableUnit { .. }
-            | Self::DisableUnit { .. } => self.run_tool(machine),
-            Self::StartUnit { unit } => unit::start_and_watch(unit),
+            Self::CreateGroup(_) | Self::CreateUser { .. } => self.run_account_tool(machine),
+            Self::StopUnit { unit } => ask(root, |manager| {
+                still(manager.look(unit)?.is_up(), unit, "stopped")?;
+                Ok(manager.stop(unit)?)
+            }),
+            Self::ReloadSystemd => ask(root, |manager| Ok(manager.reload()?)),
+            Self::EnableUnit { unit } => ask(root, |manager| {
+                still(manager.look(unit)?.enabled != "enabled", unit, "enabled")?;
+                Ok(manager.enable(unit)?)
+            }),
+            Self::DisableUnit { unit } => ask(root, |manager| {
+                still(manager.look(unit)?.is_enabled(), unit, "disabled")?;
+                Ok(manager.disable(unit)?)
+            }),
+            Self::StartUnit { unit } => ask(root, |manager| manager.start_and_watch(unit)),
             Self::MakeDirectory { path, mode } => {
                 root.make_directory(path)?;
                 Ok(root.set_attributes(path, *mode, machine.ids(&Owner::root())?)?)
@@ -206,9 +231,9 @@ impl Step {
             }
             Self::SetOwner { path, mode, owner } => Ok(root.set_attributes(path, *mode, machine.ids(owner)?)?),
             Self::RestoreLabels { paths } => paths.chunks(PATHS_A_CALL).try_for_each(|paths| {
-                let arguments = invocation::restorecon(paths);
+                let arguments = restorecon(paths);
                 let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-                Ok(Tool::Restorecon.run(&arguments).map(drop)?)
+                machine.restore_labels(&arguments)
             }),
         }
     }
@@ -263,6 +288,7 @@ impl Step {
     /// Whether it failed because what it makes was there already, made by somebody else since the plan.
     pub fn was_done_by_others(&self, error: &StepError) -> bool {
         match (self, error) {
+            (_, StepError::DoneByOthers(_)) => true,
             (Self::MakeDirectory { .. }, StepError::Fs(error)) => error.errno() == Some(Errno::EEXIST),
             // E_NAME_IN_USE, and E_GID_IN_USE or E_UID_IN_USE, of groupadd(8) and useradd(8).
             (Self::CreateGroup(_) | Self::CreateUser { .. }, StepError::Tool(error)) => {
@@ -270,6 +296,11 @@ impl Step {
             }
             _ => false,
         }
+    }
+
+    /// Whether the installation goes on when somebody else has done it: whoever enabled a unit, it is enabled.
+    pub fn may_be_done_by_others(&self) -> bool {
+        matches!(self, Self::EnableUnit { .. } | Self::DisableUnit { .. })
     }
 
     /// Undoes it: also when it was only half done, or not at all. Doing this twice in a row is the same as once. What
@@ -332,29 +363,40 @@ impl Step {
     /// Puts a unit back to how it was. systemd may refuse, for reasons that nothing here can mend: everything else goes
     /// back all the same. Below another root there is nothing to ask: its systemd is not this machine's.
     fn undo_unit(&self, root: &Root) -> Undone {
-        if !root.is_live() {
+        let Some(manager) = Manager::of(root) else {
             return match self {
                 Self::EnableUnit { unit } => Undone::Unit(format!("{unit} may still be enabled below this root")),
                 Self::DisableUnit { unit } => Undone::Unit(format!("{unit} may be disabled below this root")),
                 _ => Undone::Clean,
             };
-        }
+        };
         let outcome = match self {
-            Self::StopUnit { unit } => unit::start(unit),
-            Self::EnableUnit { unit } => Tool::Systemctl.run(&["disable", "--", unit]).map(drop),
-            Self::DisableUnit { unit } => Tool::Systemctl.run(&["enable", "--", unit]).map(drop),
-            Self::StartUnit { unit } => unit::stop_if_up(unit),
+            Self::StopUnit { unit } => manager.start(unit),
+            Self::EnableUnit { unit } => manager.disable(unit),
+            Self::DisableUnit { unit } => manager.enable(unit),
+            Self::StartUnit { unit } => manager.stop_if_up(unit),
             // Reloading again makes sense only when the units are back as they were: see `apply/recover.rs`.
             _ => Ok(()),
         };
         outcome.map_or_else(|error| Undone::Unit(error.to_string()), |()| Undone::Clean)
     }
 
-    fn run_tool(&self, machine: &Machine) -> Result<(), StepError> {
-        let Some((tool, arguments)) = self.invocation(machine.root.path()) else { return Ok(()) };
+    fn run_account_tool(&self, machine: &Machine) -> Result<(), StepError> {
+        let Some((tool, arguments)) = self.invocation() else { return Ok(()) };
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        Ok(tool.run(&arguments).map(drop)?)
+        machine.run(tool, &arguments)
     }
+}
+
+/// What somebody else did to a unit since the plan is theirs: it is neither done once more nor undone.
+fn still(as_planned: bool, unit: &str, done: &str) -> Result<(), StepError> {
+    let others = || StepError::DoneByOthers(format!("{unit} was {done} by somebody else while the installation ran"));
+    if as_planned { Ok(()) } else { Err(others()) }
+}
+
+/// Below another root there is nobody to ask, and nothing to do.
+fn ask(root: &Root, what: impl FnOnce(Manager) -> Result<(), StepError>) -> Result<(), StepError> {
+    Manager::of(root).map_or(Ok(()), what)
 }
 
 /// Removes a directory that was made. What somebody put into it keeps it.
@@ -375,4 +417,12 @@ fn changed_meanwhile(path: &RelPath) -> StepError {
 /// What stands at the path of something that was made is not what was made.
 fn kept_if_there(path: &RelPath, root: &Root) -> Result<Undone, FsError> {
     Ok(if root.look(path)? == Found::Absent { Undone::Clean } else { Undone::changed(path) })
+}
+
+fn restorecon(paths: &[RelPath]) -> Vec<String> {
+    words(&["--"]).into_iter().chain(paths.iter().map(ToString::to_string)).collect()
+}
+
+fn words(words: &[&str]) -> Vec<String> {
+    words.iter().map(|word| (*word).to_owned()).collect()
 }

@@ -8,8 +8,8 @@ use crate::error::Error;
 use crate::host::machine::Machine;
 use crate::host::root::Found;
 use crate::host::sockets::{self, Sockets};
-use crate::host::unit::{self, UnitState};
-use crate::record::receipt::{FileEntry, LinkTarget, Receipt};
+use crate::host::unit::{Manager, UnitState};
+use crate::record::receipt::{FileEntry, LinkTarget, Origin, Receipt};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -29,7 +29,7 @@ pub struct UnitStatus {
 }
 
 /// Compares the machine with a receipt.
-pub fn status(receipt: &Receipt, machine: &Machine, systemd: bool) -> Result<Status, Error> {
+pub fn status(receipt: &Receipt, machine: &Machine, systemd: Option<Manager>) -> Result<Status, Error> {
     let mut status = Status::default();
     for file in &receipt.files {
         let problem = file_problem(file, &file.path, machine)?;
@@ -49,8 +49,8 @@ pub fn status(receipt: &Receipt, machine: &Machine, systemd: bool) -> Result<Sta
         };
         status.count(&link.path.to_string(), problem);
     }
-    if systemd {
-        status.units = receipt.units.iter().map(|unit| unit_status(unit)).collect();
+    if let Some(manager) = systemd {
+        status.units = receipt.units.iter().map(|unit| unit_status(unit, manager)).collect();
         status.problems.extend(status.units.iter().filter_map(UnitStatus::problem));
     }
     Ok(status)
@@ -62,7 +62,10 @@ fn file_problem(file: &FileEntry, path: &RelPath, machine: &Machine) -> Result<O
         Found::Absent => Some("is missing"),
         Found::Hidden => Some("cannot be read by this user"),
         Found::File(facts) if facts.size != file.size => Some("was changed"),
-        Found::File(facts) if facts.mode != file.mode.bits() => Some("has another mode"),
+        // What was there before the package keeps the mode that it has.
+        Found::File(facts) if facts.mode != file.mode.bits() && file.origin != Origin::AlreadyPresent => {
+            Some("has another mode")
+        }
         Found::File(_) => match machine.root.digest(path) {
             Ok(digest) => changed(digest, file.digest),
             Err(_) => Some("cannot be read by this user"),
@@ -75,8 +78,9 @@ fn changed(found: Digest, recorded: Digest) -> Option<&'static str> {
     (found != recorded).then_some("was changed")
 }
 
-fn unit_status(unit: &str) -> UnitStatus {
-    let state = unit::look(unit).unwrap_or_else(|_| UnitState { active: "unknown".to_owned(), ..UnitState::default() });
+fn unit_status(unit: &str, manager: Manager) -> UnitStatus {
+    let unknown = |_| UnitState { active: "unknown".to_owned(), ..UnitState::default() };
+    let state = manager.look(unit).unwrap_or_else(unknown);
     UnitStatus { name: unit.to_owned(), sockets: sockets::of_unit(&state), state }
 }
 

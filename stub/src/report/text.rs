@@ -9,7 +9,6 @@ use crate::error::Finding;
 use crate::exit::Exit;
 use crate::plan::Plan;
 use crate::plan::facts::Host;
-use crate::plan::gpus;
 use crate::plan::memory;
 use crate::plan::step::{PlaceFile, Step};
 use crate::record::state;
@@ -69,9 +68,6 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding], every
         lines.push(format!("Disk space: {directory} takes {needed}, has {available}"));
     }
     lines.extend(memory(index, host));
-    if let Some(gpus) = host.gpus.as_ref().filter(|_| gpus::brings_ollama(index)) {
-        lines.push(format!("GPUs of this machine: {}", gpus::describe(gpus)));
-    }
     lines.push(privileges(plan, host));
     lines.extend(plan.notes.iter().map(|note| format!("Note: {}", printable(note))));
     lines.extend(warnings(plan));
@@ -166,18 +162,6 @@ fn commands(plan: &Plan, host: &Host, lines: &mut Vec<String>) {
     if !commands.is_empty() {
         lines.push("Commands that will run:".to_owned());
         lines.extend(commands.iter().map(|command| format!("  {}", printable(command))));
-    }
-    if let Some(proof) = &plan.proof {
-        let models = if proof.models.is_empty() { "its version".to_owned() } else { proof.models.join(", ") };
-        lines.push(printable(&format!(
-            "Then {} is asked, through systemd-run and systemd-socket-proxyd: {models}",
-            proof.unit
-        )));
-    }
-    if plan.rollback && plan.steps.iter().any(|step| matches!(step, Step::StartUnit { .. })) {
-        lines.push(
-            "When the service does not come up, or a model does not answer, everything is taken back.".to_owned(),
-        );
     }
 }
 

@@ -8,8 +8,7 @@ use e2e::{model, ollama, packages};
 fn main() -> Result<()> {
     packages::install(packages::ACCEPTANCE)?;
     ollama::provide()?;
-    model::INSTRUCT.provide()?;
-    model::GEMMA.provide()?;
+    model::provide()?;
     for suite in [Suite::Bookworm, Suite::Bullseye, Suite::Trixie, Suite::Sysvinit] {
         base::provide(suite)?;
     }

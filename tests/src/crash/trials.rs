@@ -169,11 +169,19 @@ fn ended_early(ended: &Ended) -> Result<bool> {
 /// # Errors
 /// The first one of a trial.
 pub fn on_all_cores(trial: impl Fn(u64) -> Result<bool> + Sync) -> Result<u64> {
+    on_threads(std::thread::available_parallelism().map_or(1, std::num::NonZero::get), trial)
+}
+
+/// The same on so many threads: for trials that mostly wait.
+///
+/// # Errors
+/// The first one of a trial.
+pub fn on_threads(threads: usize, trial: impl Fn(u64) -> Result<bool> + Sync) -> Result<u64> {
     let next = AtomicU64::new(1);
     let made = AtomicU64::new(0);
     let failure = Mutex::new(None);
     std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, std::num::NonZero::get) {
+        for _ in 0..threads {
             scope.spawn(|| {
                 while failure.lock().is_ok_and(|failure| failure.is_none()) {
                     match trial(next.fetch_add(1, Ordering::SeqCst)) {

@@ -1,7 +1,8 @@
 //! The armed failpoints: every change is counted, from 1. What happens at which number comes from the environment.
 //! `AIRGAP_DEPLOY_KILL_AT=N`, `AIRGAP_DEPLOY_STOP_AT=N` (SIGSTOP), `AIRGAP_DEPLOY_FAIL_AT=N:ERRNO[,M:ERRNO]` (numbers as
 //! in errno(3)), `AIRGAP_DEPLOY_SHORT_WRITES=1` (a write that dies or fails has done its first half),
-//! `AIRGAP_DEPLOY_LOG=FILE` (one JSON line for every change that was made).
+//! `AIRGAP_DEPLOY_LOG=FILE` (one JSON line for every change that was made), `AIRGAP_DEPLOY_IMPATIENT=1` (a service that
+//! was started is not watched).
 
 use std::env;
 use std::fs::{File, OpenOptions};
@@ -9,6 +10,7 @@ use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, raise};
@@ -24,6 +26,7 @@ struct Settings {
     stop_at: Option<u64>,
     fail_at: Vec<(u64, i32)>,
     short_writes: bool,
+    impatient: bool,
     log: Option<Mutex<File>>,
 }
 
@@ -40,6 +43,7 @@ fn settings() -> &'static Settings {
             stop_at: number("AIRGAP_DEPLOY_STOP_AT"),
             fail_at: env::var("AIRGAP_DEPLOY_FAIL_AT").unwrap_or_default().split(',').filter_map(pair).collect(),
             short_writes: env::var_os("AIRGAP_DEPLOY_SHORT_WRITES").is_some(),
+            impatient: env::var_os("AIRGAP_DEPLOY_IMPATIENT").is_some(),
             log: env::var_os("AIRGAP_DEPLOY_LOG").and_then(open).map(Mutex::new),
         }
     })
@@ -52,6 +56,11 @@ pub fn before(change: &Change<'_>) -> nix::Result<()> {
             let _ = file.write_all_at(&bytes[..bytes.len() / 2], *offset);
         }
     })
+}
+
+/// How long a service is watched: stand-ins of systemd know at once whether it starts.
+pub fn patience(usual: Duration) -> Duration {
+    if settings().impatient { Duration::ZERO } else { usual }
 }
 
 /// Called before a program of the host is run that changes the machine.

@@ -10,15 +10,18 @@ use nix::dir::Dir;
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode as Bits, SFlag, fstat, fstatat};
-use nix::sys::statfs::{FsType, MSDOS_SUPER_MAGIC, fstatfs};
+use nix::sys::statfs::{FUSE_SUPER_MAGIC, FsType, MSDOS_SUPER_MAGIC, SMB_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
 use payload::{Digest, Hasher, RelPath};
 
 use super::found::{self, attributes};
 use super::{Cause, FileSystem, Found, FsError, Result, Root, failed, io, shown};
 
-/// As `linux/magic.h` of the kernel has it.
+/// As `linux/magic.h` of the kernel has them.
 const EXFAT_SUPER_MAGIC: FsType = FsType(0x2011_bab0);
+const V9FS_MAGIC: FsType = FsType(0x0102_1997);
+const CIFS_SUPER_MAGIC: FsType = FsType(0xff53_4d42);
+const SMB2_SUPER_MAGIC: FsType = FsType(0xfe53_4d42);
 
 impl Root {
     /// What stands at `path`, without following it when it is a link.
@@ -79,6 +82,14 @@ impl Root {
             no_exec: flags.contains(FsFlags::ST_NOEXEC),
             no_hard_links: kind == MSDOS_SUPER_MAGIC || kind == EXFAT_SUPER_MAGIC,
         })
+    }
+
+    /// Whether the directory is on a file system of a kind of which some have hard links and some have none: behind FUSE,
+    /// and from other machines.
+    pub fn may_lack_hard_links(&self, path: Option<&RelPath>) -> Result<bool> {
+        let handle = self.directory(path)?;
+        let kind = fstatfs(&handle).map_err(failed("ask for the kind of", &shown(path)))?.filesystem_type();
+        Ok([FUSE_SUPER_MAGIC, V9FS_MAGIC, SMB_SUPER_MAGIC, CIFS_SUPER_MAGIC, SMB2_SUPER_MAGIC].contains(&kind))
     }
 
     /// Opens the regular file at `path` for reading; never follows a link, never waits for a FIFO.

@@ -15,6 +15,9 @@ use super::{Cause, FsError, Result, Root, failed};
 use crate::host::change::{self, Change};
 use crate::host::names::UNWRITTEN;
 
+/// Names for a moment, of which no package can have one.
+const LINK_PROBES: [&str; 2] = [".airgap-deploy.link-probe.1", ".airgap-deploy.link-probe.2"];
+
 impl Root {
     /// Makes a directory that only its maker can use until [`Self::set_attributes`] opens it.
     pub fn make_directory(&self, path: &RelPath) -> Result<()> {
@@ -73,6 +76,20 @@ impl Root {
         let call = || linkat(&source, from.name(), &target, to.name(), LinkatFlags::empty());
         Change::Link { from, to }.make(call)?;
         sync(&target, to)
+    }
+
+    /// Tries whether a file in this directory can have two names, with one that goes again. `true` as well where nothing can
+    /// be tried.
+    pub fn tries_hard_links(&self, directory: Option<&RelPath>) -> Result<bool> {
+        let name = |name: &str| directory.map_or_else(|| name.parse(), |directory| directory.join(name));
+        let (Ok(one), Ok(two)) = (name(LINK_PROBES[0]), name(LINK_PROBES[1])) else { return Ok(true) };
+        if self.remove(&two).and_then(|()| self.open_staged(&one)).is_err() {
+            return Ok(true);
+        }
+        let outcome = self.link(&one, &two);
+        self.remove(&two)?;
+        self.remove(&one)?;
+        Ok(!outcome.is_err_and(|error| error.lacks_hard_links()))
     }
 
     /// Makes a symbolic link where nothing may stand yet.
