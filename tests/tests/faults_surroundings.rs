@@ -13,7 +13,8 @@ use e2e::crash::stage::Stage;
 use e2e::crash::stopped::{go_on, signal, stopped};
 use e2e::crash::trials::{Scratch, Series};
 use e2e::crash::{directory, sample};
-use e2e::skip::needs_root;
+use e2e::scenario::with_mounts;
+use e2e::skip::{needs_root, skipped};
 use e2e::tree::Tree;
 use nix::sys::signal::Signal;
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
@@ -358,5 +359,34 @@ fn a_package_that_is_rewritten_while_it_is_read_is_noticed() -> Result<()> {
     }
     println!("rewritten packages: {noticed} noticed, {harmless} too late to matter");
     ensure!(noticed > 20, "hardly any was noticed");
+    Ok(())
+}
+
+/// A FAT image behind FUSE, of which no type tells whether it has hard links: the plan is no more hopeful than the
+/// installation, and nobody is sent for sudo.
+#[test]
+fn a_file_system_without_hard_links_behind_fuse_is_refused_by_the_plan_too() -> Result<()> {
+    if needs_root() {
+        return Ok(());
+    }
+    let has = |program: &str| ["/usr/bin", "/usr/sbin"].iter().any(|place| Path::new(place).join(program).exists());
+    if !has("fusefat") || !has("mkfs.vfat") || !Path::new("/dev/fuse").exists() {
+        skipped("needs FUSE, fusefat and mkfs.vfat (Debian: fusefat, dosfstools)");
+        return Ok(());
+    }
+    let Bare { directory, root, run } = bare()?;
+    fs::create_dir_all(root.join("opt"))?;
+    let image = directory.path().join("fat");
+    fs::File::create(&image)?.set_len(64 << 20)?;
+    let script = r#"mkfs.vfat "$4" >&2; fusefat -o rw+ "$4" "$3/opt" < /dev/null > /dev/null 2>&1
+        before=$(ls -A "$3/opt")
+        for action in --dry-run --install; do
+            code=0; "$1" --payload "$2" --root "$3" $action || code=$?; echo "$action $code"
+        done
+        [ "$before" = "$(ls -A "$3/opt")" ] && echo nothing left; umount "$3/opt""#;
+    let said = with_mounts(script, &[stub(), &run, &root, &image])?;
+    let said = said.says("--dry-run 21")?.says("--install 21")?.says("nothing left")?;
+    let said = said.says("/opt is on a file system without hard links")?;
+    ensure!(!said.stderr.contains("sudo"), "{}", said.stderr);
     Ok(())
 }
