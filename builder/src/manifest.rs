@@ -14,6 +14,7 @@ mod parse;
 mod path;
 mod reader;
 mod render;
+mod restriction;
 mod select;
 mod source;
 mod syntax;
@@ -31,6 +32,7 @@ pub use checksums::{MissingChecksum, missing_checksums, refuse_missing_checksums
 pub use diagnostic::{Diagnostic, Finding, ManifestErrors, Severity};
 pub use model_name::{DEFAULT_HOST, DEFAULT_NAMESPACE, DEFAULT_TAG, ModelNameError};
 pub use parse::{Parsed, parse, parse_with};
+pub use restriction::{Relax, quoted};
 pub use select::{SelectError, select};
 
 /// Reads a Modelfile; the lines with mistakes.
@@ -71,6 +73,8 @@ pub struct Install {
     /// User and group of the service; a user without a group gets a group of its own name.
     pub account: Option<payload::Owner>,
     pub ip_allow: IpAllow,
+    /// Restrictions of the service that are switched off.
+    pub relax: Relax,
 }
 
 /// Which addresses the service may exchange packets with.

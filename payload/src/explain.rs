@@ -142,9 +142,11 @@ pub const EXPLANATIONS: &[Explanation] = &[
     entry(
         33,
         "Service failed to start",
-        "the service ended right after its start: often the program is for another platform",
-        "journalctl -u UNIT, and systemctl status UNIT",
-        "compare uname -m with the package's target (x86_64 or ARM); correct the configuration, then systemctl start UNIT",
+        "the service ended right after its start, or does not answer, or one of its models does not; the message names the likely \
+         cause: architecture, glibc, a missing library, a permission, a port in use, memory",
+        "the lines of its journal in the message; journalctl -u UNIT, and systemctl status UNIT",
+        "compare uname -m with the package's target (x86_64 or ARM); correct the configuration, then systemctl start UNIT; \
+         --rollback takes an installation back by itself whose service does not come up",
     ),
     entry(
         40,

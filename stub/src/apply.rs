@@ -3,6 +3,7 @@
 
 pub(crate) mod commit;
 pub mod journal;
+pub(crate) mod proof;
 pub(crate) mod recover;
 pub(crate) mod stage;
 pub(crate) mod uninstall;

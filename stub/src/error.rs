@@ -15,7 +15,7 @@ pub struct Finding {
 }
 
 /// Why the program ends with another code than 0.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Error {
     exit: Exit,
     what: String,

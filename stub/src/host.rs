@@ -4,7 +4,10 @@
 pub(crate) mod account;
 #[expect(clippy::disallowed_methods, reason = "bytes of a file that root/ opened, and its length")]
 pub(crate) mod change;
+pub(crate) mod diagnosis;
 pub(crate) mod failpoint;
+pub(crate) mod gpu;
+pub(crate) mod http;
 pub(crate) mod interrupt;
 pub(crate) mod keys;
 pub(crate) mod limits;
@@ -14,7 +17,10 @@ pub(crate) mod models;
 pub(crate) mod names;
 pub mod offline;
 pub(crate) mod ollama;
+pub(crate) mod ollama_client;
+pub(crate) mod platform;
 pub(crate) mod program;
+pub(crate) mod proxy;
 #[expect(clippy::disallowed_methods, reason = "this is where files are changed")]
 pub(crate) mod root;
 pub(crate) mod sockets;

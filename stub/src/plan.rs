@@ -3,6 +3,7 @@
 
 mod earlier;
 pub mod facts;
+pub(crate) mod gpus;
 pub mod memory;
 mod placing;
 mod planner;
@@ -26,11 +27,14 @@ use crate::record::made::Made;
 use step::{PlaceFile, Step};
 
 /// What the administrator asked for.
+#[expect(clippy::struct_excessive_bools, reason = "a set of switches, as they were typed")]
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Options {
     pub enable: bool,
     pub start: bool,
     pub replace: bool,
+    /// Whether a service that does not come up takes the installation back.
+    pub rollback: bool,
     pub downgrade: Downgrade,
 }
 
@@ -50,6 +54,10 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// After the installation is complete: they are reported, but not undone.
     pub afterwards: Vec<Step>,
+    /// What is asked when the service runs.
+    pub proof: Option<Proof>,
+    /// Whether what fails after the steps takes them back.
+    pub rollback: bool,
     /// Directories that hold verified copies while the steps run.
     pub areas: Vec<RelPath>,
     /// Paths that already are as the package wants them.
@@ -75,6 +83,13 @@ pub struct Warning {
     pub what: String,
     /// What to do about it.
     pub hint: String,
+}
+
+/// The models that have to answer, and the service that they are asked of.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Proof {
+    pub unit: String,
+    pub models: Vec<String>,
 }
 
 /// Something in the way.

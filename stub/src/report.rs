@@ -3,6 +3,7 @@
 
 pub(crate) mod json;
 pub(crate) mod list;
+pub(crate) mod proof;
 pub(crate) mod removal;
 pub mod screen;
 pub(crate) mod signature;

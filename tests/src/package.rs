@@ -41,7 +41,7 @@ impl Package {
         if !builder.exists() {
             bail!("{} does not exist; build it, or set AIRGAP_DEPLOY_BUILDER", builder.display());
         }
-        let (binary, (gguf, gguf_digest)) = (ollama::provide()?, model::provide()?);
+        let (binary, (gguf, gguf_digest)) = (ollama::provide()?, model::INSTRUCT.provide()?);
         let server = Server::start()?;
         ollama::pack(&binary, &server.files().join(ARCHIVE))?;
         fs::copy(gguf, server.files().join(MODEL))?;

@@ -180,8 +180,16 @@ impl Host {
     }
 
     fn does_not_start(&self) -> Result<()> {
+        let before = (self.tree()?, self.show(UNIT, "UnitFileState")?);
+        let back = self.installer("broken", &["--install", "--rollback"])?;
+        ensure!(back.code == 33 && back.both().contains("the machine is as it was before"), "{}", back.describe());
+        self.is_as(&before.0)?;
+        ensure!(self.show(UNIT, "UnitFileState")? == before.1, "the service is enabled otherwise than before");
+        self.answers("two\n")?;
         let failed = self.installer("broken", &["--install"])?;
         ensure!(failed.code == 33 && failed.both().contains("Service failed to start"), "{}", failed.describe());
+        // What its own program says of it, out of its journal.
+        ensure!(failed.both().contains("/nonexistent"), "{}", failed.describe());
         // systemd gives up after a few attempts, between which the service is active for a moment.
         let given_up = || Ok(self.show(UNIT, "ActiveState")? == "failed");
         ensure!(wait_until(ANSWERS_WITHIN, given_up)?, "systemd does not give up");

@@ -4,7 +4,7 @@
 use payload::names::DROP_IN;
 use payload::{PathError, RelPath, UNIT_DIRECTORIES};
 
-use crate::manifest::IpAllow;
+use crate::manifest::{Install, IpAllow, quoted};
 
 /// What a configuration file is to systemd.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,9 +71,10 @@ pub(crate) fn drop_in_path(name: &str) -> Result<RelPath, PathError> {
     format!("etc/systemd/system/{name}.d/{DROP_IN}").parse()
 }
 
-/// The drop-in of a service that runs Ollama from `prefix`: home and store there, nothing deleted at start, no cloud, and
-/// packets from and to allowed addresses alone.
-pub(crate) fn drop_in(prefix: &RelPath, ip_allow: &IpAllow) -> String {
+/// The drop-in of a service that runs Ollama from the prefix: home and store there, nothing deleted at start, no cloud,
+/// packets from and to allowed addresses alone, and the restrictions that are not switched off.
+pub(crate) fn drop_in(install: &Install) -> String {
+    let prefix = &install.prefix;
     let mut lines = vec![
         "# Settings of an Ollama without a network; a drop-in of a later name overrides them.".to_owned(),
         "[Service]".to_owned(),
@@ -82,26 +83,30 @@ pub(crate) fn drop_in(prefix: &RelPath, ip_allow: &IpAllow) -> String {
         environment("OLLAMA_NOPRUNE", "1"),
         environment("OLLAMA_NO_CLOUD", "1"),
     ];
-    let more: &[String] = match ip_allow {
-        IpAllow::Any => return lines.join("\n") + "\n",
-        IpAllow::Localhost => &[],
-        IpAllow::Also(more) => more,
-    };
-    lines.push("IPAddressDeny=any".to_owned());
-    lines.push("IPAddressAllow=localhost".to_owned());
-    lines.extend(more.iter().map(|address| format!("IPAddressAllow={address}")));
+    lines.extend(addresses(&install.ip_allow));
+    lines.extend(install.relax.lines(prefix));
     lines.join("\n") + "\n"
 }
 
-/// One assignment, quoted as systemd.exec(5) wants it; `%` would start a specifier.
+fn addresses(ip_allow: &IpAllow) -> Vec<String> {
+    let more: &[String] = match ip_allow {
+        IpAllow::Any => return Vec::new(),
+        IpAllow::Localhost => &[],
+        IpAllow::Also(more) => more,
+    };
+    let fixed = ["IPAddressDeny=any", "IPAddressAllow=localhost"].map(str::to_owned);
+    fixed.into_iter().chain(more.iter().map(|address| format!("IPAddressAllow={address}"))).collect()
+}
+
+/// One assignment.
 fn environment(name: &str, value: &str) -> String {
-    let value = value.replace('\\', "\\\\").replace('"', "\\\"").replace('%', "%%");
-    format!("Environment=\"{name}={value}\"")
+    format!("Environment={}", quoted(&format!("{name}={value}")))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::manifest::Relax;
 
     fn path(text: &str) -> RelPath {
         text.parse().unwrap()
@@ -140,11 +145,15 @@ mod tests {
         assert!(!runs_ollama(&service, "[Unit]\nDescription=ollama\n# ExecStart=/bin/ollama\n", &[]));
     }
 
+    fn install(prefix: &str, ip_allow: IpAllow) -> Install {
+        Install { prefix: path(prefix), account: None, ip_allow, relax: Relax::default() }
+    }
+
     #[test]
     fn the_drop_in_closes_the_network_and_names_the_store() {
-        let text = drop_in(&path("opt/ollama"), &IpAllow::Localhost);
+        let text = drop_in(&install("opt/ollama", IpAllow::Localhost));
         assert_eq!(
-            text.lines().skip(1).collect::<Vec<_>>(),
+            text.lines().skip(1).take(8).collect::<Vec<_>>(),
             [
                 "[Service]",
                 "Environment=\"HOME=/opt/ollama\"",
@@ -153,21 +162,24 @@ mod tests {
                 "Environment=\"OLLAMA_NO_CLOUD=1\"",
                 "IPAddressDeny=any",
                 "IPAddressAllow=localhost",
+                "NoNewPrivileges=yes",
             ]
         );
-        assert!(text.ends_with('\n'));
+        assert!(text.ends_with("UMask=0077\n"));
     }
 
     #[test]
     fn ip_allow_widens_or_drops_the_restriction() {
-        let more = drop_in(&path("o"), &IpAllow::Also(vec!["10.0.0.0/8".to_owned(), "fd00::/8".to_owned()]));
-        assert!(more.ends_with("IPAddressAllow=localhost\nIPAddressAllow=10.0.0.0/8\nIPAddressAllow=fd00::/8\n"));
-        assert!(!drop_in(&path("o"), &IpAllow::Any).contains("IPAddress"));
+        let more = IpAllow::Also(vec!["10.0.0.0/8".to_owned(), "fd00::/8".to_owned()]);
+        let more = drop_in(&install("o", more));
+        assert!(more.contains("\nIPAddressAllow=localhost\nIPAddressAllow=10.0.0.0/8\nIPAddressAllow=fd00::/8\n"));
+        assert!(!drop_in(&install("o", IpAllow::Any)).contains("IPAddress"));
     }
 
     #[test]
     fn strange_prefixes_are_quoted() {
-        let text = drop_in(&path("opt/100% \"my\\ai\""), &IpAllow::Any);
+        let text = drop_in(&install("opt/100% \"my\\ai\"", IpAllow::Any));
         assert!(text.contains("Environment=\"HOME=/opt/100%% \\\"my\\\\ai\\\"\"\n"), "{text}");
+        assert!(text.contains("ReadWritePaths=\"-/opt/100%% \\\"my\\\\ai\\\"/models\"\n"), "{text}");
     }
 }

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::diagnostic::{Diagnostic, Findings, Reported};
 use super::reader::Reader;
-use super::{Install, IpAllow, Package};
+use super::{Install, IpAllow, Package, restriction};
 
 /// What systemd takes in place of addresses; `any` stands alone.
 const NAMED_ADDRESSES: &[&str] = &["localhost", "link-local", "multicast"];
@@ -74,7 +74,8 @@ pub(super) fn install(reader: &Reader<'_>, prefix: Result<&RelPath, Reported>) -
     reader.refuse_unknown(None);
     let account = account(reader);
     let ip_allow = ip_allow(reader);
-    Ok(Install { prefix: prefix?.clone(), account: account?, ip_allow: ip_allow? })
+    let relax = restriction::relax(reader);
+    Ok(Install { prefix: prefix?.clone(), account: account?, ip_allow: ip_allow?, relax: relax? })
 }
 
 fn account(reader: &Reader<'_>) -> Result<Option<Owner>, Reported> {

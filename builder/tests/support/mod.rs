@@ -14,8 +14,8 @@ use std::time::Duration;
 use builder::fetch::artifact::{Artifact, VerifiedFile};
 use builder::fetch::{Acquisition, LockMode, Mirror, RetryPolicy, SourceError, SourceOptions, Timeouts, acquire};
 use builder::manifest::{
-    Component, ComponentKind, Install, InstallPath, IpAllow, Manifest, ModelName, ModelSettings, Package, Source,
-    SourceKind,
+    Component, ComponentKind, Install, InstallPath, IpAllow, Manifest, ModelName, ModelSettings, Package, Relax,
+    Source, SourceKind,
 };
 use builder::progress::{Event, ProgressSink};
 use payload::Digest;
@@ -64,7 +64,12 @@ impl Bench {
                 description: String::new(),
                 allowed_hosts: self.allowed_hosts.clone(),
             },
-            install: Install { prefix: "opt/test".parse().unwrap(), account: None, ip_allow: IpAllow::Localhost },
+            install: Install {
+                prefix: "opt/test".parse().unwrap(),
+                account: None,
+                ip_allow: IpAllow::Localhost,
+                relax: Relax::default(),
+            },
             components: components.to_vec(),
         }
     }

@@ -6,6 +6,7 @@ use payload::index::Role;
 use payload::{Mode, Package, PayloadError, RelPath, Watch};
 
 use crate::apply::journal::{Header, Journal};
+use crate::apply::proof::{self, Answers};
 use crate::apply::recover::{self, Remains};
 use crate::apply::stage::{self, StageError};
 use crate::error::Error;
@@ -24,7 +25,7 @@ use crate::record::receipt::Receipt;
 use crate::record::state::{self, Staged};
 
 /// What is told while a plan is carried out.
-pub trait Events: Sync {
+pub trait Events: Answers + Sync {
     /// More stored bytes have been verified and staged.
     fn staged(&self, bytes: u64);
     /// A step was taken, or failed.
@@ -46,6 +47,8 @@ enum Failure {
     NoHardLinks(String),
     #[error("interrupted")]
     Interrupted,
+    #[error("{}", .0.what())]
+    Service(Box<Error>),
 }
 
 /// Carries out a plan. When this returns an error that is not [`Exit::RollbackIncomplete`] or [`Exit::ServiceFailed`],
@@ -82,12 +85,16 @@ pub fn apply(
         return Err(after_rollback(&failure, recover::roll_back(machine, name, false)));
     }
     // The journal goes last: until then a recovery starts what is to run.
-    let started = start(plan, machine, events);
+    let started = if plan.rollback { Ok(()) } else { start(plan, machine, events) };
     match recover::finish(machine, name, &header.areas, plan.steps.iter()) {
         Ok(kept) => kept.iter().for_each(|line| events.note(line)),
         Err(error) => events.note(&leftovers(&error)),
     }
-    started
+    started?;
+    match &plan.proof {
+        Some(proof) if !plan.rollback => proof::prove(proof, machine, events).map_err(|error| error.state(INSTALLED)),
+        _ => Ok(()),
+    }
 }
 
 fn run(
@@ -145,10 +152,22 @@ fn run(
                     continue;
                 }
             }
-            return Err(error.into());
+            return Err(match step {
+                // Its journal is read while the service is still there.
+                Step::StartUnit { unit } => {
+                    Failure::Service(Box::new(recover::service_failure(root, &[(unit.clone(), error.to_string())])))
+                }
+                _ => error.into(),
+            });
         }
     }
     look_at_models_again(plan, machine)?;
+    if let Some(proof) = plan.proof.as_ref().filter(|_| plan.rollback) {
+        proof::prove(proof, machine, events).map_err(|error| match error.exit() {
+            Exit::Interrupted => Failure::Interrupted,
+            _ => Failure::Service(Box::new(error)),
+        })?;
+    }
     // Written down before the installation counts as complete: a recovery then starts it.
     for step in &plan.afterwards {
         journal.begin(step)?;
@@ -251,7 +270,7 @@ fn start(plan: &Plan, machine: &Machine, events: &dyn Events) -> Result<(), Erro
             failures.push((unit, error.to_string()));
         }
     }
-    recover::service_failures(&failures)
+    recover::service_failures(&machine.root, &failures)
 }
 
 /// Somebody may have started what was stopped, from files of both versions. Whether it then starts is what counts.
@@ -293,6 +312,7 @@ fn describe(failure: &Failure) -> Error {
         }
         Failure::NoHardLinks(_) => (Exit::IncompatibleHost, failure.to_string(), preflight::NO_HARD_LINKS),
         Failure::Stage(StageError::Payload(error)) => return Error::payload(error).state(UNCHANGED),
+        Failure::Service(error) => return Error::clone(error).state(UNCHANGED),
         failure if failure.is_out_of_space() => {
             let what = format!("Out of disk space: {failure}");
             (Exit::OutOfDiskSpace, what, "free disk space there, or deploy smaller models")
@@ -316,13 +336,17 @@ fn permission_hint() -> &'static str {
 }
 
 const UNCHANGED: &str = "the machine is as it was before";
+/// The state when the service did not prove itself, and was not to be taken back for that.
+pub const INSTALLED: &str = "the package is installed; --status says how it stands";
 
 impl Failure {
     /// Below a root of their own, users may lack a permission that only trying reveals.
     fn is_permission_denied(&self) -> bool {
         let error = match self {
             Self::Fs(error) | Self::Stage(StageError::Fs(error)) | Self::Step(StepError::Fs(error)) => error,
-            Self::Stage(_) | Self::Step(_) | Self::NoHardLinks(_) | Self::Interrupted => return false,
+            Self::Stage(_) | Self::Step(_) | Self::NoHardLinks(_) | Self::Interrupted | Self::Service(_) => {
+                return false;
+            }
         };
         matches!(error.errno(), Some(Errno::EACCES | Errno::EPERM))
     }
@@ -331,7 +355,7 @@ impl Failure {
         match self {
             Self::Stage(StageError::Fs(error)) | Self::Fs(error) => StepError::from(error.clone()).is_out_of_space(),
             Self::Step(error) => error.is_out_of_space(),
-            Self::Stage(_) | Self::NoHardLinks(_) | Self::Interrupted => false,
+            Self::Stage(_) | Self::NoHardLinks(_) | Self::Interrupted | Self::Service(_) => false,
         }
     }
 }

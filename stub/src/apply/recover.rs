@@ -7,6 +7,7 @@ use payload::{Digest, RelPath};
 use crate::apply::journal::{self, Header, Unfinished};
 use crate::error::Error;
 use crate::exit::Exit;
+use crate::host::diagnosis;
 use crate::host::machine::{Machine, StepError, Undone};
 use crate::host::root::{Found, FsError, Root};
 use crate::host::unit::Manager;
@@ -94,27 +95,30 @@ fn start(unfinished: &Unfinished, root: &Root) -> Result<(), Error> {
     });
     let failures: Vec<_> =
         units.filter_map(|unit| Some((unit.clone(), manager.start_and_watch(unit).err()?.to_string()))).collect();
-    service_failures(&failures)
+    service_failures(root, &failures)
 }
 
 /// The error that names every service that did not start, with what systemd or the service said.
-pub fn service_failures(failures: &[(String, String)]) -> Result<(), Error> {
-    let units: Vec<&str> = failures.iter().map(|(unit, _)| unit.as_str()).collect();
-    let what = match failures {
-        [] => return Ok(()),
-        [(_, why)] => why.clone(),
-        many => {
-            let lines: Vec<String> = many.iter().map(|(unit, why)| format!("{unit}: {why}")).collect();
-            format!("\n  {}", lines.join("\n  "))
-        }
-    };
-    let units = units.join(" ");
-    Err(Error::new(Exit::ServiceFailed, format!("Service failed to start: {what}"))
-        .state("the package is installed; the service does not run")
-        .hint(format!(
-            "systemctl status {units}; journalctl -u {}; check the platform (x86_64 or ARM)",
-            units.replace(' ', " -u ")
-        )))
+pub fn service_failures(root: &Root, failures: &[(String, String)]) -> Result<(), Error> {
+    if failures.is_empty() {
+        return Ok(());
+    }
+    Err(service_failure(root, failures).state("the package is installed; the service does not run"))
+}
+
+/// The same, without the state of the machine.
+pub fn service_failure(root: &Root, failures: &[(String, String)]) -> Error {
+    let told = failures.iter().map(|(unit, why)| {
+        let why = if failures.len() > 1 { format!("{unit}: {why}") } else { why.clone() };
+        std::iter::once(why).chain(diagnosis::lines(root, unit)).collect::<Vec<_>>().join("\n  ")
+    });
+    let what = told.collect::<Vec<_>>().join("\n");
+    let units = failures.iter().map(|(unit, _)| unit.as_str()).collect::<Vec<_>>().join(" ");
+    let hint = format!(
+        "systemctl status {units}; journalctl -u {}; check the platform (x86_64 or ARM)",
+        units.replace(' ', " -u ")
+    );
+    Error::new(Exit::ServiceFailed, format!("Service failed to start: {what}")).hint(hint)
 }
 
 /// Whether the installation with this journal has its receipt, and so is finished forwards.

@@ -57,9 +57,12 @@ pub struct Args {
     /// Enable the service, so that it starts on boot
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub enable: bool,
-    /// Start the service when everything is in place
+    /// Start the service when everything is in place, and ask each model for a token: prints load time and rate
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub start: bool,
+    /// Take everything back when a service does not come up, or a model does not answer; without it, it stays installed
+    #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
+    pub rollback: bool,
     /// Replace files that are in the way, keeping a backup that --uninstall puts back
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub replace: bool,

@@ -2,24 +2,29 @@
 //! Each of these stages has a file of its own name; what is said at the end is said here.
 
 use std::collections::HashSet;
+use std::sync::Mutex;
 
 use indicatif::ProgressBar;
 use nix::unistd::geteuid;
 use payload::index::Index;
 use payload::{Digest, Package, PayloadError, Watch};
+use serde_json::Value;
 
 use super::cli::Args;
 use super::medium;
 use super::recover::tell_recovered;
 use super::target::{lock, machine, open_root, options};
 use crate::apply::commit::{self, Events};
+use crate::apply::proof::{self, Answers};
 use crate::apply::recover;
 use crate::error::Error;
 use crate::host::interrupt;
 use crate::host::machine::StepError;
+use crate::host::ollama_client::Performance;
 use crate::plan::facts::{Host, Systemd};
 use crate::plan::step::Step;
 use crate::plan::{Plan, plan, preflight};
+use crate::report::proof as proof_report;
 use crate::report::screen::Screen;
 use crate::report::{json, signature, text};
 
@@ -53,7 +58,11 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
     verify_what_stays(package, &plan, workers, screen).map_err(|error| give_up(Error::payload(&error)))?;
     if plan.is_empty() && preflight::findings(&plan, index, host).is_empty() {
         recover::roll_back(&machine, &index.package.name, false)?;
-        already_installed(index, screen);
+        let console = Console::new(screen, ProgressBar::hidden());
+        if let Some(proof) = &plan.proof {
+            proof::prove(proof, &machine, &console).map_err(|error| error.state(commit::INSTALLED))?;
+        }
+        already_installed(index, &console);
         return Ok(());
     }
     let receipt = plan.made.receipt(index, package.digest(), signature::trusted_key(package), host.receipt.as_ref());
@@ -64,11 +73,11 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
     text::warnings(cleared.plan()).for_each(|line| screen.warn(&line));
     let bar =
         screen.progress("installing", cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());
-    let console = Console { screen, bar };
+    let console = Console::new(screen, bar);
     let outcome = commit::apply(&cleared, package, &machine, &receipt, workers, &console);
     console.bar.finish_and_clear();
     outcome?;
-    done(cleared.plan(), index, host.systemd == Systemd::Running, screen);
+    done(cleared.plan(), index, host.systemd == Systemd::Running, &console);
     Ok(())
 }
 
@@ -88,14 +97,21 @@ fn stored_size(index: &Index, digest: Digest) -> u64 {
     index.blob(digest).map_or(0, |blob| blob.stored_size)
 }
 
-fn already_installed(index: &Index, screen: Screen) {
+fn already_installed(index: &Index, console: &Console) {
+    let screen = console.screen;
     if screen.json {
-        screen.json(&serde_json::json!({"install": 1, "package": index.package.name.as_str(), "changed": false}));
+        screen.json(&serde_json::json!({
+            "install": 1,
+            "package": index.package.name.as_str(),
+            "changed": false,
+            "answers": console.answers(),
+        }));
     }
     screen.say(&format!("{} is installed already: nothing was changed", index.package.name));
 }
 
-fn done(plan: &Plan, index: &Index, systemd: bool, screen: Screen) {
+fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console) {
+    let screen = console.screen;
     if screen.json {
         screen.json(&serde_json::json!({
             "install": 1,
@@ -104,6 +120,7 @@ fn done(plan: &Plan, index: &Index, systemd: bool, screen: Screen) {
             "changed": true,
             "steps": plan.steps.iter().map(Step::describe).collect::<Vec<_>>(),
             "warnings": json::warnings(plan),
+            "answers": console.answers(),
         }));
     }
     for note in &plan.notes {
@@ -113,6 +130,7 @@ fn done(plan: &Plan, index: &Index, systemd: bool, screen: Screen) {
     if let Some(unit) = index.units.first()
         && systemd
         && plan.afterwards.is_empty()
+        && plan.proof.is_none()
         && !plan.steps.iter().any(|step| matches!(step, Step::EnableUnit { .. }))
     {
         let unit = unit.name.trim_end_matches(".service");
@@ -124,6 +142,30 @@ fn done(plan: &Plan, index: &Index, systemd: bool, screen: Screen) {
 struct Console {
     screen: Screen,
     bar: ProgressBar,
+    answers: Mutex<Vec<Value>>,
+}
+
+impl Console {
+    fn new(screen: Screen, bar: ProgressBar) -> Self {
+        Self { screen, bar, answers: Mutex::default() }
+    }
+
+    fn answers(&self) -> Vec<Value> {
+        self.answers.lock().map_or_else(|_| Vec::new(), |answers| answers.clone())
+    }
+}
+
+impl Answers for Console {
+    fn answered(&self, model: &str, performance: &Performance) {
+        self.bar.suspend(|| self.screen.say(&proof_report::line(model, performance)));
+        if let Ok(mut answers) = self.answers.lock() {
+            answers.push(proof_report::json(model, performance));
+        }
+    }
+
+    fn not_asked(&self, why: &str) {
+        self.bar.suspend(|| self.screen.say(&format!("note: the models were not asked: {why}")));
+    }
 }
 
 impl Events for Console {

@@ -39,6 +39,7 @@ pub fn options(args: &Args, package: &Package) -> Options {
         enable: args.enable,
         start: args.start,
         replace: args.replace,
+        rollback: args.rollback,
         downgrade: if allowed { Downgrade::Allowed } else { Downgrade::Refused },
     }
 }

@@ -19,6 +19,8 @@ pub struct Service {
     pub store: Result<RelPath, String>,
     /// What it runs as; root when there is no such account.
     pub owner: Owner,
+    /// Where it is told to listen (`OLLAMA_HOST`); empty when nobody told it.
+    pub listens: String,
 }
 
 /// In systemd's order: what stands earlier hides what has the same name later.
@@ -39,6 +41,23 @@ const BELOW_HOME: &str = "/.ollama/models";
 /// # Errors
 /// The accounts of the machine, or its unit files, cannot be read.
 pub fn services(root: &Root) -> Result<Vec<Service>, AccountError> {
+    let mut services = all(root)?;
+    if let Some(usual) = services.iter().position(|service| service.unit == "ollama.service") {
+        services = vec![services.swap_remove(usual)];
+    }
+    Ok(services)
+}
+
+/// Where the service `unit` is told to listen; empty when nobody told it.
+///
+/// # Errors
+/// As [`services`].
+pub fn listens(root: &Root, unit: &str) -> Result<String, AccountError> {
+    let service = all(root)?.into_iter().find(|service| service.unit == unit);
+    Ok(service.map(|service| service.listens).unwrap_or_default())
+}
+
+fn all(root: &Root) -> Result<Vec<Service>, AccountError> {
     let mut units: BTreeMap<String, RelPath> = BTreeMap::new();
     for directory in directories() {
         for name in root.names(&directory)?.into_iter().filter(|name| name.ends_with(".service")) {
@@ -54,9 +73,6 @@ pub fn services(root: &Root) -> Result<Vec<Service>, AccountError> {
             continue;
         }
         services.push(look(root, unit, path, text)?);
-    }
-    if let Some(usual) = services.iter().position(|service| service.unit == "ollama.service") {
-        services = vec![services.swap_remove(usual)];
     }
     Ok(services)
 }
@@ -126,7 +142,8 @@ fn look(root: &Root, unit: String, path: RelPath, mut text: String) -> Result<Se
             group.map_or_else(Owner::root, |group| Owner { user, group })
         }
     };
-    Ok(Service { unit, path, store, owner })
+    let listens = environment.get("OLLAMA_HOST").cloned().unwrap_or_default();
+    Ok(Service { unit, path, store, owner, listens })
 }
 
 /// `Key=value` lines of `[Service]`, continued lines joined.

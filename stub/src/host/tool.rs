@@ -13,8 +13,10 @@ pub enum Tool {
     Getent,
     Groupadd,
     Groupdel,
+    Journalctl,
     Restorecon,
     Systemctl,
+    SystemdRun,
     Useradd,
     Userdel,
 }
@@ -38,8 +40,10 @@ impl Tool {
             Self::Getent => "getent",
             Self::Groupadd => "groupadd",
             Self::Groupdel => "groupdel",
+            Self::Journalctl => "journalctl",
             Self::Restorecon => "restorecon",
             Self::Systemctl => "systemctl",
+            Self::SystemdRun => "systemd-run",
             Self::Useradd => "useradd",
             Self::Userdel => "userdel",
         }
@@ -58,7 +62,8 @@ impl Tool {
     /// Whether a run with these arguments changes the machine.
     fn changes(self, arguments: &[&str]) -> bool {
         match self {
-            Self::Getent => false,
+            // A transient unit is in /run, and is no change that a crash leaves.
+            Self::Getent | Self::Journalctl | Self::SystemdRun => false,
             Self::Groupadd | Self::Groupdel | Self::Restorecon | Self::Useradd | Self::Userdel => true,
             Self::Systemctl => {
                 matches!(

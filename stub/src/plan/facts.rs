@@ -6,14 +6,16 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 
 use nix::unistd::geteuid;
 use payload::index::{GlibcVersion, Index, LinkKind};
-use payload::{AccountName, Digest, RelPath, UNIT_DIRECTORIES, glibc_provided};
+use payload::{AccountName, Digest, RelPath, UNIT_DIRECTORIES};
 
 use crate::error::Error;
 use crate::host::account::Accounts;
+use crate::host::gpu::{self, Gpus};
 use crate::host::interrupt;
 use crate::host::memory;
 use crate::host::models::{self, StoreManifest};
 use crate::host::names;
+use crate::host::platform;
 use crate::host::root::{FileSystem, Found, FsError, Root};
 use crate::host::tool::Tool;
 use crate::host::unit::{Manager, UnitState};
@@ -53,6 +55,9 @@ pub struct Host {
     /// Why systemd did not say how a unit is.
     pub systemd_silent: Option<String>,
     pub tools: HashSet<Tool>,
+    /// `None` when nobody can say.
+    pub gpus: Option<Vec<Gpus>>,
+    pub gpu_groups: Vec<AccountName>,
     /// Where the package's models go, and why there.
     pub store: Store,
     /// Bytes of memory that programs can use; known of the running system alone.
@@ -117,8 +122,8 @@ impl Host {
             live,
             root: root.path().to_owned(),
             has_accounts: live || exists(root, "etc/passwd")?,
-            machine: machine(),
-            glibc: glibc(root)?,
+            machine: platform::machine(),
+            glibc: platform::glibc(root)?,
             systemd,
             accounts: Accounts::look_up(root, &users, &groups)?,
             entries: entries(index, root, receipt.as_ref(), replace)?,
@@ -131,6 +136,8 @@ impl Host {
             store,
             memory: live.then(memory::total).flatten(),
             manifests: store_manifests(index, receipt.as_ref(), root)?,
+            gpus: gpu::look(root)?,
+            gpu_groups: gpu::groups(root)?,
             receipt,
             tools: [Tool::Groupadd, Tool::Restorecon, Tool::Systemctl, Tool::Useradd]
                 .into_iter()
@@ -187,41 +194,6 @@ fn exists(root: &Root, path: &str) -> Result<bool, FsError> {
         Ok(path) => Ok(root.look(&path)? != Found::Absent),
         Err(_) => Ok(false),
     }
-}
-
-fn machine() -> String {
-    nix::sys::utsname::uname().map_or_else(|_| String::new(), |name| name.machine().to_string_lossy().into_owned())
-}
-
-/// Where distributions keep the C library.
-const LIBC: [&str; 7] = [
-    "usr/lib/x86_64-linux-gnu/libc.so.6",
-    "lib/x86_64-linux-gnu/libc.so.6",
-    "usr/lib/aarch64-linux-gnu/libc.so.6",
-    "lib/aarch64-linux-gnu/libc.so.6",
-    "usr/lib64/libc.so.6",
-    "lib64/libc.so.6",
-    "usr/lib/libc.so.6",
-];
-
-fn glibc(root: &Root) -> Result<Option<GlibcVersion>, FsError> {
-    for path in LIBC.iter().filter_map(|path| path.parse::<RelPath>().ok()) {
-        let path = match root.look(&path)? {
-            Found::File(_) => path,
-            // Older releases of glibc are reached through a link beside them.
-            Found::Link { target } => match path.resolve_link(&target) {
-                Some(path) => path,
-                None => continue,
-            },
-            _ => continue,
-        };
-        if let Ok(file) = root.open_file(&path)
-            && let Ok(Some(version)) = glibc_provided(file)
-        {
-            return Ok(Some(version));
-        }
-    }
-    Ok(None)
 }
 
 fn systemd(root: &Root) -> Systemd {

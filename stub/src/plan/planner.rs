@@ -5,6 +5,7 @@ use payload::index::{Index, Role, lookalikes};
 use payload::{Owner, RelPath};
 
 use super::facts::{Host, Systemd};
+use super::gpus;
 use super::memory;
 use super::root_power;
 use super::step::Step;
@@ -71,6 +72,9 @@ impl Planner<'_> {
             }
             Store::Found(store) => note(&format!("models go to {}: {}", store.directory, store.why)),
         }
+        for text in host.gpus.iter().flat_map(|gpus| gpus::notes(self.index, gpus)) {
+            note(&text);
+        }
         for (one, other) in lookalikes(self.index) {
             note(&format!(
                 "{one} and {other} are two names that look alike: they differ in Unicode normalisation alone"
@@ -112,7 +116,8 @@ impl Planner<'_> {
             let home = self.index.install.prefix.clone();
             let user = MadeAccount { name: account.user, id };
             self.plan.made.user = Some(user.clone());
-            self.plan.steps.push(Step::CreateUser { user, group: account.group, home });
+            let groups = if gpus::brings_ollama(self.index) { self.host.gpu_groups.clone() } else { Vec::new() };
+            self.plan.steps.push(Step::CreateUser { user, group: account.group, groups, home });
         }
     }
 

@@ -3,8 +3,10 @@
 
 use payload::index::Role;
 
+use super::Proof;
 use super::planner::Planner;
 use super::step::Step;
+use super::store::Store;
 use crate::plan::facts::Systemd;
 
 impl Planner<'_> {
@@ -35,6 +37,25 @@ impl Planner<'_> {
             self.service(&unit.name, disturbs);
         }
         self.services_no_longer_shipped();
+        self.plan.proof = self.proof();
+        self.plan.rollback = self.options.rollback;
+        if self.options.rollback {
+            // What is a step of the installation is undone with it.
+            self.plan.steps.append(&mut self.plan.afterwards);
+        }
+    }
+
+    /// `--start` asks every model of the package: of the package's own Ollama, or of the one whose store they go to.
+    fn proof(&self) -> Option<Proof> {
+        if !self.options.start {
+            return None;
+        }
+        let own = self.index.units.iter().find(|unit| unit.drop_in.is_some()).map(|unit| unit.name.clone());
+        let unit = own.or_else(|| match &self.host.store {
+            Store::Found(store) => store.unit.clone(),
+            Store::Own | Store::Nobodys(_) | Store::Unclear(_) => None,
+        })?;
+        Some(Proof { unit, models: self.index.models.iter().map(|model| model.name.clone()).collect() })
     }
 
     fn changes_units(&self, step: &Step) -> bool {

@@ -2,6 +2,7 @@
 //! Which steps a machine needs is decided in `plan.rs`; their order of writing to the journal in `apply/commit.rs`.
 
 mod hard_link;
+mod invocation;
 mod place_file;
 
 use nix::errno::Errno;
@@ -13,7 +14,6 @@ pub use place_file::{PlaceFile, Replaces};
 use crate::host::account::MadeAccount;
 use crate::host::machine::{Machine, StepError, Undone};
 use crate::host::root::{Attributes, Found, FsError, Root};
-use crate::host::tool::Tool;
 use crate::host::unit::Manager;
 
 /// One change of the machine.
@@ -23,6 +23,7 @@ pub enum Step {
     CreateUser {
         user: MadeAccount,
         group: AccountName,
+        groups: Vec<AccountName>,
         home: RelPath,
     },
     StopUnit {
@@ -91,8 +92,11 @@ impl Step {
     pub fn describe(&self) -> String {
         match self {
             Self::CreateGroup(MadeAccount { name, id }) => format!("create group {name} (gid {id})"),
-            Self::CreateUser { user: MadeAccount { name, id }, group, home } => {
-                format!("create user {name} (uid {id}, system account, group {group}, home {home}, no login shell)")
+            Self::CreateUser { user: MadeAccount { name, id }, group, groups, home } => {
+                let groups = groups.iter().map(|group| format!(", also {group}")).collect::<Vec<_>>().concat();
+                format!(
+                    "create user {name} (uid {id}, system account, group {group}{groups}, home {home}, no login shell)"
+                )
             }
             Self::StopUnit { unit } => format!("stop {unit}"),
             Self::MakeDirectory { path, mode } => format!("make directory {path}/ (mode {mode})"),
@@ -134,17 +138,6 @@ impl Step {
         }
     }
 
-    /// The command line the step runs, if it runs one.
-    pub fn command(&self, machine_root: &std::path::Path) -> Option<Vec<String>> {
-        let (tool, arguments) = self.invocation()?;
-        let program = tool.find().map_or_else(|| tool.name().to_owned(), |path| path.display().to_string());
-        let mut command = vec![program];
-        if tool.takes_root() && machine_root != std::path::Path::new("/") {
-            command.extend(["--prefix".to_owned(), machine_root.display().to_string()]);
-        }
-        Some(command.into_iter().chain(arguments).collect())
-    }
-
     /// The step's name in JSON output.
     pub fn action(&self) -> &'static str {
         match self {
@@ -164,27 +157,6 @@ impl Step {
             Self::DisableUnit { .. } => "disable-unit",
             Self::StartUnit { .. } => "start-unit",
         }
-    }
-
-    fn invocation(&self) -> Option<(Tool, Vec<String>)> {
-        Some(match self {
-            Self::CreateGroup(MadeAccount { name, id }) => {
-                (Tool::Groupadd, words(&["--system", "--gid", &id.to_string(), name.as_str()]))
-            }
-            Self::CreateUser { user: MadeAccount { name, id }, group, home } => {
-                let (id, home) = (id.to_string(), home.to_string());
-                let numbers = words(&["--system", "--uid", &id, "--gid", group.as_str(), "--home-dir", &home]);
-                let fixed = words(&["--no-create-home", "--shell", "/usr/sbin/nologin", name.as_str()]);
-                (Tool::Useradd, [numbers, fixed].concat())
-            }
-            Self::StopUnit { unit } => (Tool::Systemctl, words(&["stop", "--", unit])),
-            Self::RestoreLabels { paths } => (Tool::Restorecon, restorecon(paths)),
-            Self::ReloadSystemd => (Tool::Systemctl, words(&["daemon-reload"])),
-            Self::EnableUnit { unit } => (Tool::Systemctl, words(&["enable", "--", unit])),
-            Self::DisableUnit { unit } => (Tool::Systemctl, words(&["disable", "--", unit])),
-            Self::StartUnit { unit } => (Tool::Systemctl, words(&["start", "--", unit])),
-            _ => return None,
-        })
     }
 
     /// Does it.
@@ -231,7 +203,7 @@ impl Step {
             }
             Self::SetOwner { path, mode, owner } => Ok(root.set_attributes(path, *mode, machine.ids(owner)?)?),
             Self::RestoreLabels { paths } => paths.chunks(PATHS_A_CALL).try_for_each(|paths| {
-                let arguments = restorecon(paths);
+                let arguments = invocation::restorecon(paths);
                 let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
                 machine.restore_labels(&arguments)
             }),
@@ -417,12 +389,4 @@ fn changed_meanwhile(path: &RelPath) -> StepError {
 /// What stands at the path of something that was made is not what was made.
 fn kept_if_there(path: &RelPath, root: &Root) -> Result<Undone, FsError> {
     Ok(if root.look(path)? == Found::Absent { Undone::Clean } else { Undone::changed(path) })
-}
-
-fn restorecon(paths: &[RelPath]) -> Vec<String> {
-    words(&["--"]).into_iter().chain(paths.iter().map(ToString::to_string)).collect()
-}
-
-fn words(words: &[&str]) -> Vec<String> {
-    words.iter().map(|word| (*word).to_owned()).collect()
 }

@@ -27,6 +27,8 @@ pub enum Store {
 pub struct ModelStore {
     pub directory: RelPath,
     pub owner: Owner,
+    /// The service whose store it is; `None` when only a receipt says that it is one.
+    pub unit: Option<String>,
     pub why: String,
 }
 
@@ -73,6 +75,7 @@ fn choose(services: &[Service], others: &Others, own: RelPath) -> Store {
             [(package, directory, owner), ..] => Store::Found(ModelStore {
                 directory: directory.clone(),
                 owner: owner.clone(),
+                unit: None,
                 why: format!("the package {package} has its models there"),
             }),
         };
@@ -87,6 +90,7 @@ fn choose(services: &[Service], others: &Others, own: RelPath) -> Store {
         Ok(directory) => Store::Found(ModelStore {
             directory: directory.clone(),
             owner: first.owner.clone(),
+            unit: Some(first.unit.clone()),
             why: format!("{}{whose} runs Ollama as {} with its models there", first.unit, first.owner.user),
         }),
         Err(why) => Store::Unclear(format!("{} {why}", first.unit)),

@@ -5,6 +5,7 @@ use payload::index::Index;
 use serde_json::{Value, json};
 
 use crate::error::Finding;
+use crate::host::gpu::Gpus;
 use crate::plan::Plan;
 use crate::plan::facts::Host;
 use crate::plan::step::{Replaces, Step};
@@ -36,6 +37,8 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Va
         "needs_root": host.live && !plan.is_empty(),
         "steps": plan.steps.iter().map(step).collect::<Vec<_>>(),
         "afterwards": plan.afterwards.iter().map(step).collect::<Vec<_>>(),
+        "rollback": plan.rollback,
+        "proof": plan.proof.as_ref().map(|proof| json!({"unit": proof.unit, "models": proof.models})),
         "unchanged": plan.unchanged.iter().map(ToString::to_string).collect::<Vec<_>>(),
         "space": space,
         "own_files": {
@@ -45,6 +48,7 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Va
             "journal": state::journal(&index.package.name).to_string(),
             "staging": plan.areas.iter().map(ToString::to_string).collect::<Vec<_>>(),
         },
+        "gpus": host.gpus.as_ref().map(|gpus| gpus.iter().map(gpus_json).collect::<Vec<_>>()),
         "root_power": plan.root_power,
         "notes": plan.notes,
         "memory": memory(index, host),
@@ -63,6 +67,10 @@ fn memory(index: &Index, host: &Host) -> Value {
     json!({"available": host.memory, "models": models.collect::<Vec<_>>()})
 }
 
+fn gpus_json(gpus: &Gpus) -> Value {
+    json!({"vendor": gpus.vendor.name(), "devices": gpus.devices, "driver": gpus.driver})
+}
+
 fn step_json(step: &Step, host: &Host) -> Value {
     let mut value = json!({"action": step.action(), "text": step.describe()});
     let mut set = |key: &str, content: Value| {
@@ -73,10 +81,11 @@ fn step_json(step: &Step, host: &Host) -> Value {
             set("name", json!(group.name.as_str()));
             set("gid", json!(group.id));
         }
-        Step::CreateUser { user, group, home } => {
+        Step::CreateUser { user, group, groups, home } => {
             set("name", json!(user.name.as_str()));
             set("uid", json!(user.id));
             set("group", json!(group.as_str()));
+            set("groups", json!(groups.iter().map(payload::AccountName::as_str).collect::<Vec<_>>()));
             set("home", json!(home.to_string()));
         }
         Step::StopUnit { unit } | Step::EnableUnit { unit } | Step::DisableUnit { unit } | Step::StartUnit { unit } => {

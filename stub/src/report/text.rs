@@ -9,6 +9,7 @@ use crate::error::Finding;
 use crate::exit::Exit;
 use crate::plan::Plan;
 use crate::plan::facts::Host;
+use crate::plan::gpus;
 use crate::plan::memory;
 use crate::plan::step::{PlaceFile, Step};
 use crate::record::state;
@@ -68,6 +69,9 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding], every
         lines.push(format!("Disk space: {directory} takes {needed}, has {available}"));
     }
     lines.extend(memory(index, host));
+    if let Some(gpus) = host.gpus.as_ref().filter(|_| gpus::brings_ollama(index)) {
+        lines.push(format!("GPUs of this machine: {}", gpus::describe(gpus)));
+    }
     lines.push(privileges(plan, host));
     lines.extend(plan.notes.iter().map(|note| format!("Note: {}", printable(note))));
     lines.extend(warnings(plan));
@@ -163,11 +167,23 @@ fn commands(plan: &Plan, host: &Host, lines: &mut Vec<String>) {
         lines.push("Commands that will run:".to_owned());
         lines.extend(commands.iter().map(|command| format!("  {}", printable(command))));
     }
+    if let Some(proof) = &plan.proof {
+        let models = if proof.models.is_empty() { "its version".to_owned() } else { proof.models.join(", ") };
+        lines.push(printable(&format!(
+            "Then {} is asked, through systemd-run and systemd-socket-proxyd: {models}",
+            proof.unit
+        )));
+    }
+    if plan.rollback && plan.steps.iter().any(|step| matches!(step, Step::StartUnit { .. })) {
+        lines.push(
+            "When the service does not come up, or a model does not answer, everything is taken back.".to_owned(),
+        );
+    }
 }
 
 /// A command line on one line, without the end of a long list.
 fn shortened(words: &[String]) -> String {
-    const SHOWN: usize = 12;
+    const SHOWN: usize = 16;
     let more = words.len().saturating_sub(SHOWN);
     let shown = words[..words.len() - more].join(" ");
     if more == 0 { shown } else { format!("{shown} … and {more} more paths") }

@@ -8,7 +8,8 @@ use e2e::{model, ollama, packages};
 fn main() -> Result<()> {
     packages::install(packages::ACCEPTANCE)?;
     ollama::provide()?;
-    model::provide()?;
+    model::INSTRUCT.provide()?;
+    model::GEMMA.provide()?;
     for suite in [Suite::Bookworm, Suite::Bullseye, Suite::Trixie, Suite::Sysvinit] {
         base::provide(suite)?;
     }

@@ -45,7 +45,7 @@ impl Placing<'_> {
         let runs_ollama = self.ollama.is_some() && unit::runs_ollama(path, text, &self.programs());
         let drop_in = if runs_ollama { Some(unit::drop_in_path(path.name())?) } else { None };
         if let Some(path) = drop_in.clone() {
-            let text = unit::drop_in(self.prefix(), &self.manifest.install.ip_allow);
+            let text = unit::drop_in(&self.manifest.install);
             let content = Content::Bytes(text.into_bytes());
             let entry = Entry::File { content, mode: Mode::READABLE, role: Role::Unit };
             self.tree.add(job.position, Placement { path, owner: Owner::root(), entry })?;

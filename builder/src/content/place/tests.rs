@@ -12,7 +12,7 @@ use crate::content::archive::tests::{ELF, Raw, file, link, tar, verified, zst};
 use crate::content::gguf::testing::Writer;
 use crate::fetch::artifact::{RegistryLayer, RegistryModel, VerifiedFile};
 use crate::manifest::{
-    Content as Given, Install, IpAllow, ModelName, ModelSettings, Package, PartRole, Source, SourceKind,
+    Content as Given, Install, IpAllow, ModelName, ModelSettings, Package, PartRole, Relax, Source, SourceKind,
 };
 
 const UNIT: &str = "\n[Service]\nUser=ollama\nExecStart=/opt/ollama/bin/ollama serve\n";
@@ -66,8 +66,12 @@ impl Kit {
             description: String::new(),
             allowed_hosts: None,
         };
-        let install =
-            Install { prefix: path("opt/ollama"), account: Some(owner("ollama")), ip_allow: IpAllow::Localhost };
+        let install = Install {
+            prefix: path("opt/ollama"),
+            account: Some(owner("ollama")),
+            ip_allow: IpAllow::Localhost,
+            relax: Relax::default(),
+        };
         let manifest = Manifest { path: "m.toml".into(), text: Vec::new(), package, install, components: Vec::new() };
         Self { dir: tempfile::tempdir().unwrap(), manifest, components: Vec::new(), parts: Vec::new() }
     }

@@ -183,6 +183,11 @@ fn each_value_is_checked() {
         (user, "group = \"g\"", "`group` without `user`"),
         (user, "ip_allow = [\"any\", \"10.0.0.0/8\"]", "\"any\" allows everything and must stand alone"),
         (user, "ip_allow = [\"10.0.0.0/33\"]", "\"10.0.0.0/33\" is not an address that systemd knows"),
+        (
+            user,
+            "relax = [\"MemoryDenyWriteExec\"]",
+            "\"MemoryDenyWriteExec\" is no restriction of the installer's drop-in",
+        ),
         (user, "ip_allow = \"any\"", "`ip_allow` must be a list of strings, not a string"),
         ("config-file", "config", "unknown component type \"config\""),
         ("name = \"c\"", "name = \"../c\"", "\"../c\" cannot be the name of a component"),

@@ -40,6 +40,8 @@ enum WireStep {
         name: String,
         uid: u32,
         group: String,
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        groups: Vec<String>,
         home: String,
     },
     StopUnit {
@@ -198,9 +200,10 @@ fn read_header(line: &[u8]) -> Result<Header, JournalError> {
 fn read_step(wire: WireStep) -> Result<Step, JournalError> {
     Ok(match wire {
         WireStep::CreateGroup { name, gid } => Step::CreateGroup(MadeAccount { name: parsed(&name)?, id: gid }),
-        WireStep::CreateUser { name, uid, group, home } => {
+        WireStep::CreateUser { name, uid, group, groups, home } => {
             let user = MadeAccount { name: parsed(&name)?, id: uid };
-            Step::CreateUser { user, group: parsed(&group)?, home: parsed(&home)? }
+            let groups = groups.iter().map(|group| parsed(group)).collect::<Result<_, _>>()?;
+            Step::CreateUser { user, group: parsed(&group)?, groups, home: parsed(&home)? }
         }
         WireStep::StopUnit { unit } => Step::StopUnit { unit },
         WireStep::MakeDirectory { path, mode } => Step::MakeDirectory { path: parsed(&path)?, mode: parsed(&mode)? },
@@ -265,9 +268,13 @@ fn write_step(step: &Step) -> WireStep {
     let text = |path: &payload::RelPath| path.as_str().to_owned();
     match step {
         Step::CreateGroup(MadeAccount { name, id }) => WireStep::CreateGroup { name: name.to_string(), gid: *id },
-        Step::CreateUser { user: MadeAccount { name, id }, group, home } => {
-            WireStep::CreateUser { name: name.to_string(), uid: *id, group: group.to_string(), home: text(home) }
-        }
+        Step::CreateUser { user: MadeAccount { name, id }, group, groups, home } => WireStep::CreateUser {
+            name: name.to_string(),
+            uid: *id,
+            group: group.to_string(),
+            groups: groups.iter().map(ToString::to_string).collect(),
+            home: text(home),
+        },
         Step::StopUnit { unit } => WireStep::StopUnit { unit: unit.clone() },
         Step::MakeDirectory { path, mode } => WireStep::MakeDirectory { path: text(path), mode: mode.to_string() },
         Step::PlaceFile(place) => WireStep::PlaceFile(write_place_file(place)),

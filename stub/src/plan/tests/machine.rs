@@ -153,6 +153,8 @@ impl Case {
             store: Store::Own,
             memory: Some(16 << 30),
             manifests: Vec::new(),
+            gpus: None,
+            gpu_groups: vec!["render".parse().unwrap(), "video".parse().unwrap()],
         };
         let mut case = Self { host, index };
         case.account("root", 0, "/bin/bash");
@@ -260,11 +262,12 @@ impl Case {
     /// What is planned for it, one thing a line, and what speaks against that.
     pub(super) fn outcome(&self, typed: &str) -> Vec<String> {
         let has = |word: &str| typed.split(' ').any(|typed| typed == word);
-        let options =
-            Options { enable: has("enable"), start: has("start"), replace: has("replace"), ..Options::default() };
+        let (enable, start, replace, rollback) = (has("enable"), has("start"), has("replace"), has("rollback"));
+        let options = Options { enable, start, replace, rollback, ..Options::default() };
         let plan = plan(&self.index, &self.host, options);
         let mut lines: Vec<String> = plan.steps.iter().map(line).collect();
         lines.extend(plan.afterwards.iter().map(|step| format!("afterwards {}", line(step))));
+        lines.extend(plan.proof.iter().map(|proof| format!("asks {} for {:?}", proof.unit, proof.models)));
         lines.extend(plan.conflicts.iter().map(|conflict| {
             let settled = if conflict.replaceable { " (--replace)" } else { "" };
             format!("! {} {}{settled}", conflict.path, conflict.problem)
@@ -299,7 +302,10 @@ fn line(step: &Step) -> String {
     let action = step.action();
     match step {
         Step::CreateGroup(made) => format!("{action} {} {}", made.name, made.id),
-        Step::CreateUser { user, .. } => format!("{action} {} {}", user.name, user.id),
+        Step::CreateUser { user, groups, .. } => {
+            let groups = groups.iter().map(|group| format!(" {group}")).collect::<Vec<_>>().concat();
+            format!("{action} {} {}{groups}", user.name, user.id)
+        }
         Step::StopUnit { unit } | Step::EnableUnit { unit } | Step::DisableUnit { unit } | Step::StartUnit { unit } => {
             format!("{action} {unit}")
         }

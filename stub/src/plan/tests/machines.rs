@@ -1,13 +1,75 @@
 //! Tables: services, accounts, processors, file systems of a machine that has never seen the package.
 //! What stands in the way of its files is in `in_the_way.rs`.
 
-use payload::index::{Elf, GlibcVersion};
+use payload::index::{Elf, GlibcVersion, Role};
 
 use super::machine::{Case, account, owner, path};
 use super::{Row, hold};
+use crate::host::gpu::{Gpus, Vendor};
 use crate::host::tool::Tool;
 use crate::plan::facts::Systemd;
 use crate::plan::store::{ModelStore, Store};
+
+/// A machine with these GPUs, and an Ollama for it.
+fn with_gpus(it: &mut Case, found: &[Gpus]) {
+    it.host.gpus = Some(found.to_vec());
+    it.index.units.iter_mut().for_each(|unit| unit.drop_in = Some(path("etc/systemd/system/x.service.d/y.conf")));
+}
+
+/// The program of the package is a library for GPUs now.
+fn ship_library(it: &mut Case, at: &str) {
+    it.index.files.iter_mut().filter(|file| file.role == Role::Program).for_each(|file| file.path = path(at));
+}
+
+const NVIDIA: Gpus = Gpus { vendor: Vendor::Nvidia, devices: 2, driver: true };
+const AMD: Gpus = Gpus { vendor: Vendor::Amd, devices: 1, driver: false };
+
+const GPUS: &[Row] = &[
+    ("it has GPUs, and the package is no Ollama", "", |it| it.host.gpus = Some(vec![NVIDIA]), &[]),
+    (
+        "nobody knows of GPUs",
+        "",
+        |it| {
+            with_gpus(it, &[]);
+            it.host.gpus = None;
+        },
+        &["- create-user x 550", "+ create-user x 550 render video"],
+    ),
+    (
+        "GPUs that the package has no libraries for",
+        "",
+        |it| {
+            with_gpus(it, &[NVIDIA, AMD]);
+            it.host.gpu_groups.clear();
+        },
+        &[
+            "+ note this machine has a GPU of NVIDIA, and the package has no libraries for it…",
+            "+ note this machine has a GPU of AMD, and the package has no libraries for it…",
+        ],
+    ),
+];
+
+/// Below the prefix, so that only the library changes its place.
+#[test]
+fn libraries_are_for_the_gpus_that_there_are() {
+    let notes = |library: &str, found: &[Gpus]| {
+        let mut case = Case::fresh();
+        with_gpus(&mut case, found);
+        ship_library(&mut case, library);
+        crate::plan::gpus::notes(&case.index, found)
+    };
+    let (cuda, rocm) = ("opt/x/lib/ollama/cuda_v12/libcudart.so.12", "opt/x/lib/ollama/rocm/libamdhip64.so");
+    assert_eq!(notes(cuda, &[NVIDIA]), Vec::<String>::new());
+    let useless = notes(cuda, &[]);
+    assert!(useless.len() == 1 && useless[0].contains("lib/ollama/cuda_*") && useless[0].contains("has none"));
+    let both = notes(rocm, &[NVIDIA, AMD]);
+    assert!(both[0].contains("NVIDIA, and the package has no libraries") && both[1].contains("AMD without its driver"));
+}
+
+#[test]
+fn gpus_of_the_machine() {
+    hold(&Case::fresh(), GPUS);
+}
 
 const SERVICES_OF_A_FRESH_MACHINE: &[Row] = &[
     ("nothing runs", "enable", |_| (), &["+ enable-unit x.service"]),
@@ -20,6 +82,12 @@ const SERVICES_OF_A_FRESH_MACHINE: &[Row] = &[
         "start",
         |it| it.unit("activating", ""),
         &["+ stop-unit x.service", "+ afterwards start-unit x.service"],
+    ),
+    (
+        "it runs, and has to",
+        "rollback",
+        |it| it.unit("active", "enabled"),
+        &["+ stop-unit x.service", "+ start-unit x.service"],
     ),
     ("it failed", "start", |it| it.unit("failed", "enabled"), &["+ afterwards start-unit x.service"]),
     (
@@ -143,12 +211,21 @@ const ACCOUNTS_OF_A_FRESH_MACHINE: &[Row] = &[
     ("a system account with a shell", "", |it| it.account("x", 999, "/bin/sh"), NONE),
     ("an account of somebody who may not log in", "", |it| it.account("x", 1000, "/bin/false"), NONE),
     (
+        "the models go to an Ollama that is there, and have to answer",
+        "start",
+        |it| {
+            let (directory, unit) = (path("srv/m"), Some("theirs.service".to_owned()));
+            it.host.store = Store::Found(ModelStore { directory, owner: owner("x"), unit, why: "why".to_owned() });
+        },
+        &["+ afterwards start-unit x.service", "+ asks theirs.service for []", "+ note models go to /srv/m: why"],
+    ),
+    (
         "an Ollama runs as somebody who logs in",
         "",
         |it| {
             it.account("x", 1000, "/bin/bash");
             let (directory, why) = (path("srv/m"), "why".to_owned());
-            it.host.store = Store::Found(ModelStore { directory, owner: owner("x"), why });
+            it.host.store = Store::Found(ModelStore { directory, owner: owner("x"), unit: None, why });
         },
         &["- create-group x 550", "- create-user x 550", "+ note models go to /srv/m: why"],
     ),
