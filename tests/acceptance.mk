@@ -15,6 +15,8 @@ acceptance-machines: $(BUILDER)
 	  cargo test --quiet --package e2e --test matrix -- --ignored --nocapture --test-threads=1
 	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
 	  cargo test --quiet --package e2e --test acceptance -- --ignored --nocapture --test-threads=1
+	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
+	  cargo test --quiet --package e2e --test living -- --ignored --nocapture
 	cargo test --quiet --package e2e --test large -- --ignored
 	cargo test --quiet --package e2e --test ansible -- --ignored --nocapture
 	cargo test --quiet --package e2e --test evidence -- --ignored

@@ -26,4 +26,5 @@ pub mod tracer;
 pub mod transcript;
 pub mod tree;
 pub mod typed;
+pub mod updates;
 pub mod wheels;
