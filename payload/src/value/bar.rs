@@ -111,7 +111,7 @@ mod tests {
     #[test]
     fn eighty_columns_hold_bytes_and_a_bar_too() {
         let line = bar("downloading llama2").line(80);
-        assert_eq!(line, "downloading llama2   [#-----]    1.0 GB/4.0 GB     25%  123.4 MB/s 12m34s left");
+        assert_eq!(line, "downloading llama2   [#------]    1.0 GB/4.0 GB     25%  123.4 MB/s 12m34s left");
     }
 
     #[test]
