@@ -20,7 +20,7 @@ impl Package {
                 Region::Index => put(out, self.index_json())?,
                 Region::Known { bytes, .. } => {
                     self.check(offset, region)?;
-                    put(out, bytes)?;
+                    put(out, &bytes.bytes()?)?;
                 }
                 Region::Document(position) => put(out, &self.document(*position)?)?,
                 Region::Blob(position) => {

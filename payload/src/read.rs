@@ -221,8 +221,11 @@ impl Package {
         match region {
             Region::Stub if self.stub == FileStub::AsPacked => self.stub().map(drop),
             Region::Index => check_known(&self.parts, offset, &self.json, INDEX),
-            Region::Known { bytes, what } => check_known(&self.parts, offset, bytes, what)
-                .map_err(|error| self.parts.blame(offset, bytes.len() as u64, error)),
+            Region::Known { bytes, what } => {
+                let bytes = bytes.bytes()?;
+                check_known(&self.parts, offset, &bytes, what)
+                    .map_err(|error| self.parts.blame(offset, bytes.len() as u64, error))
+            }
             Region::Document(position) => self.document(*position).map(drop),
             // Another program is told about, and content is compared chunk by chunk, in `verify.rs`.
             Region::Stub | Region::Blob(_) => Ok(()),

@@ -48,7 +48,7 @@ pub fn write_package(
     for (_, region) in Layout::new(index, json, signature)?.regions() {
         match region {
             Region::Stub => put(out, stub, "the stub")?,
-            Region::Known { bytes, what } => put(out, bytes, what)?,
+            Region::Known { bytes, what } => put(out, &bytes.bytes()?, what)?,
             Region::Index => put(out, json, "the index")?,
             Region::Document(position) => put_document(out, index, *position, contents)?,
             Region::Blob(position) => put_blob(out, index, *position, contents, watch)?,

@@ -1,12 +1,16 @@
-//! Large payloads: memory stays small, and a plan costs no more than the index, whatever lies behind it.
+//! Large payloads, and as many entries as there may be: memory stays small, and a plan costs no more than the index, whatever lies behind it.
 //! What is large is a hole in a file where it comes from; in the package and on the target it is not.
 
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use e2e::crash::draft::Draft;
+use e2e::crash::program::stub;
+use e2e::crash::{directory, sample};
 use e2e::scenario::binaries::shipped;
 use e2e::scenario::measure::{Used, measured};
-use e2e::scenario::{Scenario, gguf, sample};
+use e2e::scenario::{Scenario, gguf, sample as manifest};
+use payload::index::Role;
 
 const MEASURE: &str = env!("CARGO_BIN_EXE_measure");
 /// What builder and stub may take at most.
@@ -26,7 +30,7 @@ fn make(size: u64) -> Result<Made> {
     let manifest = format!(
         "{}[[components]]\ntype = \"model-file\"\nname = \"large\"\nsource = {{ type = \"file\", path = \"large.gguf\" }}\n\
          install_path = \"models/large.gguf\"\n",
-        sample::HEAD
+        manifest::HEAD
     );
     scenario.write("m.toml", manifest)?;
     Ok(Made { scenario, size })
@@ -92,4 +96,36 @@ fn memory_and_plans_stay_small_with_a_payload_of_192_mib() -> Result<()> {
 #[ignore = "writes 8 GiB and takes minutes: run by `make acceptance`"]
 fn memory_and_plans_stay_small_with_a_payload_of_4_gib() -> Result<()> {
     compare(4 << 30)
+}
+
+/// Bytes that these actions on a package of `count` files with long names read; each stays within the limit.
+fn entries(count: usize, actions: &[&str]) -> Result<Vec<u64>> {
+    let scratch = directory()?;
+    let at = |name: &str| scratch.path().join(name);
+    let (run, root, report) = (at("many.run"), at("root"), at("report.json"));
+    std::fs::create_dir(&root)?;
+    let mut draft = Draft::new("1", sample::PREFIX, false)?;
+    draft.directory("opt")?.directory(sample::PREFIX)?;
+    for number in 0..count {
+        let path = format!("{}/{number}{}", sample::PREFIX, "n".repeat(120));
+        draft.file(&path, Role::Config, 0o644, number.to_string().as_bytes())?;
+    }
+    draft.write(&run)?;
+    let mut read = Vec::new();
+    for action in actions {
+        let (package, below) = (run.to_str().context("UTF-8")?, root.to_str().context("UTF-8")?);
+        let arguments = ["--payload", package, "--root", below, *action];
+        let (used, _) = measured(Path::new(MEASURE), &report, stub(), &arguments)?;
+        assert!(used.resident < MEMORY, "{action} of {count} files took {} bytes of memory", used.resident);
+        println!("{count} files: {action}: {} MiB of memory", used.resident >> 20);
+        read.push(used.read);
+    }
+    Ok(read)
+}
+
+#[test]
+fn memory_stays_small_and_work_grows_in_a_line_up_to_the_most_entries() -> Result<()> {
+    let (half, all) = (entries(4990, &["--install"])?, entries(9980, &["--install", "--status", "--uninstall"])?);
+    assert!(all[0] < half[0] * 5 / 2, "twice as many files, and {} bytes are read instead of {}", all[0], half[0]);
+    Ok(())
 }

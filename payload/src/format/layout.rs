@@ -1,6 +1,8 @@
 //! Where everything lies in a `.run` file: computed from the index alone, the same by the writer and by the reader.
 //! Reading and writing the bytes lives in `read.rs` and `write.rs`.
 
+use std::borrow::Cow;
+
 use crate::format::index::Index;
 use crate::format::member::{self, BLOCK};
 use crate::{Digest, PayloadError};
@@ -21,13 +23,35 @@ pub enum Region {
     /// The program at the start.
     Stub,
     /// Bytes that follow from the index: padding, tar headers, the digest file, the signature, the end of the archive.
-    Known { bytes: Vec<u8>, what: String },
+    Known { bytes: Known, what: String },
     /// `index.json` itself.
     Index,
     /// One of [`Index::documents`].
     Document(usize),
     /// The stored bytes of one of [`Index::blobs`].
     Blob(usize),
+}
+
+/// Bytes that follow from the index. Made when they are needed: the headers of 10,000 blobs are 45 MB.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Known {
+    Zeros(u64),
+    Header { name: String, size: u64, offset: u64, aligned: bool },
+    Text(Vec<u8>),
+}
+
+impl Known {
+    /// The bytes.
+    ///
+    /// # Errors
+    /// None that a layout with this header had not had before.
+    pub fn bytes(&self) -> Result<Cow<'_, [u8]>, PayloadError> {
+        Ok(match self {
+            Self::Zeros(length) => Cow::Owned(vec![0; usize::try_from(*length).unwrap_or(0)]),
+            Self::Header { name, size, offset, aligned } => Cow::Owned(member::header(name, *size, *offset, *aligned)?),
+            Self::Text(bytes) => Cow::Borrowed(bytes),
+        })
+    }
 }
 
 /// All regions of a `.run` file, without a gap, from its first byte to its last.
@@ -58,10 +82,11 @@ impl Layout {
         layout.pad(ALIGNMENT, "the padding after the stub");
         layout.member(INDEX, json.len() as u64, Region::Index)?;
         let digest_file = digest_file(Digest::of(json));
-        let known = Region::Known { bytes: digest_file.clone().into_bytes(), what: INDEX_DIGEST.to_owned() };
+        let known =
+            Region::Known { bytes: Known::Text(digest_file.clone().into_bytes()), what: INDEX_DIGEST.to_owned() };
         layout.member(INDEX_DIGEST, digest_file.len() as u64, known)?;
         if let Some(signature) = signature {
-            let known = Region::Known { bytes: signature.to_vec(), what: SIGNATURE.to_owned() };
+            let known = Region::Known { bytes: Known::Text(signature.to_vec()), what: SIGNATURE.to_owned() };
             layout.member(SIGNATURE, signature.len() as u64, known)?;
         }
         for (position, document) in index.documents.iter().enumerate() {
@@ -70,7 +95,7 @@ impl Layout {
         for (position, blob) in index.blobs.iter().enumerate() {
             layout.member(&blob_member(blob), blob.stored_size, Region::Blob(position))?;
         }
-        layout.known(vec![0; 2 * 512], "the end of the archive");
+        layout.known(Known::Zeros(2 * BLOCK), 2 * BLOCK, "the end of the archive");
         Ok(layout)
     }
 
@@ -104,8 +129,7 @@ impl Layout {
         self.length += length;
     }
 
-    fn known(&mut self, bytes: Vec<u8>, what: &str) {
-        let length = bytes.len() as u64;
+    fn known(&mut self, bytes: Known, length: u64, what: &str) {
         if length > 0 {
             self.push(Region::Known { bytes, what: what.to_owned() }, length);
         }
@@ -113,13 +137,14 @@ impl Layout {
 
     fn pad(&mut self, unit: u64, what: &str) {
         let missing = self.length.next_multiple_of(unit) - self.length;
-        self.known(vec![0; usize::try_from(missing).unwrap_or(0)], what);
+        self.known(Known::Zeros(missing), missing, what);
     }
 
     fn member(&mut self, name: &str, size: u64, region: Region) -> Result<(), PayloadError> {
-        let aligned = matches!(region, Region::Blob(_));
-        let header = member::header(name, size, self.length, aligned)?;
-        self.known(header, &format!("the tar header of {name}"));
+        let (offset, aligned) = (self.length, matches!(region, Region::Blob(_)));
+        let header = Known::Header { name: name.to_owned(), size, offset, aligned };
+        let length = header.bytes()?.len() as u64;
+        self.known(header, length, &format!("the tar header of {name}"));
         match &region {
             Region::Document(_) => self.documents.push(self.length),
             Region::Blob(_) => self.blobs.push(self.length),

@@ -57,7 +57,7 @@ pub fn apply(
     cleared: &ClearedPlan,
     package: &Package,
     machine: &Machine,
-    receipt: &Receipt,
+    receipt: Receipt,
     workers: usize,
     events: &dyn Events,
 ) -> Result<(), Error> {
@@ -76,7 +76,7 @@ pub fn apply(
         reload: plan.steps.contains(&Step::ReloadSystemd),
     };
     let made = receipt.made.iter().chain(&header.made).cloned().collect();
-    let receipt = Receipt { made, ..receipt.clone() };
+    let receipt = Receipt { made, ..receipt };
     let outcome = run(plan, package, machine, &receipt, &header, workers, events);
     if let Err(failure) = outcome
         && !recover::is_complete(&machine.root, name, &header).unwrap_or(false)

@@ -74,7 +74,7 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
     let bar =
         screen.progress("installing", cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());
     let console = Console::new(screen, bar);
-    let outcome = commit::apply(&cleared, package, &machine, &receipt, workers, &console);
+    let outcome = commit::apply(&cleared, package, &machine, receipt, workers, &console);
     console.bar.finish_and_clear();
     outcome?;
     done(cleared.plan(), index, host.systemd == Systemd::Running, &console);

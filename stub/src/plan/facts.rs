@@ -1,6 +1,7 @@
 //! A snapshot of the machine, taken before planning. Nothing else reads the machine for a plan.
 //! What follows from the snapshot is decided in `plan.rs` and `preflight.rs`.
 
+use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
@@ -103,7 +104,7 @@ impl Existing {
 impl Host {
     /// Looks at everything a plan for this package needs to know. The index comes back as it is carried out here: its
     /// models lie in the store of the Ollama that this machine has. To `replace` files, one must know what they hold.
-    pub fn probe(index: &Index, root: &Root, replace: bool) -> Result<(Index, Self), Error> {
+    pub fn probe<'a>(index: &'a Index, root: &Root, replace: bool) -> Result<(Cow<'a, Index>, Self), Error> {
         let others = Others::read(root, &index.package.name)?;
         let (index, store) = store::settle(index, root, &others)?;
         let host = Self::look(&index, root, others, store, replace)?;

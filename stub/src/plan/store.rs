@@ -1,6 +1,8 @@
 //! Where the models of a package go that brings no Ollama of its own: into the store of the Ollama that is there.
 //! How that is found is in `host/ollama.rs`; this turns it into an index whose paths lie in that store.
 
+use std::borrow::Cow;
+
 use payload::index::{Directory, Index, LinkKind, Role, file_problem};
 use payload::{Mode, Owner, RelPath};
 
@@ -36,15 +38,15 @@ pub struct ModelStore {
 ///
 /// # Errors
 /// The machine's units, accounts or receipts cannot be read.
-pub fn settle(index: &Index, root: &Root, others: &Others) -> Result<(Index, Store), Error> {
-    let Some(own) = movable(index) else { return Ok((index.clone(), Store::Own)) };
+pub fn settle<'a>(index: &'a Index, root: &Root, others: &Others) -> Result<(Cow<'a, Index>, Store), Error> {
+    let Some(own) = movable(index) else { return Ok((Cow::Borrowed(index), Store::Own)) };
     let store = choose(&ollama::services(root)?, others, own.clone());
-    let Store::Found(found) = &store else { return Ok((index.clone(), store)) };
+    let Store::Found(found) = &store else { return Ok((Cow::Borrowed(index), store)) };
     if let Some(problem) = found.directory.join("blobs").ok().and_then(|path| file_problem(&path)) {
-        return Ok((index.clone(), Store::Unclear(format!("{}; {problem}", found.why))));
+        return Ok((Cow::Borrowed(index), Store::Unclear(format!("{}; {problem}", found.why))));
     }
     if found.directory == own {
-        return Ok((index.clone(), store));
+        return Ok((Cow::Borrowed(index), store));
     }
     let mut missing = Vec::new();
     for path in found.directory.ancestors().into_iter().chain([found.directory.clone()]) {
@@ -53,8 +55,8 @@ pub fn settle(index: &Index, root: &Root, others: &Others) -> Result<(Index, Sto
         }
     }
     match moved(index, &own, found, missing) {
-        Ok(index) => Ok((index, store)),
-        Err(problem) => Ok((index.clone(), Store::Unclear(format!("{}; {problem}", found.why)))),
+        Ok(index) => Ok((Cow::Owned(index), store)),
+        Err(problem) => Ok((Cow::Borrowed(index), Store::Unclear(format!("{}; {problem}", found.why)))),
     }
 }
 
