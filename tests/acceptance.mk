@@ -19,4 +19,6 @@ acceptance-machines: $(BUILDER)
 	  cargo test --quiet --package e2e --test living -- --ignored --nocapture
 	cargo test --quiet --package e2e --test large -- --ignored
 	cargo test --quiet --package e2e --test ansible -- --ignored --nocapture
+	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
+	  cargo test --quiet --package e2e --test fleet -- --ignored --nocapture
 	cargo test --quiet --package e2e --test evidence -- --ignored

@@ -149,7 +149,7 @@ pub fn prep(
     progress.event(&Event::Stopped { item });
     let (roles, collection) = match request.format {
         Format::Run => (Vec::new(), None),
-        Format::Ansible => ansible::write(&output, file_digest).map(|(paths, made)| (paths, Some(made)))?,
+        Format::Ansible => ansible::write(&output, &volumes).map(|(paths, made)| (paths, Some(made)))?,
     };
     let mut warnings = placed.warnings;
     warnings.extend(volumes::fat32_warning(&name, layout.length()).filter(|_| request.chunk_size.is_none()));

@@ -29,6 +29,8 @@ pub enum Suite {
     Trixie,
     /// Bookworm without systemd: SysV init.
     Sysvinit,
+    /// Bookworm with what Ansible needs of a host: sshd, Python, sudo.
+    Fleet,
 }
 
 impl Suite {
@@ -39,6 +41,7 @@ impl Suite {
             Self::Bookworm => "bookworm",
             Self::Trixie => "trixie",
             Self::Sysvinit => "sysvinit",
+            Self::Fleet => "fleet",
         }
     }
 
@@ -46,7 +49,7 @@ impl Suite {
     fn release(self) -> &'static str {
         match self {
             Self::Bullseye => "bullseye",
-            Self::Bookworm | Self::Sysvinit => "bookworm",
+            Self::Bookworm | Self::Sysvinit | Self::Fleet => "bookworm",
             Self::Trixie => "trixie",
         }
     }
@@ -56,7 +59,11 @@ impl Suite {
     }
 
     fn init(self) -> &'static str {
-        if self.has_systemd() { "systemd,systemd-sysv,dbus" } else { "sysvinit-core,initscripts" }
+        match self {
+            Self::Sysvinit => "sysvinit-core,initscripts",
+            Self::Fleet => "systemd,systemd-sysv,dbus,openssh-server,python3,sudo",
+            _ => "systemd,systemd-sysv,dbus",
+        }
     }
 }
 

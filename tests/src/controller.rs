@@ -1,5 +1,5 @@
 //! A controller: Ansible and its linters, in a virtual environment of their own that is kept between runs.
-//! The machines that it is let loose on are the business of others.
+//! The machines that it is let loose on are in `fleet.rs`.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -50,8 +50,16 @@ impl Controller {
     /// # Errors
     /// None; as [`argv`].
     pub fn tool(&self, name: &str) -> Result<Command> {
+        self.command(&[], name)
+    }
+
+    /// The same, started by another command.
+    ///
+    /// # Errors
+    /// None; as [`argv`].
+    pub fn command(&self, before: &[&str], name: &str) -> Result<Command> {
         let programs = self.directory.join("bin");
-        let mut command = argv(&[&programs.join(name).display().to_string()])?;
+        let mut command = argv(&[before, &[programs.join(name).display().to_string().as_str()]].concat())?;
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{path}", programs.display())).env("LC_ALL", "C.UTF-8");
         command.env("ANSIBLE_NOCOLOR", "1").env("NO_COLOR", "1").env("ANSIBLE_PIPELINING", "1");

@@ -64,7 +64,8 @@ impl Stick {
     }
 }
 
-fn service(page: &str, version: &str) -> String {
+/// The manifest of a version.
+pub fn service(page: &str, version: &str) -> String {
     let directory = if matches!(version, "broken" | "half") { "/nonexistent" } else { "/opt/demo/www" };
     let more = if matches!(version, "one" | "half") { SECOND_UNIT } else { "" };
     format!(

@@ -7,6 +7,8 @@ pub mod command;
 pub mod controller;
 pub mod counters;
 pub mod crash;
+pub mod exporter;
+pub mod fleet;
 pub mod forge;
 pub mod httpd;
 pub mod imports;

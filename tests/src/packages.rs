@@ -22,6 +22,8 @@ pub const ACCEPTANCE: &[Need] = &[
     Need { file: "/usr/bin/strace", package: "strace" },
     Need { file: "/usr/bin/zstd", package: "zstd" },
     Need { file: "/usr/bin/nsenter", package: "util-linux" },
+    Need { file: "/usr/sbin/ip", package: "iproute2" },
+    Need { file: "/usr/bin/ssh", package: "openssh-client" },
     // Binaries without a service: nothing starts to listen on the machine by being installed.
     Need { file: "/usr/sbin/apache2", package: "apache2-bin" },
     Need { file: "/usr/bin/cc", package: "gcc" },

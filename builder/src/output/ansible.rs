@@ -11,6 +11,7 @@ use payload::{Digest, Trust};
 
 use super::emit::{EmitError, emit_beside};
 use super::inspect;
+use super::volumes::Volume;
 use crate::ansible::{self, Generated, PackageFile, Subject};
 
 /// How much of a file tells what it is, in bytes.
@@ -42,20 +43,22 @@ pub(crate) fn require_ours(package: &Path, name: &PackageName) -> Result<(), Emi
     Ok(())
 }
 
-/// Writes everything for the package at `package`; gives the paths, and the collection among them.
-pub(crate) fn write(package: &Path, digest: Digest) -> Result<(Vec<PathBuf>, Collection), EmitError> {
+/// Writes everything for the package at `package`, which is in these files; gives the paths, and the collection among them.
+pub(crate) fn write(package: &Path, volumes: &[Volume]) -> Result<(Vec<PathBuf>, Collection), EmitError> {
     let failed = |path: &Path, source| EmitError::Write { path: path.to_owned(), source };
     let opened =
         inspect::open(package, &[], &Trust::nobody()).map_err(|error| failed(package, io::Error::other(error)))?;
     let mut head = vec![0; usize::try_from(opened.head_length()).unwrap_or(0)];
     let read = File::open(package).and_then(|file| file.read_exact_at(&mut head, 0));
     read.map_err(|error| failed(package, error))?;
-    let files = [PackageFile { name: file_name(package), size: opened.index().total_length, digest }];
+    let file =
+        |volume: &Volume| PackageFile { name: file_name(&volume.path), size: volume.length, digest: volume.digest };
+    let files: Vec<PackageFile> = volumes.iter().map(file).collect();
     let subject = Subject { index: opened.index(), index_digest: opened.digest(), files: &files, head: &head };
     let generated = ansible::generate(&subject).map_err(|error| failed(package, error))?;
     let directory = directory(package);
     let mut written = Vec::new();
-    let mut collection = Collection { name: String::new(), digest };
+    let mut collection = Collection { name: String::new(), digest: opened.digest() };
     for Generated { path, bytes } in generated {
         collection = Collection { digest: Digest::of(&bytes), name: path.clone() };
         let path = directory.join(path);

@@ -1,0 +1,227 @@
+//! Three machines at once, over SSH, with the real Ansible and what the builder wrote for it: one is empty, one has no room,
+//! one is up to date already. Then more packages beside the first, from a share, a stick and a mirror. `make acceptance`.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use e2e::command::{argv, succeed, wait_until};
+use e2e::fleet::{CONTROLLER, Fleet, Play, Recap};
+use e2e::tree::Tree;
+use e2e::{exporter, httpd};
+use tempfile::TempDir;
+
+const HOSTS: [&str; 3] = ["empty", "full", "current"];
+const BUILT_WITHIN: Duration = Duration::from_secs(5 * 60);
+const SOON: Duration = Duration::from_secs(30);
+const UNCHANGED: Recap = Recap { changed: 0, failed: 0 };
+
+#[test]
+#[ignore = "needs root, systemd-nspawn and Ansible; run by `make acceptance`"]
+fn each_host_ends_as_it_should() -> Result<()> {
+    let media = Media::build()?;
+    let fleet = Fleet::boot(&HOSTS, media.path())?;
+    let test = Test { fleet, media };
+    let empty = test.trees()?;
+    test.fleet.machine("full")?.must(&["mount", "-t", "tmpfs", "-o", "size=1m,mode=755", "tmpfs", "/opt"])?;
+    let install = ["/media/usb/one/demo.run", "--install", "--enable", "--start"];
+    test.fleet.machine("current")?.must(&install)?;
+
+    test.check_mode_changes_nothing()?;
+    test.the_play_ends_right_for_each()?;
+    test.fleet.machine("full")?.must(&["umount", "/opt"])?;
+    test.a_service_arrives_from_a_stick_alone_and_beside_another()?;
+    test.two_services_arrive_from_a_mirror_and_start_in_order()?;
+    test.an_upgrade_rolls_over_the_hosts_from_a_share()?;
+    test.everything_goes_again()?;
+    for (before, after) in empty.iter().zip(test.trees()?) {
+        let difference = before.difference(&after);
+        ensure!(difference.is_empty(), "{difference}");
+    }
+    Ok(())
+}
+
+struct Test {
+    fleet: Fleet,
+    media: Media,
+}
+
+impl Test {
+    fn play(&self, name: &str, options: &[&str]) -> Result<Play> {
+        self.fleet.play(&self.media.path().join(name), options)
+    }
+
+    fn trees(&self) -> Result<Vec<Tree>> {
+        let directories = ["etc", "opt", "srv", "var/lib/airgap-deploy"];
+        HOSTS.iter().map(|host| Tree::read_some(&self.fleet.machine(host)?.path("/"), &directories)).collect()
+    }
+
+    fn answers(&self, host: &str, url: &str, expected: &str) -> Result<()> {
+        let machine = self.fleet.machine(host)?;
+        let answered = wait_until(SOON, || Ok(machine.run(&["curl", "-s", url])?.stdout.contains(expected)))?;
+        ensure!(answered, "{url} on {host} does not say {expected}");
+        Ok(())
+    }
+
+    fn check_mode_changes_nothing(&self) -> Result<()> {
+        let before = self.trees()?;
+        let play = self.play("one/ansible/demo.yml", &["--check", "--diff"])?;
+        ensure!(play.of("empty")?.changed == 1 && play.of("empty")?.failed == 0, "{}", play.said.describe());
+        ensure!(play.of("full")?.failed == 1 && play.of("current")? == UNCHANGED, "{}", play.said.describe());
+        for line in ["+place /opt/demo/bin/httpd", "+start demo.service", "Out of disk space: /opt"] {
+            ensure!(play.said.stdout.contains(line), "it does not say {line}: {}", play.said.describe());
+        }
+        ensure!(self.trees()? == before, "check mode changed something");
+        self.nothing_of_a_play_is_left()
+    }
+
+    fn nothing_of_a_play_is_left(&self) -> Result<()> {
+        for host in HOSTS {
+            let names = self.fleet.machine(host)?.must(&["ls", "-A", "/var/lib", "/var/cache/", "/tmp"])?.stdout;
+            ensure!(!names.contains(".airgap-deploy.") && !names.contains("ansible."), "{host}: {names}");
+        }
+        Ok(())
+    }
+
+    fn the_play_ends_right_for_each(&self) -> Result<()> {
+        let before = self.trees()?;
+        let play = self.play("one/ansible/demo.yml", &[])?;
+        ensure!(play.said.code == 2 && play.of("empty")?.changed > 0, "{}", play.said.describe());
+        ensure!(play.of("empty")?.failed == 0 && play.of("current")? == UNCHANGED, "{}", play.said.describe());
+        // Named in the recap, and as it was: nothing was even transferred to it.
+        ensure!(play.of("full")? == Recap { changed: 0, failed: 1 }, "{}", play.said.describe());
+        let after = self.trees()?;
+        ensure!(before[1] == after[1] && before[2] == after[2], "a host was changed that should not");
+        self.answers("empty", httpd::URL, "one")?;
+        let report = fs::read_to_string(self.media.path().join("one/ansible/reports/demo-full.json"))?;
+        let report: serde_json::Value = serde_json::from_str(&report)?;
+        ensure!(report["exit_code"] == 22 && report["host"] == "full", "{report}");
+        let again = self.play("one/ansible/demo.yml", &["--limit", "empty,current"])?.succeeded()?;
+        ensure!(again.of("empty")? == UNCHANGED && again.of("current")? == UNCHANGED, "{}", again.said.describe());
+        self.nothing_of_a_play_is_left()
+    }
+
+    fn a_service_arrives_from_a_stick_alone_and_beside_another(&self) -> Result<()> {
+        let name = "node/ansible/node-exporter-stick.yml";
+        let planned = self.play(name, &["--check", "--diff"])?.succeeded()?;
+        let installed = self.play(name, &[])?.succeeded()?;
+        let again = self.play(name, &[])?.succeeded()?;
+        for host in HOSTS {
+            ensure!(planned.of(host)?.changed == 1 && installed.of(host)?.changed > 0, "{}", installed.said.describe());
+            ensure!(again.of(host)? == UNCHANGED, "{}", again.said.describe());
+            self.answers(host, "http://127.0.0.1:9100/metrics", "node_exporter_build_info")?;
+        }
+        let upgraded = self.play("node-2/ansible/node-exporter-stick.yml", &["--limit", "full"])?.succeeded()?;
+        ensure!(upgraded.of("full")?.changed > 0, "{}", upgraded.said.describe());
+        self.answers("full", "http://127.0.0.1:9101/metrics", "node_exporter_build_info")
+    }
+
+    fn two_services_arrive_from_a_mirror_and_start_in_order(&self) -> Result<()> {
+        let directory = self.media.path().display().to_string();
+        let serve = ["python3", "-m", "http.server", "--bind", CONTROLLER, "--directory", &directory, "8000"];
+        let mut mirror = self.fleet.beside(&serve)?;
+        let mut mirror = mirror.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        let url = format!("metrics_mirror=http://{CONTROLLER}:8000/metrics");
+        let installed = self.play("metrics/ansible/metrics-mirror.yml", &["--limit", "empty,full", "-e", &url]);
+        let _ = mirror.kill();
+        mirror.wait()?;
+        let installed = installed?.succeeded()?;
+        for host in ["empty", "full"] {
+            ensure!(installed.of(host)?.changed > 0, "{}", installed.said.describe());
+            self.answers(host, "http://127.0.0.1:9111/metrics", "node_processes_threads")?;
+            let since = |unit: &str| -> Result<u64> {
+                let show = ["systemctl", "show", "--value", "--property=ActiveEnterTimestampMonotonic", unit];
+                Ok(self.fleet.machine(host)?.must(&show)?.stdout.trim().parse()?)
+            };
+            ensure!(since("metrics-often.service")? < since("metrics-seldom.service")?, "not in order on {host}");
+        }
+        Ok(())
+    }
+
+    fn an_upgrade_rolls_over_the_hosts_from_a_share(&self) -> Result<()> {
+        let options = ["-e", "demo_share=/media/usb/two/demo.run", "-e", "demo_serial=1"];
+        let play = self.play("two/ansible/demo-share.yml", &options)?.succeeded()?;
+        for host in HOSTS {
+            ensure!(play.of(host)?.changed > 0, "{}", play.said.describe());
+            self.answers(host, httpd::URL, "two")?;
+        }
+        self.play("two/ansible/demo-status.yml", &[])?.succeeded()?;
+        // Another package than the role was made for is refused, whatever it is called.
+        let other = ["-e", "demo_share=/media/usb/two/demo.run", "--limit", "empty"];
+        let play = self.play("one/ansible/demo-share.yml", &other)?;
+        ensure!(play.of("empty")?.failed == 1, "{}", play.said.describe());
+        self.answers("empty", httpd::URL, "two")
+    }
+
+    fn everything_goes_again(&self) -> Result<()> {
+        for (name, hosts) in [
+            ("two/ansible/demo-uninstall.yml", &HOSTS[..]),
+            ("metrics/ansible/metrics-uninstall.yml", &HOSTS[..2]),
+            ("node/ansible/node-exporter-uninstall.yml", &HOSTS[..]),
+        ] {
+            let play = self.play(name, &[])?.succeeded()?;
+            for host in hosts {
+                ensure!(play.of(host)?.changed > 0, "{}", play.said.describe());
+            }
+        }
+        let again = self.play("two/ansible/demo-uninstall.yml", &[])?.succeeded()?;
+        for host in HOSTS {
+            ensure!(again.of(host)? == UNCHANGED, "{}", again.said.describe());
+        }
+        Ok(())
+    }
+}
+
+/// What every host sees at `/media/usb`: packages, each with what Ansible needs beside it.
+struct Media {
+    directory: TempDir,
+}
+
+impl Media {
+    fn build() -> Result<Self> {
+        let directory = tempfile::Builder::new().prefix("airgap-deploy-media-").tempdir_in("/var/tmp")?;
+        fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
+        let media = Self { directory };
+        for (name, page) in [("one", "one"), ("two", "two")] {
+            let program = fs::read("/bin/busybox")?;
+            // Bytes behind its end make another program of it that does the same.
+            let program = [program.as_slice(), &vec![0; usize::from(name == "two")]].concat();
+            media.pack(name, "demo", "httpd", &program, &httpd::service(page, name))?;
+        }
+        let archive = fs::read(exporter::release()?)?;
+        let manifest = |name: &str| -> Result<String> {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests").join(name);
+            exporter::from_file(&fs::read_to_string(path)?)
+        };
+        let node = manifest("AirGapDeploy.node-exporter.toml")?;
+        media.pack("node", "node-exporter", exporter::ARCHIVE, &archive, &node)?;
+        let newer = node.replace("version = \"1.12.1\"", "version = \"1.12.2\"").replace(":9100", ":9101");
+        media.pack("node-2", "node-exporter", exporter::ARCHIVE, &archive, &newer)?;
+        media.pack("metrics", "metrics", exporter::ARCHIVE, &archive, &manifest("AirGapDeploy.metrics.toml")?)?;
+        Ok(media)
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn pack(&self, directory: &str, package: &str, source: &str, bytes: &[u8], manifest: &str) -> Result<()> {
+        let work = tempfile::tempdir()?;
+        fs::write(work.path().join(source), bytes)?;
+        fs::write(work.path().join("AirGapDeploy.toml"), manifest)?;
+        let output = self.path().join(directory);
+        fs::create_dir(&output)?;
+        let mut command = argv(&[&builder()?.to_string_lossy(), "--format", "ansible", "--update-lock", "--quiet"])?;
+        command.arg("--output").arg(output.join(format!("{package}.run"))).current_dir(work.path());
+        succeed(&mut command, BUILT_WITHIN)?;
+        Ok(())
+    }
+}
+
+fn builder() -> Result<PathBuf> {
+    let target = Path::new(env!("CARGO_TARGET_TMPDIR")).parent().context("no target directory")?;
+    Ok(std::env::var_os("AIRGAP_DEPLOY_BUILDER").map_or_else(|| target.join("release/builder"), PathBuf::from))
+}
