@@ -7,4 +7,5 @@ pub(crate) mod emit;
 pub mod inspect;
 pub mod model;
 pub mod split;
+mod transfer;
 pub(crate) mod volumes;

@@ -39,8 +39,11 @@ pub use value::text::{is_printable, printable, printable_json};
 pub use value::unit::{UNIT_DIRECTORIES, UnitName, UnitNameError};
 pub use value::words::words_of_digest;
 pub use volumes::cut::{Cut, FAT32_MAX, MAX_VOLUMES, is_volume_size, volume_name};
-pub use volumes::find::Piece;
+pub use volumes::find::{Piece, package_in_chunks};
 pub use volumes::list::entries as digest_list;
 pub use volumes::parts::{Answer, Ask, Parts, Volume};
+pub use volumes::transfer::{
+    TRANSFER_MANIFEST, TransferChunk, TransferManifest, parse_transfer_manifest, transfer_header,
+};
 pub use watch::{Progress, Watch};
 pub use write::{Contents, seal, write_package};

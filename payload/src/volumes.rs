@@ -6,3 +6,4 @@ pub(crate) mod find;
 pub(crate) mod list;
 pub(crate) mod parts;
 pub(crate) mod proof;
+pub(crate) mod transfer;

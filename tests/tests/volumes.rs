@@ -263,3 +263,97 @@ fn volumes_that_are_shorter_than_a_chunk_are_told_apart_by_the_list_beside_them(
     package(&volumes[0], &["--verify"])?.exits(10)?.says("wrong name")?;
     Ok(())
 }
+
+/// The directory that airgap-transfer would leave: the archives are those of any tar, each with whole files.
+fn packed(scenario: &Scenario, name: &str, chunks: &[&[&Path]]) -> Result<PathBuf> {
+    let directory = scenario.directory(name)?;
+    let mut entries = Vec::new();
+    for (index, files) in chunks.iter().enumerate() {
+        let filename = format!("chunk_{index:03}.tar");
+        let archive = directory.join(&filename);
+        let above = files[0].parent().and_then(Path::parent).context("a directory above")?;
+        let mut tar = Command::new("tar");
+        tar.args(["--format=gnu", "-c", "-f"]).arg(&archive).arg("-C").arg(above);
+        for file in *files {
+            tar.arg(file.strip_prefix(above)?);
+        }
+        run(&mut tar)?.exits(0)?;
+        let digest = payload::Digest::of(&fs::read(&archive)?).to_string();
+        entries.push(
+            serde_json::json!({"index": index, "filename": filename, "size_bytes": fs::metadata(&archive)?.len(),
+            "checksum": digest, "status": "completed"}),
+        );
+    }
+    let manifest = serde_json::json!({"version": "1.0", "operation": "pack", "source_path": "/data/cut",
+        "total_size_bytes": 1, "chunk_size_bytes": 1, "hash_algorithm": "sha256", "chunk_count": entries.len(), "chunks": entries,
+        "created_utc": "2026-01-04T12:00:00Z", "last_updated_utc": "2026-01-04T12:00:00Z"});
+    fs::write(directory.join("airgap-transfer-manifest.json"), serde_json::to_vec_pretty(&manifest)?)?;
+    Ok(directory)
+}
+
+#[test]
+fn what_airgap_transfer_packed_is_read_where_it_is() -> Result<()> {
+    let bench = Bench::new()?;
+    let volumes: Vec<&Path> = bench.volumes.iter().map(PathBuf::as_path).collect();
+    let installer = bench.first().to_str().context("UTF-8")?.to_owned();
+    let text = |path: &Path| path.to_str().map(str::to_owned).context("UTF-8");
+    // Whole files, as the original never cuts one; then volumes, one or two in an archive.
+    for (name, chunks) in [
+        ("whole", vec![vec![bench.whole.as_path()]]),
+        ("volumes", vec![vec![volumes[0]], vec![volumes[1], volumes[2]]]),
+    ] {
+        let chunks: Vec<&[&Path]> = chunks.iter().map(Vec::as_slice).collect();
+        let directory = text(&packed(&bench.scenario, name, &chunks)?)?;
+        let root = bench.scenario.target(&format!("root-{name}"))?;
+        package(Path::new(&installer), &["--payload", &directory, "--verify"])?.exits(0).context(name)?;
+        package_below(Path::new(&installer), &root, &["--payload", &directory, "--install"])?.exits(0).context(name)?;
+        ensure!(
+            fs::read(root.join("opt/ollama/models/llama2-7b.gguf"))? == fs::read(bench.scenario.path("model.gguf"))?
+        );
+        run(bench.scenario.builder()?.args(["verify", &directory]))?.exits(0)?;
+    }
+    // The archives of the others go to another medium, with the manifest.
+    let directory = bench.scenario.path("volumes");
+    let other = bench.scenario.directory("other-medium")?;
+    fs::copy(directory.join("airgap-transfer-manifest.json"), other.join("airgap-transfer-manifest.json"))?;
+    fs::rename(directory.join("chunk_001.tar"), other.join("chunk_001.tar"))?;
+    let (directory, other) = (text(&directory)?, text(&other)?);
+    let alone = ["--payload", &directory, "--verify"];
+    package(Path::new(&installer), &alone)?.exits(24)?.says("volume 2 of 3")?;
+    package(Path::new(&installer), &["--payload", &directory, "--volumes", &other, "--verify"])?.exits(0)?;
+    Ok(())
+}
+
+#[test]
+fn the_builder_writes_the_layout_of_airgap_transfer() -> Result<()> {
+    let bench = Bench::new()?;
+    let split = |size: &str| -> Result<Outcome> {
+        let layout = ["--layout", "airgap-transfer", "--output", "chunks", "--chunk-size", size];
+        run(bench.scenario.builder()?.arg("split").arg(&bench.whole).args(layout))
+    };
+    split("13MB")?.exits(0)?;
+    let directory = bench.scenario.path("chunks");
+    let manifest: serde_json::Value =
+        serde_json::from_slice(&fs::read(directory.join("airgap-transfer-manifest.json"))?)?;
+    let chunks = manifest["chunks"].as_array().context("chunks")?;
+    ensure!(manifest["chunk_count"] == chunks.len() && chunks.len() >= 3, "{manifest}");
+    let unpacked = bench.scenario.directory("unpacked")?;
+    for chunk in chunks {
+        let archive = directory.join(chunk["filename"].as_str().context("a name")?);
+        let bytes = fs::read(&archive)?;
+        ensure!(bytes.len() <= 13_000_000 && chunk["size_bytes"] == bytes.len(), "{chunk}");
+        ensure!(chunk["checksum"] == payload::Digest::of(&bytes).to_string(), "{chunk}");
+        run(Command::new("tar").arg("-x").arg("-f").arg(archive).arg("-C").arg(&unpacked))?.exits(0)?;
+    }
+    // What comes out are volumes, the first of them a program.
+    let program = unpacked.join("package.run");
+    package(&program, &["--verify"])?.exits(0)?;
+    let chunks = directory.to_str().context("UTF-8")?;
+    fs::remove_file(unpacked.join("package.run.002"))?;
+    package(&program, &["--verify"])?.exits(24)?;
+    package(&program, &["--verify", "--volumes", chunks])?.exits(0)?;
+    split("13MB")?.exits(44)?.says("another packing")?;
+    flip(&directory.join("chunk_002.tar"), SeekFrom::Start(1 << 20))?;
+    package(&program, &["--payload", chunks, "--verify"])?.exits(10)?.says("chunk_002.tar")?;
+    Ok(())
+}

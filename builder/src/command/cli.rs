@@ -13,7 +13,7 @@ use super::Failure;
 
 mod volumes;
 
-pub use volumes::{ChunkArg, JoinArgs, SplitArgs, VolumesArg};
+pub use volumes::{ChunkArg, JoinArgs, LayoutArg, SplitArgs, VolumesArg};
 
 /// What a manifest is called when nobody says another name.
 const USUAL_MANIFEST: &str = "AirGapDeploy.toml";

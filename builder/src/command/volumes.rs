@@ -3,12 +3,12 @@
 
 use std::path::PathBuf;
 
-use builder::output::split::{self, Written};
+use builder::output::split::{self, VolumeLayout, Written};
 use payload::Trust;
 use serde_json::json;
 
 use super::Failure;
-use super::cli::{JoinArgs, OutputArgs, SplitArgs};
+use super::cli::{JoinArgs, LayoutArg, OutputArgs, SplitArgs};
 use super::inspect::open;
 use super::output::{print_json, say, warn};
 
@@ -20,7 +20,11 @@ pub fn split(args: &SplitArgs) -> Result<(), Failure> {
         PathBuf::from(name)
     });
     warn_of_four_gib(args.chunk_size, args.out);
-    let written = split::split(&package, &args.file, args.chunk_size, &directory, args.force)
+    let layout = match args.layout {
+        LayoutArg::Files => VolumeLayout::Files,
+        LayoutArg::AirgapTransfer => VolumeLayout::AirgapTransfer,
+    };
+    let written = split::split(&package, &args.file, args.chunk_size, layout, &directory, args.force)
         .map_err(|error| Failure::new(error.exit_code(), error.to_string(), error.hint()))?;
     tell("split", &written, args.out);
     Ok(())

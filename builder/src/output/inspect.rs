@@ -15,6 +15,13 @@ use crate::small_file;
 /// Opens a package: its stub and index are intact then. Volumes are looked for beside the first one, and in `volumes`.
 pub fn open(path: &Path, volumes: &[PathBuf], trust: &Trust) -> Result<Package, PayloadError> {
     let failed = |source| PayloadError::Read { what: path.display().to_string(), source };
+    if path.is_dir() {
+        let none = || io::Error::new(io::ErrorKind::NotFound, "there is no package in this directory");
+        let (name, first) =
+            payload::package_in_chunks(path).and_then(|found| found.ok_or_else(none)).map_err(failed)?;
+        let directories = std::iter::once(path.to_owned()).chain(volumes.iter().cloned()).collect();
+        return Package::open(Parts::volumes(name, first, directories, None), trust);
+    }
     let first = small_file::open_regular(path).and_then(Piece::whole).map_err(failed)?;
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let directories = std::iter::once(directory_of(path).to_owned()).chain(volumes.iter().cloned()).collect();

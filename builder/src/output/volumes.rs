@@ -90,7 +90,27 @@ pub(crate) fn emit(path: &Path, cut: Cut, content: Content<'_>) -> Result<(Vec<V
 }
 
 fn emit_cut(path: &Path, cut: Cut, content: Content<'_>) -> Result<(Vec<Volume>, Digest), EmitError> {
-    let mut cutter = Cutter { path, cut, complete: Vec::new(), current: None, whole: Hasher::default() };
+    emit_wrapped(path, cut, &|_| Ok(None), content)
+}
+
+/// What is around a volume, and what its file is called; `None` when nothing is.
+pub(super) type Wrap<'a> = &'a dyn Fn(usize) -> io::Result<Option<Wrapping>>;
+
+/// What stands before and behind a volume in its file.
+pub(super) struct Wrapping {
+    pub(super) name: String,
+    pub(super) before: Vec<u8>,
+    pub(super) behind: Vec<u8>,
+}
+
+/// Writes volumes, each in what is around it.
+pub(super) fn emit_wrapped(
+    path: &Path,
+    cut: Cut,
+    wrap: Wrap<'_>,
+    content: Content<'_>,
+) -> Result<(Vec<Volume>, Digest), EmitError> {
+    let mut cutter = Cutter { path, cut, wrap, complete: Vec::new(), current: None, whole: Hasher::default() };
     content(&mut cutter)?;
     let Cutter { complete, whole, .. } = cutter;
     let mut volumes = Vec::new();
@@ -127,6 +147,7 @@ fn existing(package: &Path) -> Vec<(usize, String, PathBuf)> {
 struct Cutter<'a> {
     path: &'a Path,
     cut: Cut,
+    wrap: Wrap<'a>,
     complete: Vec<(Unfinished, Volume)>,
     current: Option<Current>,
     whole: Hasher,
@@ -138,32 +159,38 @@ struct Current {
     file: File,
     hasher: Hasher,
     left: u64,
+    wrapping: Option<Wrapping>,
 }
 
 impl Cutter<'_> {
     fn begin(&mut self) -> io::Result<Current> {
         let directory = directory_of(self.path);
         let make = || hidden().tempfile_in(directory)?.keep().map(|(file, name)| (name, file)).map_err(|e| e.error);
-        let (unfinished, file) = Unfinished::make(make)?;
-        Ok(Current { unfinished, file, hasher: Hasher::default(), left: self.cut.length(self.complete.len()) })
+        let wrapping = (self.wrap)(self.complete.len())?;
+        let (unfinished, mut file) = Unfinished::make(make)?;
+        let mut hasher = Hasher::default();
+        if let Some(wrapping) = &wrapping {
+            file.write_all(&wrapping.before)?;
+            hasher.update(&wrapping.before);
+        }
+        Ok(Current { unfinished, file, hasher, left: self.cut.length(self.complete.len()), wrapping })
     }
 
-    fn end(&mut self, current: Current) -> io::Result<()> {
+    fn end(&mut self, mut current: Current) -> io::Result<()> {
         let number = self.complete.len();
         let first = self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let (mut name, mut length) = (volume_name(&first, number), self.cut.length(number));
         // Only the first one is a program.
-        let mode = if number == 0 { 0o755 } else { 0o644 };
+        let mut mode = if number == 0 { 0o755 } else { 0o644 };
+        if let Some(wrapping) = current.wrapping {
+            current.file.write_all(&wrapping.behind)?;
+            current.hasher.update(&wrapping.behind);
+            length += (wrapping.before.len() + wrapping.behind.len()) as u64;
+            (name, mode) = (wrapping.name, 0o644);
+        }
         current.file.set_permissions(fs::Permissions::from_mode(mode))?;
         current.file.sync_all()?;
-        let volume = Volume {
-            path: if number == 0 {
-                self.path.to_owned()
-            } else {
-                self.path.with_file_name(volume_name(&first, number))
-            },
-            length: self.cut.length(number),
-            digest: current.hasher.finish(),
-        };
+        let volume = Volume { path: self.path.with_file_name(name), length, digest: current.hasher.finish() };
         self.complete.push((current.unfinished, volume));
         Ok(())
     }

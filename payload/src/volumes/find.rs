@@ -6,6 +6,7 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
+use crate::volumes::transfer;
 use crate::{Digest, Hasher};
 
 /// A file, or the part of one, that holds a volume.
@@ -15,6 +16,8 @@ pub struct Piece {
     /// Where the volume starts in the file, in bytes.
     skip: u64,
     pub(crate) length: u64,
+    /// The archive that it is in.
+    pub(crate) archive: Option<String>,
 }
 
 impl Piece {
@@ -24,12 +27,17 @@ impl Piece {
     /// The system does not tell its length.
     pub fn whole(file: File) -> io::Result<Self> {
         let length = file.metadata()?.len();
-        Ok(Self { file, skip: 0, length })
+        Ok(Self { file, skip: 0, length, archive: None })
+    }
+
+    /// The same, of which people know the archive.
+    pub(crate) fn of(self, archive: String) -> Self {
+        Self { archive: Some(archive), ..self }
     }
 
     /// A part of a file.
     pub(crate) fn inside(file: File, skip: u64, length: u64) -> Self {
-        Self { file, skip, length }
+        Self { file, skip, length, archive: None }
     }
 
     /// Fills `buffer` from `offset` of the volume.
@@ -63,9 +71,28 @@ pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     if file.metadata()?.is_file() { Ok(file) } else { Err(refused()) }
 }
 
-/// A volume that was found in a directory.
+/// A volume in a directory: a file of that name, or one in an archive of a chunk directory.
 pub(crate) fn in_directory(directory: &Path, name: &str) -> io::Result<(PathBuf, Piece)> {
     let path = directory.join(name);
-    let piece = open_regular(&path).and_then(Piece::whole)?;
-    Ok((path, piece))
+    match open_regular(&path).and_then(Piece::whole) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            let member = transfer::find_member(directory, |found| found == name)?;
+            member.map(|member| (member.archive, member.piece)).ok_or(error)
+        }
+        other => Ok((path, other?)),
+    }
+}
+
+/// Whether a file is called as packages and first volumes are.
+pub(crate) fn is_package_name(name: &str) -> bool {
+    Path::new(name).extension().is_some_and(|kind| kind == "run")
+}
+
+/// The package in a chunk directory, and its name: all of it, or its first volume. `None` when there is none.
+///
+/// # Errors
+/// What the system says, or what is wrong with the manifest or an archive.
+pub fn package_in_chunks(directory: &Path) -> io::Result<Option<(String, Piece)>> {
+    let member = transfer::find_member(directory, is_package_name)?;
+    Ok(member.map(|member| (member.name, member.piece)))
 }

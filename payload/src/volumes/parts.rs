@@ -206,9 +206,15 @@ impl Parts {
     }
 
     fn damaged(&self, volumes: &[usize], problem: String) -> PayloadError {
-        let names: Vec<String> = volumes.iter().map(|volume| volume_name(&self.name, *volume)).collect();
+        let names: Vec<String> = volumes.iter().map(|volume| self.file_name(*volume)).collect();
         let numbers = volumes.iter().map(|volume| volume + 1).collect();
         PayloadError::Volume { name: names.join(" or "), numbers, problem }
+    }
+
+    /// What the file of a volume is called, as far as that is known.
+    fn file_name(&self, volume: usize) -> String {
+        let archive = self.lock().get(volume).and_then(|piece| piece.as_ref()?.archive.clone());
+        archive.unwrap_or_else(|| volume_name(&self.name, volume))
     }
 
     /// Which volume of the list of digests the file of a volume is.

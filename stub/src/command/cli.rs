@@ -75,7 +75,7 @@ pub struct Args {
     /// Work below DIR instead of /
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
-    /// Use the package FILE instead of the one this program is part of
+    /// Use the package FILE instead of the one this program is part of; or the one in a directory that airgap-transfer packed
     #[arg(long, value_name = "FILE")]
     pub payload: Option<PathBuf>,
     /// Look in DIR too for the volumes of a package that was cut (repeatable)

@@ -45,6 +45,12 @@ pub fn open_own(args: &Args) -> Result<Option<Package>, Error> {
 
 /// The package, whose other volumes may be beside its first one, or where `--volumes` says.
 fn parts(args: &Args, payload: Option<&Path>) -> Result<Parts, Error> {
+    let named = args.volumes.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
+    if let Some(directory) = payload.filter(|path| path.is_dir()) {
+        let (name, first) = in_chunks(directory)?;
+        let directory = std::path::absolute(directory).unwrap_or_else(|_| directory.to_owned());
+        return Ok(Parts::volumes(name, first, std::iter::once(directory).chain(named).collect(), medium::ask(args)));
+    }
     let file = file(payload)?;
     let path = match payload {
         Some(path) => std::path::absolute(path).unwrap_or_else(|_| path.to_owned()),
@@ -52,10 +58,20 @@ fn parts(args: &Args, payload: Option<&Path>) -> Result<Parts, Error> {
     };
     let name = path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
     let beside = path.parent().map(Path::to_owned);
-    let named = args.volumes.iter().map(|path| std::path::absolute(path).unwrap_or_else(|_| path.clone()));
     let first = Piece::whole(file)
         .map_err(|source| Error::payload(&PayloadError::Read { what: path.display().to_string(), source }))?;
     Ok(Parts::volumes(name, first, beside.into_iter().chain(named).collect(), medium::ask(args)))
+}
+
+/// The package in a directory that airgap-transfer packed.
+fn in_chunks(directory: &Path) -> Result<(String, Piece), Error> {
+    let refused = |exit, what: String| {
+        Error::new(exit, format!("{}: {what}", directory.display()))
+            .state(NOTHING_CHANGED)
+            .hint("name a package, or a directory with chunk_000.tar and its manifest")
+    };
+    let found = payload::package_in_chunks(directory).map_err(|error| refused(Exit::Damaged, error.to_string()))?;
+    found.ok_or_else(|| refused(Exit::NotFound, "there is no package in it".to_owned()))
 }
 
 /// The keys of the machine that is installed on, below `--root` too, and those that were named.

@@ -23,6 +23,15 @@ pub struct VolumesArg {
     pub volumes: Vec<PathBuf>,
 }
 
+/// `--layout`
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum LayoutArg {
+    /// x.run, x.run.002, x.run.003…: nothing around them
+    Files,
+    /// `chunk_000.tar`… and a manifest, as airgap-transfer packs them
+    AirgapTransfer,
+}
+
 /// `builder split`
 #[derive(Debug, Args)]
 pub struct SplitArgs {
@@ -32,6 +41,9 @@ pub struct SplitArgs {
     /// How long a volume may be: 16GB, 4GiB, fat32 (4 GiB less one byte)
     #[arg(long, value_name = "SIZE", value_parser = chunk_size)]
     pub chunk_size: u64,
+    /// How the volumes are wrapped
+    #[arg(long, value_enum, default_value_t = LayoutArg::Files)]
+    pub layout: LayoutArg,
     /// The directory the volumes are written to [default: <FILE>.volumes]
     #[arg(long, short, value_name = "DIR")]
     pub output: Option<PathBuf>,
