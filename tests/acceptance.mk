@@ -22,3 +22,4 @@ acceptance-machines: $(BUILDER)
 	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
 	  cargo test --quiet --package e2e --test fleet -- --ignored --nocapture
 	cargo test --quiet --package e2e --test evidence -- --ignored
+	cargo test --quiet --package e2e --test trust -- minisign

@@ -9,6 +9,7 @@ mod extract;
 mod install;
 mod introduce;
 mod list;
+mod list_installed;
 mod medium;
 #[expect(clippy::disallowed_methods, reason = "it opens for reading, with a flag that only OpenOptions has")]
 mod open;

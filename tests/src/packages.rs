@@ -27,6 +27,8 @@ pub const ACCEPTANCE: &[Need] = &[
     // Binaries without a service: nothing starts to listen on the machine by being installed.
     Need { file: "/usr/sbin/apache2", package: "apache2-bin" },
     Need { file: "/usr/bin/cc", package: "gcc" },
+    // The original: our signatures are checked by it, and its keys sign packages.
+    Need { file: "/usr/bin/minisign", package: "minisign" },
     // The small server that stands for a service on every release.
     Need { file: "/bin/busybox", package: "busybox-static" },
 ];

@@ -318,6 +318,38 @@ fn a_program_that_was_replaced_is_reported_and_what_was_signed_is_installed_by_t
 }
 
 #[test]
+fn a_copy_without_payload_looks_after_every_package_by_its_name() -> Result<()> {
+    let site = Site::new()?;
+    let (root, copy) = (&site.root, site.scenario.path("copy"));
+    fs::write(&copy, Original::open(&site.good)?.stub)?;
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
+    package_below(&copy, root, &["--list-installed"])?.exits(0)?.says("no package is installed")?;
+    package_below(&copy, root, &["--status"])?.exits(41)?;
+    let file = site.good.to_str().context("UTF-8")?;
+    package_below(&copy, root, &["--payload", file, "--install"])?.exits(0)?;
+    package_below(&copy, root, &["--status"])?.exits(0)?.says("sample 1.2.3")?;
+    let second = site.scenario.path("second.run");
+    let manifest = MANIFEST.replace("\"sample\"", "\"second\"").replace("/opt/sample", "/opt/second");
+    site.build(&manifest, &second, &["--sign-key", "site.key"])?.exits(0)?;
+    package_below(&second, root, &["--install"])?.exits(0)?;
+    let listed = package_below(&copy, root, &["--list-installed", "--json"])?.exits(0)?.json()?;
+    let names: Vec<&str> =
+        listed["packages"].as_array().context("a list")?.iter().filter_map(|one| one["package"].as_str()).collect();
+    assert_eq!(names, ["sample", "second"]);
+    package_below(&copy, root, &["--uninstall"])?.exits(2)?.says("sample, second")?;
+    package_below(&copy, root, &["--status", "third"])?.exits(41)?.says("--list-installed")?;
+    package_below(&copy, root, &["--install", "sample"])?.exits(2)?;
+    package_below(&copy, root, &["--uninstall", "--dry-run", "second"])?.exits(0)?;
+    package_below(&copy, root, &["--uninstall", "second"])?.exits(0)?;
+    assert!(root.join("opt/sample").exists() && !root.join("opt/second").exists());
+    // A key that is no longer trusted keeps nobody from removing what it signed.
+    fs::write(root.join(KEYS).join("broken.pub"), "no key")?;
+    package_below(&copy, root, &["--uninstall"])?.exits(0)?;
+    assert!(!root.join("opt/sample").exists());
+    Ok(())
+}
+
+#[test]
 fn keys_are_made_for_their_owner_alone_and_never_over_a_file() -> Result<()> {
     let scenario = Scenario::new()?;
     scenario.write("password", "correct horse\nnot this\n")?;

@@ -97,6 +97,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
             "verify": 1,
             "index": package.digest().to_string(),
             "length": package.index().total_length,
+            "signed": *signature != Signature::Unsigned,
             "signature": signature_json(signature),
         }));
     }

@@ -4,11 +4,17 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Parser};
+use payload::index::PackageName;
 
 /// Actions without a plan. That an option requires another is not enforced where the other conflicts with the action.
-const NO_PLAN: [&str; 8] = ["verify", "list", "extract", "status", "recover", "uninstall", "version", "explain"];
-const NO_UNINSTALL: [&str; 8] = ["install", "verify", "list", "extract", "status", "recover", "version", "explain"];
-const NO_DRY_RUN: [&str; 7] = ["install", "verify", "list", "extract", "status", "version", "explain"];
+const NO_PLAN: [&str; 9] =
+    ["verify", "list", "extract", "status", "recover", "uninstall", "version", "explain", "list_installed"];
+const NO_UNINSTALL: [&str; 9] =
+    ["install", "verify", "list", "extract", "status", "recover", "version", "explain", "list_installed"];
+const NO_DRY_RUN: [&str; 8] =
+    ["install", "verify", "list", "extract", "status", "version", "explain", "list_installed"];
+/// Actions that are not about a package that is installed already.
+const NO_NAME: [&str; 7] = ["install", "verify", "list", "extract", "version", "explain", "list_installed"];
 
 #[expect(clippy::struct_excessive_bools, reason = "a command line is a set of switches")]
 /// Installs what is appended to this program: shows it first, verifies every byte, can undo it.
@@ -16,6 +22,7 @@ const NO_DRY_RUN: [&str; 7] = ["install", "verify", "list", "extract", "status",
 #[command(
     disable_version_flag = true,
     group = ArgGroup::new("action").multiple(false),
+    group = ArgGroup::new("of_installed").multiple(true).args(["status", "recover", "uninstall"]),
     group = ArgGroup::new("planning").multiple(false).args(["install", "dry_run"]),
     after_help = "Exit codes: 0 done, 1 bug, 2 usage, 10 payload damaged, 11 not trusted, 12 format not readable, \
 20 permission denied, 21 incompatible host, 22 out of disk space, 23 conflict, 24 volume missing, 30 failed and rolled back, \
@@ -46,6 +53,9 @@ pub struct Args {
     /// Remove what was installed and is unchanged
     #[arg(long, group = "action")]
     pub uninstall: bool,
+    /// List the packages that are installed
+    #[arg(long, group = "action")]
+    pub list_installed: bool,
     /// Say what an exit code or an error means, what to look at, and what to do
     #[arg(long, group = "action", value_name = "CODE")]
     pub explain: Option<String>,
@@ -53,6 +63,10 @@ pub struct Args {
     /// Say which package this is, and which installer
     #[arg(short = 'V', long, group = "action")]
     pub version: bool,
+
+    /// Which installed package --status, --uninstall or --recover is about, where this program carries none
+    #[arg(value_name = "PACKAGE", requires = "of_installed", conflicts_with_all = NO_NAME)]
+    pub package: Option<PackageName>,
 
     /// Enable the service, so that it starts on boot
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]

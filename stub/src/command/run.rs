@@ -5,7 +5,10 @@ use payload::Package;
 
 use super::cli::Args;
 use super::open::open;
-use super::{dry_run, explain, extract, install, introduce, list, medium, recover, status, uninstall, verify, version};
+use super::{
+    dry_run, explain, extract, install, introduce, list, list_installed, medium, recover, status, uninstall, verify,
+    version,
+};
 use crate::error::Error;
 use crate::host::limits;
 use crate::report::screen::Screen;
@@ -22,6 +25,8 @@ pub fn run(args: &Args, screen: Screen) -> Result<(), Error> {
         version::version(args, screen)
     } else if let Some(asked) = &args.explain {
         explain::explain(asked, screen)
+    } else if args.list_installed {
+        list_installed::list_installed(args, screen)
     } else if args.status {
         status::status(args, screen)
     } else if args.recover {

@@ -9,13 +9,14 @@ use payload::names::STATE_DIRECTORY;
 use payload::{Package, RelPath, Signature};
 
 use super::cli::Args;
-use super::open::open;
+use super::open::{open, open_own};
 use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
 use crate::host::machine::Machine;
 use crate::host::root::{Lock, Root};
 use crate::host::unit::Manager;
 use crate::plan::{Downgrade, Options};
+use crate::record::others::package_names;
 
 pub const UNFINISHED: &str =
     "an installation runs, or was interrupted: then --install goes on, and --recover goes back";
@@ -70,19 +71,41 @@ fn passwd_path() -> Result<RelPath, Error> {
     "etc/passwd".parse().map_err(|error: payload::PathError| Error::new(Exit::Bug, error.to_string()))
 }
 
-/// Which package an action on an installed one is about: the one named with `--payload`, or the one that this program
-/// carries; only a copy that the installer put into its own directory below this root goes by that directory's name.
+/// Which package an action on an installed one is about: the one that was named, by its name or with `--payload`, or the one
+/// that this program carries; only a copy that the installer put into its own directory below this root goes by that
+/// directory's name, and one that carries nothing, by the only package there is.
 ///
 /// # Errors
 /// What was named cannot be read, whatever this program itself is: nothing else is ever taken in its place.
 pub fn package_name(args: &Args) -> Result<PackageName, Error> {
+    if let Some(name) = &args.package {
+        return Ok(name.clone());
+    }
     if args.payload.is_some() {
         return Ok(open(args)?.index().package.name.clone());
     }
     if let Some(name) = own_directory(args)? {
         return Ok(name);
     }
-    Ok(open(args)?.index().package.name.clone())
+    match open_own(args)? {
+        Some(package) => Ok(package.index().package.name.clone()),
+        None => only_package(&open_root(args)?),
+    }
+}
+
+/// The package that is installed, where there is one alone.
+fn only_package(root: &Root) -> Result<PackageName, Error> {
+    let names = package_names(root)?;
+    match names.as_slice() {
+        [only] => Ok(only.clone()),
+        [] => Err(Error::new(Exit::NotFound, "no package is installed".to_owned()).state(NOTHING_CHANGED)),
+        several => {
+            let names: Vec<&str> = several.iter().map(PackageName::as_str).collect();
+            Err(Error::new(Exit::Usage, format!("several packages are installed: {}", names.join(", ")))
+                .state(NOTHING_CHANGED)
+                .hint("name one of them behind the action, such as --status PACKAGE"))
+        }
+    }
 }
 
 /// The package in whose directory, `/var/lib/airgap-deploy/<package>` of the root, this program stands.
@@ -105,7 +128,7 @@ pub fn not_installed(package: &PackageName, unfinished: bool) -> Error {
     }
     Error::new(Exit::NotFound, format!("{package} is not installed"))
         .state(NOTHING_CHANGED)
-        .hint("see which packages are: ls /var/lib/airgap-deploy")
+        .hint("see which packages are: --list-installed")
 }
 
 /// Who manages the units of this root: nobody, unless it is the running system, and systemd runs it.

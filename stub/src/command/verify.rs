@@ -27,6 +27,7 @@ pub fn verify(package: &Package, args: &Args, workers: usize, screen: Screen) ->
             "version": index.package.version,
             "index": package.digest().to_string(),
             "length": index.total_length,
+            "signed": *package.signature() != payload::Signature::Unsigned,
             "signature": signature::json(package),
             "stub": signature::stub_json(package),
         }));

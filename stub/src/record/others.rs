@@ -28,7 +28,7 @@ impl Others {
     /// [`StateError`] when a receipt cannot be read: then nobody can say what that package needs.
     pub fn read(root: &Root, package: &PackageName) -> Result<Self, StateError> {
         let mut others = Self::default();
-        for name in names(root)?.into_iter().filter(|name| name != package) {
+        for name in package_names(root)?.into_iter().filter(|name| name != package) {
             if root.look(&state::journal(&name))? != Found::Absent {
                 others.unfinished.push(name.clone());
             }
@@ -114,7 +114,10 @@ impl Others {
 }
 
 /// The packages that have a directory of the installer's own.
-fn names(root: &Root) -> Result<Vec<PackageName>, FsError> {
+///
+/// # Errors
+/// It cannot be read.
+pub fn package_names(root: &Root) -> Result<Vec<PackageName>, FsError> {
     let Ok(above) = STATE_DIRECTORY.parse::<RelPath>() else { return Ok(Vec::new()) };
     Ok(root.names(&above)?.iter().filter_map(|name| name.parse().ok()).collect())
 }
