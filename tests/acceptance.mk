@@ -23,3 +23,4 @@ acceptance-machines: $(BUILDER)
 	  cargo test --quiet --package e2e --test fleet -- --ignored --nocapture
 	cargo test --quiet --package e2e --test evidence -- --ignored
 	cargo test --quiet --package e2e --test trust -- minisign
+	cargo test --quiet --package e2e --test interface -- --ignored

@@ -14,6 +14,7 @@ mod output;
 mod pages;
 mod password;
 mod prep;
+mod report;
 mod volumes;
 
 use builder::BuildError;
@@ -37,6 +38,25 @@ pub struct Failure {
 impl Failure {
     fn new(exit_code: u8, what: String, hint: impl Into<String>) -> Self {
         Self { exit_code, above: String::new(), what, hint: hint.into(), details: serde_json::Value::Null }
+    }
+}
+
+impl Failure {
+    /// The error for programs.
+    pub fn to_json(&self) -> serde_json::Value {
+        json!({
+            "error": 1,
+            "exit_code": self.exit_code,
+            "what": self.what,
+            "hint": self.hint,
+            "details": self.details,
+        })
+    }
+
+    /// Adds something else that failed, which does not hide the first.
+    fn and_also(mut self, what: &str) -> Self {
+        self.what = format!("{}\nand {what}", self.what);
+        self
     }
 }
 

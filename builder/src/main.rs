@@ -13,14 +13,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
             if json {
-                let error = serde_json::json!({
-                    "error": 1,
-                    "exit_code": failure.exit_code,
-                    "what": failure.what,
-                    "hint": failure.hint,
-                    "details": failure.details,
-                });
-                let _ = writeln!(std::io::stdout().lock(), "{error}");
+                let _ = writeln!(std::io::stdout().lock(), "{}", failure.to_json());
             }
             let _ =
                 writeln!(std::io::stderr().lock(), "{}error: {}\nnext:  {}", failure.above, failure.what, failure.hint);

@@ -6,6 +6,7 @@ pub(crate) mod beside;
 pub(crate) mod emit;
 pub mod inspect;
 pub mod model;
+pub mod report;
 pub mod split;
 mod transfer;
 pub(crate) mod volumes;

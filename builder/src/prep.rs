@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use payload::index::{Arch, Component as ComponentFact, ComponentKind as Kind, Index, SourceFact};
-use payload::{Digest, Watch};
+use payload::{Digest, PublicKey, Watch};
 
 use crate::content::place::place;
 use crate::error::BuildError;
@@ -65,6 +65,8 @@ pub struct Built {
     pub file_digest: Digest,
     /// The files that it is in: the output alone, or all volumes.
     pub volumes: Vec<Volume>,
+    /// Of the key that signed it.
+    pub key: Option<PublicKey>,
     /// The files beside it.
     pub beside: Vec<PathBuf>,
     /// Sentences for the person who builds.
@@ -171,12 +173,18 @@ pub fn prep(
         digest: packed.digest(),
         file_digest,
         volumes,
+        key: request.signer.map(|signer| signer.public().clone()),
         beside,
         index: packed.index,
         warnings,
         lock_changes: acquisition.lock_changes,
         lock_path: acquisition.lock_path,
     })
+}
+
+/// Everything that a build of this manifest may read, whatever is included.
+pub fn sources_of(manifest: &Manifest) -> Vec<PathBuf> {
+    inputs(manifest, &manifest.components.iter().collect::<Vec<_>>())
 }
 
 /// What this build reads and did not make: the manifest, its lock file, the user's own files.

@@ -9,7 +9,7 @@ use crate::signature::{self, MAX_SIGNATURE, Signature, Trust};
 use crate::volumes::cut::Cut;
 use crate::volumes::parts::Parts;
 use crate::volumes::proof::Proof;
-use crate::{Digest, Hasher, PayloadError, elf_length};
+use crate::{Digest, Hasher, PayloadError, Watch, elf_length};
 
 /// Larger than the index of any package, in bytes: the digests of 400 GB of models, or 10,000 files. An index is held
 /// several times while it is read, and all of it has to fit a small machine.
@@ -140,6 +140,26 @@ impl Package {
     /// An error that may be about any of several volumes, about as few as the list of digests beside the package tells.
     pub fn narrow(&self, error: PayloadError) -> PayloadError {
         self.parts.narrow(error)
+    }
+
+    /// The digest of the whole file, or of all volumes one behind the other, as `sha256sum` prints it. Says nothing about the
+    /// index: it names the file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or somebody asked to stop.
+    pub fn file_digest(&self, watch: Watch<'_>) -> Result<Digest, PayloadError> {
+        let mut hasher = Hasher::default();
+        let mut buffer = vec![0; 1 << 20];
+        let mut offset = 0;
+        while offset < self.layout.length() {
+            watch.go_on()?;
+            let rest = usize::try_from(self.layout.length() - offset).unwrap_or(usize::MAX);
+            let piece = rest.min(buffer.len());
+            self.parts.read(offset, &mut buffer[..piece], "the file")?;
+            hasher.update(&buffer[..piece]);
+            offset += piece as u64;
+        }
+        Ok(hasher.finish())
     }
 
     /// Every region of the file with its offset, in order.

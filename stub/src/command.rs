@@ -14,6 +14,7 @@ mod medium;
 #[expect(clippy::disallowed_methods, reason = "it opens for reading, with a flag that only OpenOptions has")]
 mod open;
 mod recover;
+pub mod report;
 pub mod run;
 mod status;
 mod target;

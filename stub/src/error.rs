@@ -45,6 +45,13 @@ impl Error {
         self
     }
 
+    /// Adds something else that failed, which does not hide the first.
+    #[must_use]
+    pub fn and_also(mut self, what: &str) -> Self {
+        self.what = format!("{}\nand {what}", self.what);
+        self
+    }
+
     /// Somebody asked the program to stop, before it changed anything.
     pub fn interrupted() -> Self {
         Self::new(Exit::Interrupted, "interrupted".to_owned()).state(NOTHING_CHANGED).hint("run it again when it suits")

@@ -1,6 +1,7 @@
 //! The machine: its files, accounts, programs and services, and this process on it.
 //! What a plan needs to know of it all at once is read in `plan/facts.rs`; what is changed is decided in `plan.rs`.
 
+pub(crate) mod about;
 pub(crate) mod account;
 #[expect(clippy::disallowed_methods, reason = "bytes of a file that root/ opened, and its length")]
 pub(crate) mod change;

@@ -2,17 +2,20 @@
 //! exit code. What it does is decided by the package appended to it, and by what was typed.
 
 use std::process::ExitCode;
+use std::time::SystemTime;
 
 use clap::Parser;
 use stub::command::cli::Args;
+use stub::command::report::Surroundings;
 use stub::exit::Exit;
-use stub::report::screen::{Level, Screen, complete};
+use stub::report::screen::{Level, Screen};
 
 fn main() -> ExitCode {
     let offline = stub::host::offline::enforce();
     // Whatever the caller's mask is: modes are set by number, and the tools that are run create what others can read.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o022));
     let args = Args::parse();
+    let surroundings = Surroundings { now: SystemTime::now, sudo_user: std::env::var("SUDO_USER").ok() };
     let level = match (args.quiet, args.verbose) {
         (true, _) => Level::Quiet,
         (_, true) => Level::Verbose,
@@ -24,7 +27,7 @@ fn main() -> ExitCode {
             "note: this kernel cannot close the network to this program ({problem}); it opens no connection"
         ));
     }
-    match stub::command::run::run(&args, screen).and_then(|()| complete()) {
+    match stub::command::run::run(&args, screen, &surroundings) {
         Ok(()) => Exit::Done.into(),
         Err(error) => {
             if args.json {

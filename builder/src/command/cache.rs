@@ -21,7 +21,9 @@ pub fn cache(args: &CacheArgs) -> Result<(), Failure> {
             let report = cache_prune(&directory, prune.what(), SystemTime::now())
                 .map_err(|error| Failure::new(error.exit_code(), error.to_string(), error.hint()))?;
             if args.out.json {
-                print_json(&json!({"removed": report.removed, "freed": report.freed, "kept": report.kept}));
+                print_json(
+                    &json!({"cache_pruned": 1, "removed": report.removed, "freed": report.freed, "kept": report.kept}),
+                );
             }
             say(
                 args.out,
@@ -39,7 +41,7 @@ fn list_cache(directory: &Path, out: OutputArgs) -> Result<(), Failure> {
             EntryKind::Unfinished => ("unfinished".to_owned(), String::new()),
         };
         if out.json {
-            print_json(&json!({"digest": digest, "size": entry.size, "name": name}));
+            print_json(&json!({"cache_entry": 1, "digest": digest, "size": entry.size, "name": name}));
         }
         say(out, &format!("{digest} {:>10} {}", payload::size(entry.size), payload::printable(&name)));
     }

@@ -266,6 +266,9 @@ pub struct PrepArgs {
     pub format: FormatArg,
     #[command(flatten)]
     pub chunk: ChunkArg,
+    /// Write evidence to FILE: every source with its digest, what was built of them, and how it ended
+    #[arg(long, value_name = "FILE")]
+    pub report: Option<PathBuf>,
     /// Leave out the page for those who approve the transfer (<package>.run.html)
     #[arg(long)]
     pub no_inventory: bool,

@@ -5,17 +5,25 @@ use std::path::Path;
 
 use builder::fetch::LockMode;
 use builder::signing::Signer;
-use builder::{Format, Request, prep};
+use builder::{Built, Format, Request, prep};
 use payload::index::Arch;
 use payload::words_of_key;
 use serde_json::json;
 
 use super::cli::{FormatArg, OutputArgs, PrepArgs, TargetArg};
 use super::output::{manifest_with_warnings, print_json, say, sink, typed, warn};
+use super::report::Report;
 use super::volumes::warn_of_four_gib;
 use super::{Failure, password, source_options, threads};
 
 pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
+    let Some(file) = &args.report else { return build(args, None).map(drop) };
+    let report = Report::begin(file, args)?;
+    let outcome = build(args, Some(&report));
+    report.end(outcome)
+}
+
+fn build(args: &PrepArgs, report: Option<&Report>) -> Result<Built, Failure> {
     if let Some(size) = args.chunk.chunk_size {
         if args.format == FormatArg::Ansible {
             let what = "what Ansible brings to a host is one file: --chunk-size does not go with --format ansible";
@@ -49,7 +57,10 @@ pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
         chunk_size: args.chunk.chunk_size,
     };
     let sink = sink(args.out);
-    let built = prep(&request, &parsed.manifest, &options, sink.as_ref())?;
+    let built = match report {
+        Some(report) => prep(&request, &parsed.manifest, &options, &report.sources.watching(sink.as_ref())),
+        None => prep(&request, &parsed.manifest, &options, sink.as_ref()),
+    }?;
     drop(sink);
     if !args.out.quiet {
         for warning in &built.warnings {
@@ -91,7 +102,7 @@ pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
     let name = typed(&format!("./{name}"));
     let them = if built.volumes.len() == 1 { "it" } else { "all volumes" };
     say(args.out, &format!("next: copy {them} to the target, then {name} --dry-run and sudo {name} --install"));
-    Ok(())
+    Ok(built)
 }
 
 fn signature_json(signer: Option<&Signer>) -> Option<serde_json::Value> {

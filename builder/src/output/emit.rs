@@ -86,13 +86,26 @@ pub fn refuse_to_replace(path: &Path, inputs: &[PathBuf], force: bool) -> Result
     if path == Path::new("-") {
         return Err(refused("a package is never written to standard output", "name a file: --output PATH"));
     }
+    require_free_of_inputs(path, inputs, ANOTHER)?;
+    if force
+        || fs::symlink_metadata(path).is_err()
+        || super::inspect::open(path, &[], &payload::Trust::nobody()).is_ok()
+    {
+        return Ok(());
+    }
+    Err(refused("it is no package", "name another file with --output PATH, or replace this one with --force"))
+}
+
+/// Refuses to write what the build reads, into what it reads, and over anything but a regular file.
+pub(super) fn require_free_of_inputs(path: &Path, inputs: &[PathBuf], hint: &'static str) -> Result<(), EmitError> {
+    let refused = |problem: &str| EmitError::Refused { path: path.to_owned(), problem: problem.to_owned(), hint };
     let above = directory_of(path).canonicalize();
     let inside = |input: &PathBuf| match (&above, input.canonicalize()) {
         (Ok(above), Ok(input)) => input.is_dir() && above.starts_with(input),
         _ => false,
     };
     if inputs.iter().any(inside) {
-        return Err(refused("its directory is a source of this build", ANOTHER));
+        return Err(refused("its directory is a source of this build"));
     }
     let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
     let same = |input: &PathBuf| {
@@ -100,15 +113,12 @@ pub fn refuse_to_replace(path: &Path, inputs: &[PathBuf], force: bool) -> Result
     };
     if !found.is_file() {
         let what = if found.is_dir() { "it is a directory" } else { "it is no regular file" };
-        return Err(refused(what, ANOTHER));
+        return Err(refused(what));
     }
     if inputs.iter().any(same) {
-        return Err(refused("this build reads it", ANOTHER));
+        return Err(refused("this build reads it"));
     }
-    if force || super::inspect::open(path, &[], &payload::Trust::nobody()).is_ok() {
-        return Ok(());
-    }
-    Err(refused("it is no package", "name another file with --output PATH, or replace this one with --force"))
+    Ok(())
 }
 
 /// Refuses to begin what cannot end: a package of `needed` bytes or more has no room at `path`.

@@ -16,6 +16,8 @@ const NO_DRY_RUN: [&str; 8] =
 /// Actions that are not about a package that is installed already.
 const NO_NAME: [&str; 7] = ["install", "verify", "list", "extract", "version", "explain", "list_installed"];
 
+const NO_REPORT: [&str; 5] = ["list", "extract", "version", "explain", "list_installed"];
+
 #[expect(clippy::struct_excessive_bools, reason = "a command line is a set of switches")]
 /// Installs what is appended to this program: shows it first, verifies every byte, can undo it.
 #[derive(Debug, Parser)]
@@ -23,6 +25,8 @@ const NO_NAME: [&str; 7] = ["install", "verify", "list", "extract", "version", "
     disable_version_flag = true,
     group = ArgGroup::new("action").multiple(false),
     group = ArgGroup::new("of_installed").multiple(true).args(["status", "recover", "uninstall"]),
+    group = ArgGroup::new("reported").multiple(true)
+        .args(["install", "dry_run", "uninstall", "recover", "verify", "status"]),
     group = ArgGroup::new("planning").multiple(false).args(["install", "dry_run"]),
     after_help = "Exit codes: 0 done, 1 bug, 2 usage, 10 payload damaged, 11 not trusted, 12 format not readable, \
 20 permission denied, 21 incompatible host, 22 out of disk space, 23 conflict, 24 volume missing, 30 failed and rolled back, \
@@ -99,6 +103,10 @@ pub struct Args {
     /// /etc/airgap-deploy/trusted-keys, packages that none of them signed are refused
     #[arg(long = "trusted-key", value_name = "FILE")]
     pub trusted_keys: Vec<PathBuf>,
+    /// Write evidence to FILE: what was judged and changed, and how it ended. With --dry-run, plan.md and plan.html are
+    /// pages to approve
+    #[arg(long, value_name = "FILE", requires = "reported", conflicts_with_all = NO_REPORT)]
+    pub report: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub json: bool,

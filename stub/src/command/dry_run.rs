@@ -10,6 +10,7 @@ use crate::error::{Error, Finding};
 use crate::exit::Exit;
 use crate::plan::facts::Host;
 use crate::plan::{plan, preflight};
+use crate::report::evidence::{Evidence, PlanLines};
 use crate::report::screen::{Level, Screen};
 use crate::report::{json, signature, text};
 
@@ -17,11 +18,17 @@ use crate::report::{json, signature, text};
 ///
 /// # Errors
 /// The exit code that `--install` would end with, run as root.
-pub fn dry_run(package: &Package, args: &Args, screen: Screen) -> Result<(), Error> {
+pub fn dry_run(package: &Package, args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Error> {
     let root = open_root(args)?;
     let (index, host) = &Host::probe(package.index(), &root, args.replace)?;
     let plan = plan(index, host, options(args, package));
+    evidence.about(&index.package.name, host.receipt.as_ref());
     let findings = preflight::findings(&plan, index, host);
+    let lines = |every_path| text::plan(&plan, index, host, &findings, every_path);
+    if evidence.is_wanted() {
+        evidence.result(&json::plan(&plan, index, host, &findings));
+        evidence.plan(PlanLines { summary: lines(false), every_path: lines(true) });
+    }
     if screen.json {
         let mut shown = json::plan(&plan, index, host, &findings);
         shown["index"] = package.digest().to_string().into();
@@ -30,7 +37,7 @@ pub fn dry_run(package: &Package, args: &Args, screen: Screen) -> Result<(), Err
         screen.json(&shown);
     } else {
         let every_path = screen.level == Level::Verbose;
-        screen.say_all(&text::plan(&plan, index, host, &findings, every_path));
+        screen.say_all(&lines(every_path));
         if recover::unfinished(&root, &index.package.name)?.is_some() {
             screen.say(&format!("Note: {UNFINISHED}"));
         }

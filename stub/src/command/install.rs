@@ -6,24 +6,26 @@ use std::sync::Mutex;
 
 use indicatif::ProgressBar;
 use nix::unistd::geteuid;
-use payload::index::Index;
+use payload::index::{Index, PackageName};
 use payload::{Digest, Package, PayloadError, Watch};
 use serde_json::Value;
 
 use super::cli::Args;
 use super::medium;
-use super::recover::tell_recovered;
+use super::recover::{recover_noted, tell_recovered};
 use super::target::{lock, machine, open_root, options};
 use crate::apply::commit::{self, Events};
 use crate::apply::proof::{self, Answers};
 use crate::apply::recover;
 use crate::error::Error;
 use crate::host::interrupt;
-use crate::host::machine::StepError;
+use crate::host::machine::{Machine, StepError};
 use crate::host::ollama_client::Performance;
 use crate::plan::facts::{Host, Systemd};
 use crate::plan::step::Step;
 use crate::plan::{Plan, plan, preflight};
+use crate::record::state;
+use crate::report::evidence::Evidence;
 use crate::report::proof as proof_report;
 use crate::report::screen::Screen;
 use crate::report::{json, signature, text};
@@ -32,9 +34,16 @@ use crate::report::{json, signature, text};
 ///
 /// # Errors
 /// Every exit code but 32: what speaks against it, what failed, and what state the machine is in.
-pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -> Result<(), Error> {
+pub fn install(
+    package: &Package,
+    args: &Args,
+    workers: usize,
+    screen: Screen,
+    evidence: &Evidence,
+) -> Result<(), Error> {
     let root = open_root(args)?;
     let index = package.index();
+    evidence.about(&index.package.name, state::read_receipt(&root, &index.package.name).ok().flatten().as_ref());
     if root.is_live() && !geteuid().is_root() {
         let (index, host) = Host::probe(index, &root, args.replace)?;
         let plan = plan(&index, &host, options(args, package));
@@ -46,7 +55,7 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
     package.verify_blobs(|_| false, workers, Watch::nobody()).map_err(|error| Error::payload(&error))?;
     interrupt::watch();
     let machine = machine(root)?;
-    let (recovered, remains) = recover::recover(&machine, &index.package.name, Some(package.digest()))?;
+    let (recovered, remains) = recover_noted(&machine, &index.package.name, Some(package.digest()), evidence)?;
     tell_recovered(recovered, screen);
     remains.kept.iter().chain(&remains.units).for_each(|line| screen.warn(&payload::printable(line)));
     let (index, host) = &Host::probe(index, &machine.root, args.replace)?;
@@ -58,10 +67,11 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
     verify_what_stays(package, &plan, workers, screen).map_err(|error| give_up(Error::payload(&error)))?;
     if plan.is_empty() && preflight::findings(&plan, index, host).is_empty() {
         recover::roll_back(&machine, &index.package.name, false)?;
-        let console = Console::new(screen, ProgressBar::hidden());
+        let console = Console::new(screen, ProgressBar::hidden(), evidence);
         if let Some(proof) = &plan.proof {
             proof::prove(proof, &machine, &console).map_err(|error| error.state(commit::INSTALLED))?;
         }
+        evidence.verified(package);
         already_installed(index, &console);
         return Ok(());
     }
@@ -73,12 +83,30 @@ pub fn install(package: &Package, args: &Args, workers: usize, screen: Screen) -
     text::warnings(cleared.plan()).for_each(|line| screen.warn(&line));
     let bar =
         screen.progress("installing", cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());
-    let console = Console::new(screen, bar);
+    evidence.will_install(cleared.plan(), index, host);
+    let console = Console::new(screen, bar, evidence);
+    let (generation, name) = (receipt.generation, &index.package.name);
     let outcome = commit::apply(&cleared, package, &machine, receipt, workers, &console);
     console.bar.finish_and_clear();
+    if outcome.is_err() {
+        note_rollback(&machine, name, (generation, package.digest()), evidence);
+    }
     outcome?;
+    evidence.verified(package);
     done(cleared.plan(), index, host.systemd == Systemd::Running, &console);
     Ok(())
+}
+
+/// What of a failed installation was undone: all of it, unless the receipt stands, or the journal still has it.
+fn note_rollback(machine: &Machine, name: &PackageName, meant: (u64, Digest), evidence: &Evidence) {
+    let there = state::read_receipt(&machine.root, name).ok().flatten();
+    if there.is_some_and(|there| (there.generation, there.index) == meant) {
+        return;
+    }
+    match recover::unfinished(&machine.root, name) {
+        Ok(Some(unfinished)) => evidence.rolled_back(&unfinished.steps),
+        _ => evidence.rolled_back(&[]),
+    }
 }
 
 /// Compares the blobs whose files are in place already: a damaged package is never called installed.
@@ -97,23 +125,24 @@ fn stored_size(index: &Index, digest: Digest) -> u64 {
     index.blob(digest).map_or(0, |blob| blob.stored_size)
 }
 
-fn already_installed(index: &Index, console: &Console) {
+fn already_installed(index: &Index, console: &Console<'_>) {
     let screen = console.screen;
+    let document = serde_json::json!({
+        "install": 1,
+        "package": index.package.name.as_str(),
+        "changed": false,
+        "answers": console.answers(),
+    });
+    console.evidence.result(&document);
     if screen.json {
-        screen.json(&serde_json::json!({
-            "install": 1,
-            "package": index.package.name.as_str(),
-            "changed": false,
-            "answers": console.answers(),
-        }));
+        screen.json(&document);
     }
     screen.say(&format!("{} is installed already: nothing was changed", index.package.name));
 }
 
-fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console) {
+fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console<'_>) {
     let screen = console.screen;
-    if screen.json {
-        screen.json(&serde_json::json!({
+    let document = serde_json::json!({
             "install": 1,
             "package": index.package.name.as_str(),
             "version": index.package.version,
@@ -121,7 +150,10 @@ fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console) {
             "steps": plan.steps.iter().map(Step::describe).collect::<Vec<_>>(),
             "warnings": json::warnings(plan),
             "answers": console.answers(),
-        }));
+    });
+    console.evidence.result(&document);
+    if screen.json {
+        screen.json(&document);
     }
     for note in &plan.notes {
         screen.say(&format!("note: {}", payload::printable(note)));
@@ -139,15 +171,16 @@ fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console) {
 }
 
 /// Tells the administrator what goes on.
-struct Console {
+struct Console<'a> {
     screen: Screen,
     bar: ProgressBar,
     answers: Mutex<Vec<Value>>,
+    evidence: &'a Evidence,
 }
 
-impl Console {
-    fn new(screen: Screen, bar: ProgressBar) -> Self {
-        Self { screen, bar, answers: Mutex::default() }
+impl<'a> Console<'a> {
+    fn new(screen: Screen, bar: ProgressBar, evidence: &'a Evidence) -> Self {
+        Self { screen, bar, answers: Mutex::default(), evidence }
     }
 
     fn answers(&self) -> Vec<Value> {
@@ -155,7 +188,7 @@ impl Console {
     }
 }
 
-impl Answers for Console {
+impl Answers for Console<'_> {
     fn answered(&self, model: &str, performance: &Performance) {
         self.bar.suspend(|| self.screen.say(&proof_report::line(model, performance)));
         if let Ok(mut answers) = self.answers.lock() {
@@ -168,12 +201,13 @@ impl Answers for Console {
     }
 }
 
-impl Events for Console {
+impl Events for Console<'_> {
     fn staged(&self, bytes: u64) {
         self.bar.inc(bytes);
     }
 
     fn step(&self, step: &Step, outcome: Result<(), &StepError>) {
+        self.evidence.step(outcome);
         let line = payload::printable(&step.describe());
         let line = if outcome.is_ok() { line } else { format!("failed: {line}") };
         self.bar.suspend(|| self.screen.say(&line));

@@ -5,20 +5,32 @@ use payload::Package;
 
 use super::cli::Args;
 use super::open::open;
+use super::report::{Report, Surroundings};
 use super::{
     dry_run, explain, extract, install, introduce, list, list_installed, medium, recover, status, uninstall, verify,
     version,
 };
 use crate::error::Error;
 use crate::host::limits;
-use crate::report::screen::Screen;
+use crate::report::evidence::Evidence;
+use crate::report::screen::{Screen, complete};
 use crate::report::signature;
 
 /// Does what was asked for.
 ///
 /// # Errors
 /// Whatever kept it from being done.
-pub fn run(args: &Args, screen: Screen) -> Result<(), Error> {
+pub fn run(args: &Args, screen: Screen, surroundings: &Surroundings) -> Result<(), Error> {
+    let report = Report::begin(args, surroundings)?;
+    let evidence = Evidence::new(report.is_some());
+    let outcome = act(args, screen, &evidence).and_then(|()| complete());
+    match report {
+        Some(report) => report.end(outcome, (surroundings.now)(), &evidence, args),
+        None => outcome,
+    }
+}
+
+fn act(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Error> {
     limits::check()?;
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
     if args.version {
@@ -28,23 +40,36 @@ pub fn run(args: &Args, screen: Screen) -> Result<(), Error> {
     } else if args.list_installed {
         list_installed::list_installed(args, screen)
     } else if args.status {
-        status::status(args, screen)
+        status::status(args, screen, evidence)
     } else if args.recover {
-        recover::recover(args, screen)
+        recover::recover(args, screen, evidence)
     } else if args.uninstall {
-        uninstall::uninstall(args, screen)
+        uninstall::uninstall(args, screen, evidence)
     } else {
         let package = open(args)?;
         for line in signature::stub_lines(&package) {
             screen.warn(&line);
         }
-        with_package(&package, args, workers, screen)
+        evidence.package(&package, file_name(args));
+        with_package(&package, args, workers, screen, evidence)
     }
 }
 
-fn with_package(package: &Package, args: &Args, workers: usize, screen: Screen) -> Result<(), Error> {
+/// The file that the package is, as the caller knows it.
+fn file_name(args: &Args) -> String {
+    let file = args.payload.clone().or_else(|| std::env::current_exe().ok());
+    file.map_or_else(String::new, |file| file.display().to_string())
+}
+
+fn with_package(
+    package: &Package,
+    args: &Args,
+    workers: usize,
+    screen: Screen,
+    evidence: &Evidence,
+) -> Result<(), Error> {
     if args.verify {
-        verify::verify(package, args, workers, screen)
+        verify::verify(package, args, workers, screen, evidence)
     } else if args.list {
         list::list(package, screen);
         Ok(())
@@ -52,9 +77,9 @@ fn with_package(package: &Package, args: &Args, workers: usize, screen: Screen) 
         let workers = medium::prepare(package, args, workers, screen)?;
         extract::extract(package, directory, workers, screen)
     } else if args.dry_run {
-        dry_run::dry_run(package, args, screen)
+        dry_run::dry_run(package, args, screen, evidence)
     } else if args.install {
-        install::install(package, args, workers, screen)
+        install::install(package, args, workers, screen, evidence)
     } else {
         introduce::introduce(package, screen);
         Ok(())

@@ -7,6 +7,7 @@ use crate::apply::recover;
 use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
 use crate::record::state;
+use crate::report::evidence::Evidence;
 use crate::report::screen::Screen;
 use crate::report::status;
 
@@ -14,19 +15,23 @@ use crate::report::status;
 ///
 /// # Errors
 /// Exit code 23 when something is not as it was installed, or is unfinished; 41 when nothing is installed.
-pub fn status(args: &Args, screen: Screen) -> Result<(), Error> {
+pub fn status(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Error> {
     let name = package_name(args)?;
     let root = open_root(args)?;
     let systemd = manager(&root);
     let machine = machine(root)?;
     let unfinished = recover::unfinished(&machine.root, &name)?.is_some();
-    let Some(receipt) = state::read_receipt(&machine.root, &name)? else {
+    let receipt = state::read_receipt(&machine.root, &name)?;
+    evidence.about(&name, receipt.as_ref());
+    let Some(receipt) = receipt else {
         return Err(not_installed(&name, unfinished));
     };
     let mut status = status::status(&receipt, &machine, systemd)?;
     status.problems.extend(unfinished.then(|| UNFINISHED.to_owned()));
+    let document = status.to_json(&receipt);
+    evidence.result(&document);
     if screen.json {
-        screen.json(&status.to_json(&receipt));
+        screen.json(&document);
     } else {
         screen.say_all(&status.lines(&receipt));
     }

@@ -4,7 +4,7 @@
 use payload::index::PackageName;
 
 use super::cli::Args;
-use super::recover::tell_recovered;
+use super::recover::{recover_noted, tell_recovered};
 use super::target::{UNFINISHED, lock, machine, manager, not_installed, open_root, package_name, require_root};
 use crate::apply::uninstall::Outcome;
 use crate::apply::{recover, uninstall};
@@ -17,6 +17,7 @@ use crate::plan::removal::Removal;
 use crate::plan::{preflight, removal};
 use crate::record::others::Others;
 use crate::record::state;
+use crate::report::evidence::Evidence;
 use crate::report::removal as report;
 use crate::report::screen::Screen;
 
@@ -24,21 +25,23 @@ use crate::report::screen::Screen;
 ///
 /// # Errors
 /// Exit code 32 when something was left, 41 when nothing is installed.
-pub fn uninstall(args: &Args, screen: Screen) -> Result<(), Error> {
+pub fn uninstall(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Error> {
     let name = package_name(args)?;
     let root = open_root(args)?;
     let systemd = manager(&root);
     if args.dry_run {
-        return preview(&name, args.purge, systemd, &machine(root)?, screen);
+        return preview(&name, args.purge, systemd, &machine(root)?, screen, evidence);
     }
     require_root(&root)?;
     let _lock = lock(&root)?;
     let machine = machine(root)?;
     interrupt::watch();
-    let (recovered, remains) = recover::recover(&machine, &name, None)?;
+    let (recovered, remains) = recover_noted(&machine, &name, None, evidence)?;
     tell_recovered(recovered, screen);
     remains.kept.iter().chain(&remains.units).for_each(|line| screen.warn(&payload::printable(line)));
-    let Some(receipt) = state::read_receipt(&machine.root, &name)? else {
+    let receipt = state::read_receipt(&machine.root, &name)?;
+    evidence.about(&name, receipt.as_ref());
+    let Some(receipt) = receipt else {
         return Err(not_installed(&name, false));
     };
     let others = Others::read(&machine.root, &name)?;
@@ -48,9 +51,15 @@ pub fn uninstall(args: &Args, screen: Screen) -> Result<(), Error> {
     uninstall::bring_back(&receipt, &machine).map_err(|error| still_aside(&error))?;
     let plan = removal::plan(&receipt, &others, &machine, systemd, args.purge)?;
     screen.say_all(&report::needed(&plan));
-    uninstall::apply(&plan, &receipt, &machine, &|removal, outcome| tell(removal, outcome, screen))?;
+    evidence.will_uninstall(&plan, &receipt, &machine, args.purge);
+    uninstall::apply(&plan, &receipt, &machine, &|removal, outcome| {
+        evidence.removed(outcome);
+        tell(removal, outcome, screen);
+    })?;
+    let document = report::json(&receipt, &plan, &[], false);
+    evidence.result(&document);
     if screen.json {
-        screen.json(&report::json(&receipt, &plan, &[], false));
+        screen.json(&document);
     }
     screen.say(&format!("{name} is uninstalled"));
     Ok(())
@@ -72,16 +81,21 @@ fn preview(
     systemd: Option<Manager>,
     machine: &Machine,
     screen: Screen,
+    evidence: &Evidence,
 ) -> Result<(), Error> {
     let unfinished = recover::unfinished(&machine.root, name)?.is_some();
-    let Some(receipt) = state::read_receipt(&machine.root, name)? else {
+    let receipt = state::read_receipt(&machine.root, name)?;
+    evidence.about(name, receipt.as_ref());
+    let Some(receipt) = receipt else {
         return Err(not_installed(name, unfinished));
     };
     let others = Others::read(&machine.root, name)?;
     let plan = removal::plan(&receipt, &others, machine, systemd, purge)?;
     let stays = plan.remainders(machine)?;
+    let document = report::json(&receipt, &plan, &stays, true);
+    evidence.result(&document);
     if screen.json {
-        screen.json(&report::json(&receipt, &plan, &stays, true));
+        screen.json(&document);
     } else {
         screen.say_all(&report::lines(&receipt, &plan, &stays));
         if unfinished {

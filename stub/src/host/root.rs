@@ -1,6 +1,7 @@
 //! The target's file system below one root directory: every path is walked from its handle.
 //! Nothing else changes files (clippy.toml holds that); what is changed, and in which order, is decided in `plan.rs`.
 
+mod exclusive;
 mod found;
 mod read;
 mod remove;

@@ -1,6 +1,8 @@
 //! The plan as JSON, documented in `docs/json.md`.
 //! The same for people is in `report/text.rs`.
 
+use std::path::Path;
+
 use payload::index::Index;
 use serde_json::{Value, json};
 
@@ -13,7 +15,7 @@ use crate::record::state;
 
 /// The plan, version 1.
 pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Value {
-    let step = |step: &Step| step_json(step, host);
+    let step = |one: &Step| step(one, &host.root);
     let space: Vec<Value> = plan
         .space
         .values()
@@ -71,7 +73,8 @@ fn gpus_json(gpus: &Gpus) -> Value {
     json!({"vendor": gpus.vendor.name(), "devices": gpus.devices, "driver": gpus.driver})
 }
 
-fn step_json(step: &Step, host: &Host) -> Value {
+/// One step, on a target whose root is `root`.
+pub fn step(step: &Step, root: &Path) -> Value {
     let mut value = json!({"action": step.action(), "text": step.describe()});
     let mut set = |key: &str, content: Value| {
         value[key] = content;
@@ -125,7 +128,7 @@ fn step_json(step: &Step, host: &Host) -> Value {
         Step::RestoreLabels { paths } => set("paths", json!(paths.iter().map(ToString::to_string).collect::<Vec<_>>())),
         Step::ReloadSystemd => {}
     }
-    if let Some(command) = step.command(&host.root) {
+    if let Some(command) = step.command(root) {
         set("command", json!(command));
     }
     value

@@ -170,7 +170,7 @@ fn is_unsupported(error: &FsError) -> bool {
     matches!(error.errno(), Some(Errno::EINVAL | Errno::ENOSYS))
 }
 
-fn set_attributes(handle: &impl AsFd, mode: Mode, owner: Option<(u32, u32)>, path: &RelPath) -> Result<()> {
+pub(super) fn set_attributes(handle: &impl AsFd, mode: Mode, owner: Option<(u32, u32)>, path: &RelPath) -> Result<()> {
     Change::SetAttributes { path, mode, owner }.make(|| {
         if let Some((uid, gid)) = owner {
             fchown(handle, Some(Uid::from_raw(uid)), Some(Gid::from_raw(gid)))?;

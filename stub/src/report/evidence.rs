@@ -1,0 +1,208 @@
+//! Evidence: what an action judged and changed, gathered while it goes on, whatever becomes of it.
+//! The document that is made of it is in `evidence/document.rs`; who writes it where, in `command/report.rs`.
+
+mod change;
+mod document;
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use payload::index::{Index, PackageName};
+use payload::{Package, Watch};
+use serde_json::Value;
+
+pub use change::Change;
+pub use document::{Call, Caller, Document, Ending, Installed, is_report};
+
+use crate::apply::journal::Begun;
+use crate::apply::uninstall::Outcome;
+use crate::host::interrupt;
+use crate::host::machine::{Machine, StepError};
+use crate::host::root::Root;
+use crate::plan::Plan;
+use crate::plan::facts::Host;
+use crate::plan::removal::UninstallPlan;
+use crate::plan::step::Step;
+use crate::record::receipt::Receipt;
+use change::Became;
+
+/// What an action leaves to be told about it.
+#[derive(Debug)]
+pub struct Evidence {
+    /// Whether anybody will read it: only then is read what the action itself does not read.
+    wanted: bool,
+    gathered: Mutex<Gathered>,
+}
+
+/// A plan in lines: in sums, and every path of it.
+#[derive(Debug, Clone, Default)]
+pub struct PlanLines {
+    pub summary: Vec<String>,
+    pub every_path: Vec<String>,
+}
+
+#[derive(Debug, Default)]
+struct Gathered {
+    package: Option<document::PackageFacts>,
+    /// Which package the action is about, and what was installed of it before.
+    about: Option<(PackageName, Option<document::Installed>)>,
+    changes: Vec<Change>,
+    /// The change that comes next.
+    next: usize,
+    /// Where the changes of the action itself begin: before them are those of a recovery.
+    own: usize,
+    result: Option<Value>,
+    plan: Option<PlanLines>,
+}
+
+impl Evidence {
+    /// Nothing so far.
+    pub fn new(wanted: bool) -> Self {
+        Self { wanted, gathered: Mutex::default() }
+    }
+
+    /// Whether anybody will read it.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
+    fn gathered(&self) -> MutexGuard<'_, Gathered> {
+        self.gathered.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The package that was opened: stub and index are intact.
+    pub fn package(&self, package: &Package, file: String) {
+        self.gathered().package = Some(document::PackageFacts::of(package, file));
+    }
+
+    /// Every byte of it was compared. The digest of the whole file is what people compare: it costs reading it once more,
+    /// so only who wants it waits for it.
+    pub fn verified(&self, package: &Package) {
+        let watch = Watch { stop: &interrupt::requested, ..Watch::nobody() };
+        let digest = self.wanted.then(|| package.file_digest(watch).ok()).flatten();
+        if let Some(package) = &mut self.gathered().package {
+            package.everything_verified(digest);
+        }
+    }
+
+    /// Which package the action is about, and the receipt that was there.
+    pub fn about(&self, name: &PackageName, receipt: Option<&Receipt>) {
+        self.gathered().about = Some((name.clone(), receipt.map(document::Installed::of)));
+    }
+
+    /// Which package the action is about.
+    pub fn subject(&self) -> Option<PackageName> {
+        self.gathered().about.as_ref().map(|(name, _)| name.clone())
+    }
+
+    /// The document that answers the action.
+    pub fn result(&self, document: &Value) {
+        self.gathered().result = Some(document.clone());
+    }
+
+    /// A plan that was shown.
+    pub fn plan(&self, lines: PlanLines) {
+        self.gathered().plan = Some(lines);
+    }
+
+    /// The plan that was shown, if one was.
+    pub fn plan_lines(&self) -> Option<PlanLines> {
+        self.gathered().plan.clone()
+    }
+
+    /// What was judged, in rows.
+    pub fn rows(&self) -> Vec<(&'static str, String)> {
+        self.gathered().package.as_ref().map_or_else(Vec::new, document::PackageFacts::rows)
+    }
+
+    /// What a page about it is called.
+    pub fn title(&self) -> Option<String> {
+        self.gathered().package.as_ref().map(document::PackageFacts::title)
+    }
+
+    /// Steps that are about to be taken.
+    pub fn will_install(&self, plan: &Plan, index: &Index, host: &Host) {
+        let steps = plan.steps.iter().chain(&plan.afterwards);
+        let changes: Vec<Change> = steps.map(|step| Change::planned(step, plan, index, host)).collect();
+        self.begin(changes);
+    }
+
+    /// Removals that are about to be made.
+    pub fn will_uninstall(&self, plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, purge: bool) {
+        let removals = plan.removals.iter();
+        let changes =
+            removals.map(|removal| Change::removal(removal, receipt, &machine.root, purge, self.wanted)).collect();
+        self.begin(changes);
+    }
+
+    fn begin(&self, changes: Vec<Change>) {
+        let mut gathered = self.gathered();
+        let own = gathered.changes.len();
+        (gathered.own, gathered.next) = (own, own);
+        gathered.changes.extend(changes);
+    }
+
+    /// The next step was taken, or failed.
+    pub fn step(&self, outcome: Result<(), &StepError>) {
+        self.became(match outcome {
+            Ok(()) => Became::Done,
+            Err(error) => Became::Failed(error.to_string()),
+        });
+    }
+
+    /// The next removal was made, or not.
+    pub fn removed(&self, outcome: &Outcome) {
+        self.became(match outcome {
+            Outcome::Done => Became::Done,
+            Outcome::Kept(why) | Outcome::KeptWithOthers(why) => Became::Kept(why.clone()),
+            Outcome::Failed(why) => Became::Failed(why.clone()),
+        });
+    }
+
+    fn became(&self, became: Became) {
+        let mut gathered = self.gathered();
+        let next = gathered.next;
+        if let Some(change) = gathered.changes.get_mut(next) {
+            change.became = became;
+        }
+        gathered.next += 1;
+    }
+
+    /// The installation was undone, but for the steps that are still in the journal.
+    pub fn rolled_back(&self, standing: &[Begun]) {
+        let mut gathered = self.gathered();
+        let own = gathered.own;
+        for change in &mut gathered.changes[own..] {
+            change.undone(standing.iter().any(|begun| change.is_of(&begun.step)));
+        }
+    }
+
+    /// Steps of an interrupted installation that are about to be undone, the last one first.
+    pub fn will_recover(&self, steps: &[Begun], root: &Root) {
+        if self.wanted {
+            let changes = steps.iter().rev().map(|begun| Change::recovery(&begun.step, root)).collect();
+            self.begin(changes);
+        }
+    }
+
+    /// They are undone, but for those that are still in the journal.
+    pub fn recovered(&self, standing: &[Begun], root: &Root) {
+        let mut gathered = self.gathered();
+        let own = gathered.own;
+        for change in &mut gathered.changes[own..] {
+            change.recovered(standing.iter().any(|begun| change.is_of(&begun.step)), root);
+        }
+    }
+}
+
+/// The steps that a change can be told from: those that name a path.
+fn path_of(step: &Step) -> Option<&payload::RelPath> {
+    match step {
+        Step::MakeDirectory { path, .. }
+        | Step::MakeHardLink { path, .. }
+        | Step::MakeSymbolicLink { path, .. }
+        | Step::RemoveFile { path, .. }
+        | Step::RemoveSymbolicLink { path, .. } => Some(path),
+        Step::PlaceFile(place) => Some(&place.path),
+        _ => None,
+    }
+}
