@@ -96,21 +96,6 @@ fn the_beginning_of_a_package_is_enough_for_its_plan() -> Result<()> {
 }
 
 #[test]
-fn each_volume_of_a_package_is_a_file_of_its_role() -> Result<()> {
-    let scenario = Scenario::new()?;
-    sample::write_inputs(&scenario)?;
-    scenario.write("AirGapDeploy.toml", sample::MANIFEST)?;
-    let build = ["--format", "ansible", "--chunk-size", "6MB", "--output", "package.run"];
-    run(scenario.builder()?.args(build))?.exits(0)?;
-    let variables = fs::read_to_string(scenario.path("ansible/roles/sample/vars/main.yml"))?;
-    let second = scenario.path("package.run.002");
-    for said in ["- name: package.run\n    size: 6000000\n", "- name: package.run.002\n", &digest(&second)?.hex()] {
-        ensure!(variables.contains(said), "{said}: {variables}");
-    }
-    Ok(())
-}
-
-#[test]
 fn the_collection_lists_its_files_and_stands_in_the_inventory() -> Result<()> {
     let scenario = Scenario::new()?;
     generate(&scenario, sample::MANIFEST, "package.run")?;
