@@ -3,8 +3,6 @@
 
 use std::path::PathBuf;
 
-use payload::PayloadError;
-
 use crate::content::error::ContentError;
 use crate::fetch::SourceError;
 use crate::manifest::{ManifestErrors, SelectError};
@@ -63,17 +61,5 @@ impl BuildError {
             Self::Emit(error) => error.hint().to_owned(),
             Self::NoStub(_) => "use a builder that was built for it, or --target x86_64".to_owned(),
         }
-    }
-}
-
-/// The exit code of an error in a `.run` file.
-pub fn payload_exit_code(error: &PayloadError) -> u8 {
-    match error {
-        PayloadError::Format(_) => 12,
-        PayloadError::NotTrusted(_) => 11,
-        PayloadError::Missing { .. } => 24,
-        PayloadError::Write { source, .. } if source.kind() == std::io::ErrorKind::StorageFull => 22,
-        PayloadError::Write { .. } => 44,
-        _ => 10,
     }
 }

@@ -22,7 +22,8 @@ mod small_file;
 mod unfinished;
 
 pub use check::{Problem, check};
-pub use error::{BuildError, payload_exit_code};
+pub use error::BuildError;
+pub use output::emit::payload_exit_code;
 pub use pack::stub::stub;
 pub use prep::{Built, Format, Request, prep, read_manifest, sources_of};
 pub use small_file::read_by_hand as read_small;

@@ -263,7 +263,8 @@ const DEEDS: [Deed; 11] = [
 const THEIR_USER: &str = "demo:x:4321:0:theirs:/srv:/usr/sbin/nologin";
 const THEIR_GROUP: &str = "demo:x:4321:";
 
-/// `None` when there is nothing to do it to.
+/// `None` when there is nothing to do it to; `Some(None)` when it leaves no file of somebody's.
+#[expect(clippy::option_option, reason = "each level has a meaning of its own")]
 fn deed(deed: Deed, living: &Living, number: u64) -> Result<Option<Option<Done>>> {
     let add = |file: &str, line: &str| -> Result<bool> {
         let path = living.root.join("etc").join(file);
@@ -419,12 +420,12 @@ impl Scene<'_> {
 
 /// The accounts that somebody made are theirs, and so is what they wrote.
 fn theirs_is_there(what: Deed, done: Option<&Done>, ended: &Ended, trial: &Living) -> Result<()> {
-    let lines = match what {
+    let account = match what {
         Deed::MakeUser => Some(("passwd", THEIR_USER)),
         Deed::MakeGroup => Some(("group", THEIR_GROUP)),
         _ => None,
     };
-    if let Some((file, line)) = lines {
+    if let Some((file, line)) = account {
         ensure!(trial.accounts(file, "demo")?.iter().any(|found| found == line), "their account is gone: {ended:?}");
     }
     if let Some(done) = done {
@@ -444,9 +445,9 @@ fn changes(prior: &Living, package: &Path, action: &[&str]) -> Result<u64> {
     while low < high {
         let middle = u64::midpoint(low, high);
         if prior.again()?.run(package, action, &[("KILL_AT", middle + 1)])?.killed {
-            low = middle + 1
+            low = middle + 1;
         } else {
-            high = middle
+            high = middle;
         }
     }
     Ok(low)

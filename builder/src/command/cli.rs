@@ -11,8 +11,10 @@ use payload::index::Arch;
 
 use super::Failure;
 
+mod pages;
 mod volumes;
 
+pub use pages::{CompletionsArgs, ExplainArgs, ManArgs};
 pub use volumes::{ChunkArg, JoinArgs, LayoutArg, SplitArgs, VolumesArg};
 
 /// What a manifest is called when nobody says another name.
@@ -101,31 +103,6 @@ pub enum Command {
     Completions(CompletionsArgs),
     /// Print the manual page, or write all pages below a directory
     Man(ManArgs),
-}
-
-/// `builder explain`
-#[derive(Debug, Args)]
-pub struct ExplainArgs {
-    /// An exit code such as 42, or the words of an error such as "Binary not found"; everything when left out
-    #[arg(value_name = "CODE", num_args = 0..)]
-    pub asked: Vec<String>,
-    #[command(flatten)]
-    pub out: OutputArgs,
-}
-
-/// `builder completions`
-#[derive(Debug, Args)]
-pub struct CompletionsArgs {
-    #[arg(value_name = "SHELL")]
-    pub shell: clap_complete::Shell,
-}
-
-/// `builder man`
-#[derive(Debug, Args)]
-pub struct ManArgs {
-    /// Write builder.1, builder-check.1 and all others into this directory
-    #[arg(value_name = "DIR")]
-    pub directory: Option<PathBuf>,
 }
 
 /// Which manifest.

@@ -47,6 +47,18 @@ pub enum EmitError {
     },
 }
 
+/// The exit code of an error in a `.run` file.
+pub fn payload_exit_code(error: &PayloadError) -> u8 {
+    match error {
+        PayloadError::Format(_) => 12,
+        PayloadError::NotTrusted(_) => 11,
+        PayloadError::Missing { .. } => 24,
+        PayloadError::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => 22,
+        PayloadError::Write { .. } => 44,
+        _ => 10,
+    }
+}
+
 impl EmitError {
     /// The exit code, see DESIGN §7.
     pub fn exit_code(&self) -> u8 {
@@ -55,7 +67,7 @@ impl EmitError {
             Self::Write { source, .. } if source.kind() == io::ErrorKind::StorageFull => 22,
             Self::Write { .. } | Self::Refused { .. } => 44,
             Self::Size { .. } => 2,
-            Self::Payload { source, .. } => crate::error::payload_exit_code(source),
+            Self::Payload { source, .. } => payload_exit_code(source),
             Self::Pack { source, .. } => source.exit_code(),
         }
     }
