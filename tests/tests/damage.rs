@@ -174,6 +174,10 @@ fn a_package_that_is_cut_off_anywhere_is_refused() -> Result<()> {
     lengths.dedup();
     for length in lengths.into_iter().rev() {
         assert!(length < bench.length);
+        // Of this length it might be the first of several volumes, and ends with 24: see docs/format.md.
+        if payload::is_volume_size(length) {
+            continue;
+        }
         File::options().write(true).open(&bench.bad)?.set_len(length)?;
         bench.refused().with_context(|| format!("cut off to {length} bytes of {}", bench.length))?;
     }
