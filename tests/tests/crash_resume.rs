@@ -30,8 +30,9 @@ fn content(seed: u64) -> Vec<u8> {
 fn package(path: &Path, version: &str, content: &[u8]) -> Result<()> {
     let mut draft = Draft::new(version, "opt/demo", false)?;
     draft.directory("opt")?.directory("opt/demo")?;
-    draft.file(MODEL, Role::ModelBlob, 0o644, content)?;
+    // In the builder's order, in which content is staged: models last.
     draft.packed_file("opt/demo/program", Role::Program, 0o755, &b"a program ".repeat(100_000))?;
+    draft.file(MODEL, Role::ModelBlob, 0o644, content)?;
     draft.write(path)
 }
 
