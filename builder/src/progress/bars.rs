@@ -75,6 +75,8 @@ impl Bars {
         // What an earlier attempt left says nothing about the speed of this one.
         file.bar.reset_eta();
         total.reset_eta();
+        // However short the work is, it is seen.
+        file.bar.force_draw();
     }
 }
 

@@ -76,6 +76,8 @@ impl Screen {
                 let _ = out.write_str(&line(label, state));
             }));
         }
+        // However short the work is, it is seen.
+        bar.force_draw();
         bar
     }
 }
