@@ -9,6 +9,7 @@ help:
 	@echo "make demo        build a package, show its plan, install, verify and uninstall it below $(DEMO)/root"
 	@echo "make test        check, then unit and integration tests; ends with a line that counts what was skipped"
 	@echo "make acceptance  the use case with a real Ollama, model and systemd (root on Debian; downloads); deny; fuzz-brief"
+	@echo "make acceptance-fleet     of that, a real Ansible at three machines (not in .ci/run)"
 	@echo "make acceptance-machines  of that, what boots a real systemd"
 	@echo "make check       formatting, lints, the rooms of the code: what CI looks at before it runs a test"
 	@echo "make hooks       let make check run before each commit"

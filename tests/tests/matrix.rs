@@ -424,7 +424,7 @@ impl Host {
             systemctl daemon-reload && systemctl stop demo";
         self.machine.must(&["sh", "-c", broken])?;
         let failed = self.installer("half", &["--install", "--start"])?;
-        let both = failed.both().contains("\n  demo.service: ") && failed.both().contains("\n  demo-old.service: ");
+        let both = failed.both().contains("start: demo.service: ") && failed.both().contains("\ndemo-old.service: ");
         ensure!(failed.code == 33 && both, "{}", failed.describe());
         self.machine.must(&["sh", "-c", "rm -r /run/systemd/system/demo-old.service.d && systemctl daemon-reload"])?;
         self.machine.must(&[COPY, "--uninstall"])?;

@@ -16,7 +16,6 @@ use crate::host::machine::Machine;
 use crate::host::root::{Lock, Root};
 use crate::host::unit::Manager;
 use crate::plan::{Downgrade, Options};
-use crate::record::others::package_names;
 
 pub const UNFINISHED: &str =
     "an installation runs, or was interrupted: then --install goes on, and --recover goes back";
@@ -73,7 +72,7 @@ fn passwd_path() -> Result<RelPath, Error> {
 
 /// Which package an action on an installed one is about: the one that was named, by its name or with `--payload`, or the one
 /// that this program carries; only a copy that the installer put into its own directory below this root goes by that
-/// directory's name, and one that carries nothing, by the only package there is.
+/// directory's name. Another one that carries nothing may be a package that was cut off: it goes by a name alone.
 ///
 /// # Errors
 /// What was named cannot be read, whatever this program itself is: nothing else is ever taken in its place.
@@ -87,25 +86,12 @@ pub fn package_name(args: &Args) -> Result<PackageName, Error> {
     if let Some(name) = own_directory(args)? {
         return Ok(name);
     }
-    match open_own(args)? {
-        Some(package) => Ok(package.index().package.name.clone()),
-        None => only_package(&open_root(args)?),
+    if let Some(package) = open_own(args)? {
+        return Ok(package.index().package.name.clone());
     }
-}
-
-/// The package that is installed, where there is one alone.
-fn only_package(root: &Root) -> Result<PackageName, Error> {
-    let names = package_names(root)?;
-    match names.as_slice() {
-        [only] => Ok(only.clone()),
-        [] => Err(Error::new(Exit::NotFound, "no package is installed".to_owned()).state(NOTHING_CHANGED)),
-        several => {
-            let names: Vec<&str> = several.iter().map(PackageName::as_str).collect();
-            Err(Error::new(Exit::Usage, format!("several packages are installed: {}", names.join(", ")))
-                .state(NOTHING_CHANGED)
-                .hint("name one of them behind the action, such as --status PACKAGE"))
-        }
-    }
+    let advise =
+        |error: Error| error.hint("name the package that is meant, behind the action; --list-installed lists them");
+    Ok(open(args).map_err(advise)?.index().package.name.clone())
 }
 
 /// The package in whose directory, `/var/lib/airgap-deploy/<package>` of the root, this program stands.

@@ -96,7 +96,9 @@ impl Evidence {
 
     /// The document that answers the action.
     pub fn result(&self, document: &Value) {
-        self.gathered().result = Some(document.clone());
+        if self.wanted {
+            self.gathered().result = Some(document.clone());
+        }
     }
 
     /// A plan that was shown.
@@ -121,6 +123,9 @@ impl Evidence {
 
     /// Steps that are about to be taken.
     pub fn will_install(&self, plan: &Plan, index: &Index, host: &Host) {
+        if !self.wanted {
+            return;
+        }
         let steps = plan.steps.iter().chain(&plan.afterwards);
         let changes: Vec<Change> = steps.map(|step| Change::planned(step, plan, index, host)).collect();
         self.begin(changes);
@@ -128,9 +133,11 @@ impl Evidence {
 
     /// Removals that are about to be made.
     pub fn will_uninstall(&self, plan: &UninstallPlan, receipt: &Receipt, machine: &Machine, purge: bool) {
+        if !self.wanted {
+            return;
+        }
         let removals = plan.removals.iter();
-        let changes =
-            removals.map(|removal| Change::removal(removal, receipt, &machine.root, purge, self.wanted)).collect();
+        let changes = removals.map(|removal| Change::removal(removal, receipt, &machine.root, purge)).collect();
         self.begin(changes);
     }
 

@@ -66,17 +66,16 @@ impl Change {
     }
 
     /// A removal. What it takes away is what the receipt says, or with `purge` what stands there.
-    pub(super) fn removal(removal: &Removal, receipt: &Receipt, root: &Root, purge: bool, read: bool) -> Self {
+    pub(super) fn removal(removal: &Removal, receipt: &Receipt, root: &Root, purge: bool) -> Self {
         let seen = |path: &RelPath, seen: &Found| match seen {
-            Found::File(_) if read && (purge || receipt.content(path).is_none()) => stands(root, path),
+            Found::File(_) if purge || receipt.content(path).is_none() => stands(root, path),
             Found::File(_) => file(receipt.content(path).map(|file| file.digest)),
             other => shown(other),
         };
         let (path, content) = match removal {
             Removal::File { path, seen: found } => (Some(path), Some((seen(path, found), Value::Null))),
             Removal::Restore { path, backup, seen: found, .. } => {
-                let kept = if read { stands(root, backup) } else { file(None) };
-                (Some(path), Some((seen(path, found), kept)))
+                (Some(path), Some((seen(path, found), stands(root, backup))))
             }
             Removal::Directory { path } => (Some(path), Some((directory(), Value::Null))),
             _ => (None, None),
