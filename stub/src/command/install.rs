@@ -142,7 +142,9 @@ fn already_installed(index: &Index, console: &Console<'_>) {
 
 fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console<'_>) {
     let screen = console.screen;
-    let document = serde_json::json!({
+    // A sentence for each of thousands of steps is made for those who read it.
+    if screen.json || console.evidence.is_wanted() {
+        let document = serde_json::json!({
             "install": 1,
             "package": index.package.name.as_str(),
             "version": index.package.version,
@@ -150,10 +152,11 @@ fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console<'_>) {
             "steps": plan.steps.iter().map(Step::describe).collect::<Vec<_>>(),
             "warnings": json::warnings(plan),
             "answers": console.answers(),
-    });
-    console.evidence.result(&document);
-    if screen.json {
-        screen.json(&document);
+        });
+        console.evidence.result(&document);
+        if screen.json {
+            screen.json(&document);
+        }
     }
     for note in &plan.notes {
         screen.say(&format!("note: {}", payload::printable(note)));
