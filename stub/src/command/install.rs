@@ -43,7 +43,9 @@ pub fn install(
 ) -> Result<(), Error> {
     let root = open_root(args)?;
     let index = package.index();
-    evidence.about(&index.package.name, state::read_receipt(&root, &index.package.name).ok().flatten().as_ref());
+    if evidence.is_wanted() {
+        evidence.about(&index.package.name, state::read_receipt(&root, &index.package.name).ok().flatten().as_ref());
+    }
     if root.is_live() && !geteuid().is_root() {
         let (index, host) = Host::probe(index, &root, args.replace)?;
         let plan = plan(&index, &host, options(args, package));
