@@ -99,8 +99,13 @@ fn samples(start: u64, end: u64) -> Vec<u64> {
 fn a_flipped_byte_in_any_region_is_refused() -> Result<()> {
     let bench = Bench::new()?;
     let regions = bench.regions()?;
-    let kinds = ["the stub", "the padding after the stub", "index.json", "index.json.sha256", "document 0", "blob 0"];
-    for kind in kinds.into_iter().chain(["the tar header of manifest.toml", "the end of the archive"]) {
+    let mut kinds = vec!["the stub", "index.json", "index.json.sha256", "document 0", "blob 0"];
+    kinds.extend(["the tar header of manifest.toml", "the end of the archive"]);
+    // There is nothing to fill where the stub ends on a block of its own.
+    if regions.iter().any(|(_, end, name)| name == "the stub" && end % 512 != 0) {
+        kinds.push("the padding after the stub");
+    }
+    for kind in kinds {
         assert!(regions.iter().any(|(_, _, name)| name == kind), "no {kind} in {regions:?}");
     }
     let mut survived = Vec::new();
