@@ -70,7 +70,7 @@ graph:
 .PHONY: soak
 soak: $(BUILDER)
 	AIRGAP_DEPLOY_EVERY=1 cargo test --package e2e --test crash_kill --test crash_resume --test crash_powerloss \
-	  --test faults_injected --test faults_service_user --test property_states --test interference --test interference_services -- --nocapture
+	  --test faults_injected --test faults_service_user --test property_states --test interference --test interference_packages --test interference_services -- --nocapture
 	cargo test --package e2e --test crash_ext4 -- --ignored --nocapture
 	AIRGAP_DEPLOY_EVERY=1 AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
 	  cargo test --package e2e --test matrix -- --ignored --nocapture --test-threads=1

@@ -7,14 +7,12 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use anyhow::{Context, Result, ensure};
-use e2e::crash::draft::Draft;
 use e2e::crash::foreign::{ACTS, Act, Done, Things, act, contents, nothing_older_is_lost};
 use e2e::crash::program::{Ended, Run};
 use e2e::crash::stage::Stage;
 use e2e::crash::stopped::{go_on, stopped};
 use e2e::crash::trials::{Scratch, Series, on_all_cores};
 use e2e::tree::Tree;
-use payload::index::Role;
 
 /// When somebody does something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -229,46 +227,6 @@ fn an_uninstallation_among_others_loses_nothing_of_theirs() -> Result<()> {
     let replaced = stage.replaced()?;
     let scene = Scene::new(&stage, &replaced, &stage.second, &["--uninstall"])?;
     scene.report("uninstall", &[Moment::Meanwhile, Moment::AfterCrash(&["--uninstall"])])
-}
-
-/// Another package is refused while this one works or waits for its recovery, and changes nothing.
-#[test]
-fn another_package_waits_its_turn() -> Result<()> {
-    let stage = Stage::new(false)?;
-    let mut draft = Draft::new("1", "opt/more", false)?;
-    draft.index.package.name = "more".parse().map_err(anyhow::Error::msg)?;
-    draft.directory("opt")?.directory("opt/more")?;
-    draft.file("opt/more/file", Role::Program, 0o644, b"of another package")?;
-    let more = stage.path().join("more.run");
-    draft.write(&more)?;
-    let scene = Scene::new(&stage, &stage.installed, &stage.second, &["--install", "--replace"])?;
-    let (mut meanwhile, mut crashed) = (0, 0);
-    for change in (1..=scene.changes).step_by(7) {
-        let scratch = Scratch::of(scene.prior)?;
-        let child = stopped(Run::new(scene.package, &scratch.root, scene.action), change)?.context("it ended")?;
-        let other = Run::new(&more, &scratch.root, &["--install"]).end();
-        ensure!(other.code == Some(23) && other.text.contains("another installer is running"), "{other:?}");
-        let ended = go_on(child)?;
-        ensure!(ended.code == Some(0), "{ended:?}");
-        meanwhile += 1;
-        let scratch = Scratch::of(scene.prior)?;
-        ensure!(Run::new(scene.package, &scratch.root, scene.action).set("KILL_AT", change).end().killed, "no kill");
-        if !scratch.root.join("var/lib/airgap-deploy/demo/journal").exists() {
-            continue;
-        }
-        let before = Tree::read(&scratch.root)?;
-        let other = Run::new(&more, &scratch.root, &["--install"]).end();
-        ensure!(other.code == Some(23) && other.text.contains("--recover"), "change {change}: {other:?}");
-        ensure!(before == Tree::read(&scratch.root)?, "change {change}: something was changed");
-        let recovered = Run::new(scene.package, &scratch.root, &["--recover"]).end();
-        ensure!(recovered.code == Some(0), "{recovered:?}");
-        let other = Run::new(&more, &scratch.root, &["--install"]).end();
-        ensure!(other.code == Some(0), "{other:?}");
-        crashed += 1;
-    }
-    println!("interference: another package: {meanwhile} while it works, {crashed} after a crash");
-    ensure!(meanwhile > 20 && crashed > 20, "hardly a trial was made");
-    Ok(())
 }
 
 /// That the reference can fail: an installer that overwrote an edited file would be found.

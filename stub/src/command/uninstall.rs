@@ -12,6 +12,7 @@ use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
 use crate::host::interrupt;
 use crate::host::machine::{Machine, StepError};
+use crate::host::root::Root;
 use crate::host::unit::Manager;
 use crate::plan::removal::Removal;
 use crate::plan::{preflight, removal};
@@ -46,7 +47,7 @@ pub fn uninstall(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(),
     };
     let others = Others::read(&machine.root, &name)?;
     if let Some(other) = others.unfinished.first() {
-        return Err(others_first(other));
+        return Err(others_first(other, &machine.root));
     }
     uninstall::bring_back(&receipt, &machine).map_err(|error| still_aside(&error))?;
     let plan = removal::plan(&receipt, &others, &machine, systemd, args.purge)?;
@@ -103,7 +104,7 @@ fn preview(
         }
     }
     if let Some(other) = others.unfinished.first() {
-        return Err(others_first(other));
+        return Err(others_first(other, &machine.root));
     }
     if stays.is_empty() {
         return Ok(());
@@ -120,7 +121,7 @@ fn still_aside(error: &StepError) -> Error {
 }
 
 /// Recovering the other one may need what this one would take away.
-fn others_first(other: &PackageName) -> Error {
-    let finding = preflight::unfinished(other);
+fn others_first(other: &PackageName, root: &Root) -> Error {
+    let finding = preflight::unfinished(other, root.path());
     Error::new(finding.exit, finding.what).state(NOTHING_CHANGED).hint(finding.hint)
 }

@@ -1,7 +1,9 @@
 //! Preflight: everything that speaks against a plan, all at once, before anything is changed.
 //! Only a plan that was cleared here can be applied.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use payload::index::{Index, PackageName};
 
@@ -35,7 +37,7 @@ pub fn clear(plan: Plan, index: &Index, host: &Host) -> Result<ClearedPlan, Vec<
 pub fn findings(plan: &Plan, index: &Index, host: &Host) -> Vec<Finding> {
     let mut findings = Vec::new();
     privileges(plan, host, &mut findings);
-    findings.extend(host.others.unfinished.iter().map(unfinished));
+    findings.extend(host.others.unfinished.iter().map(|other| unfinished(other, &host.root)));
     architecture(index, host, &mut findings);
     glibc(index, host, &mut findings);
     tools(plan, host, &mut findings);
@@ -70,13 +72,22 @@ fn privileges(plan: &Plan, host: &Host, findings: &mut Vec<Finding>) {
     }
 }
 
-/// One installation at a time: undoing the other one may need what this one would change.
-pub fn unfinished(other: &PackageName) -> Finding {
+/// One installation at a time: undoing the other one may need what this one would change. `root` is where both are.
+pub fn unfinished(other: &PackageName, root: &Path) -> Finding {
+    let program = typed(&root.join(state::stub(other).as_str()));
+    // Without `--root` it would recover the machine that it is typed on.
+    let below = if root == Path::new("/") { String::new() } else { format!(" --root {}", typed(root)) };
     Finding {
         exit: Exit::Conflict,
         what: format!("an installation of {other} was interrupted, and is not recovered yet"),
-        hint: format!("first type: /{} --recover", state::stub(other).as_str()),
+        hint: format!("first type: {program} --recover{below}"),
     }
+}
+
+/// A path as it is typed into a shell. What no shell takes is shown as it is.
+fn typed(path: &Path) -> String {
+    let shown = payload::printable(&path.to_string_lossy());
+    shlex::try_quote(&shown).map(Cow::into_owned).unwrap_or(shown)
 }
 
 fn architecture(index: &Index, host: &Host, findings: &mut Vec<Finding>) {

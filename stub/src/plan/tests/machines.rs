@@ -1,6 +1,8 @@
 //! Tables: services, accounts, processors, file systems of a machine that has never seen the package.
 //! What stands in the way of its files is in `in_the_way.rs`.
 
+use std::path::Path;
+
 use payload::index::{Elf, GlibcVersion, Role};
 
 use super::machine::{Case, account, owner, path};
@@ -8,6 +10,7 @@ use super::{Row, hold};
 use crate::host::gpu::{Gpus, Vendor};
 use crate::host::tool::Tool;
 use crate::plan::facts::Systemd;
+use crate::plan::preflight;
 use crate::plan::store::{ModelStore, Store};
 
 /// A machine with these GPUs, and an Ollama for it.
@@ -423,6 +426,20 @@ const MACHINES_THAT_CANNOT_HAVE_IT: &[Row] = &[
         ],
     ),
 ];
+
+#[test]
+fn what_is_to_be_typed_names_the_same_root() {
+    let hint = |root: &str| preflight::unfinished(&"y".parse().unwrap(), Path::new(root)).hint;
+    assert_eq!(hint("/"), "first type: /var/lib/airgap-deploy/y/airgap-deploy --recover");
+    assert_eq!(
+        hint("/mnt/the target"),
+        "first type: '/mnt/the target/var/lib/airgap-deploy/y/airgap-deploy' --recover --root '/mnt/the target'"
+    );
+    assert_eq!(
+        hint("/mnt/a;b"),
+        "first type: '/mnt/a;b/var/lib/airgap-deploy/y/airgap-deploy' --recover --root '/mnt/a;b'"
+    );
+}
 
 #[test]
 fn machines_that_cannot_have_it() {
