@@ -15,6 +15,7 @@ help:
 	@echo "make hooks       let make check run before each commit"
 	@echo "make build       $(BUILDER), with the stub in it"
 	@echo "make toolchain   a musl target for the stub: rustup, or Debian's packages"
+	@echo "make toolchain-aarch64    the same for ARM: builders that are compiled after it carry a stub for it, too"
 	@echo "make graph       which folders of the code import which"
 	@echo "make crash-point SCENARIO=upgrade CHANGE=17  one kill of the crash series, and what becomes of it"
 	@echo "make soak        all of the long series, of which the others run samples (hours; root on Debian)"
@@ -26,6 +27,10 @@ help:
 .PHONY: toolchain
 toolchain:
 	@tools/toolchain.sh
+
+.PHONY: toolchain-aarch64
+toolchain-aarch64:
+	@tools/toolchain.sh aarch64
 
 .PHONY: build
 build: toolchain

@@ -1,4 +1,4 @@
-//! Builds the stub and hands it to the builder: musl where this machine has it, static glibc as the last resort.
+//! Builds the stubs and hands them to the builder: musl where this machine has it, static glibc as the last resort.
 //! Installing a musl target is the Makefile's business (`make toolchain`).
 //!
 //! A release build of the builder carries the stub that ships (cargo profile `stub`). A debug build carries one that is
@@ -10,21 +10,53 @@
 mod crates;
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-const MUSL: &str = "x86_64-unknown-linux-musl";
 const GNU: &str = "x86_64-unknown-linux-gnu";
 /// The profiles in `Cargo.toml`: what ships, and what is compiled quickly.
 const SHIPPED: &str = "stub";
 const QUICK: &str = "stub-dev";
 
-/// How the stub is compiled on this machine.
+/// The machines that there are stubs for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Arch {
+    X86_64,
+    Aarch64,
+}
+
+impl Arch {
+    const fn name(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64",
+            Self::Aarch64 => "aarch64",
+        }
+    }
+
+    const fn musl(self) -> &'static str {
+        match self {
+            Self::X86_64 => "x86_64-unknown-linux-musl",
+            Self::Aarch64 => "aarch64-unknown-linux-musl",
+        }
+    }
+}
+
+/// How a stub is compiled on this machine.
 struct Toolchain {
     target: &'static str,
     rustc: PathBuf,
     flags: Vec<String>,
+    /// What cargo and build scripts must be told beside.
+    environment: Vec<(String, OsString)>,
+}
+
+/// A stub, and what it is linked from: a list in JSON, and all licence texts.
+struct Stub {
+    path: PathBuf,
+    crates: String,
+    texts: String,
 }
 
 fn main() {
@@ -34,20 +66,59 @@ fn main() {
     for path in ["stub", "payload", "Cargo.toml", "Cargo.lock"] {
         println!("cargo::rerun-if-changed={}", workspace.join(path).display());
     }
-    for name in ["AIRGAP_DEPLOY_STUB", "AIRGAP_DEPLOY_STUB_PROFILE", "AIRGAP_DEPLOY_MUSL_SYSROOT"] {
+    for name in [
+        "AIRGAP_DEPLOY_STUB",
+        "AIRGAP_DEPLOY_STUB_AARCH64",
+        "AIRGAP_DEPLOY_STUB_PROFILE",
+        "AIRGAP_DEPLOY_MUSL_SYSROOT",
+        "CC_x86_64_unknown_linux_musl",
+        "CC_aarch64_unknown_linux_musl",
+    ] {
         println!("cargo::rerun-if-env-changed={name}");
     }
+    // What `make toolchain-aarch64` makes: a builder that was compiled before it gets its second stub then.
+    if let Some(made) = cache() {
+        println!("cargo::rerun-if-changed={}", made.join("musl-aarch64/musl-gcc").display());
+    }
     println!("cargo::rustc-env=AIRGAP_DEPLOY_TARGET={}", env::var("TARGET").expect("cargo sets TARGET"));
-    let stubs = out.join("stubs");
-    fs::create_dir_all(&stubs).expect("OUT_DIR is writable");
-    let (stub, (crates, texts)) = match env::var_os("AIRGAP_DEPLOY_STUB") {
-        // What a stub from elsewhere is made of is not known here.
-        Some(prebuilt) => (PathBuf::from(prebuilt), ("[]".to_owned(), String::new())),
-        None => build(&toolchain(), profile(), &workspace, &target_directory(&out)),
+    let (stubs, crates) = (out.join("stubs"), out.join("crates"));
+    for directory in [&stubs, &crates] {
+        // Made anew: what is no longer made must not stay.
+        fs::remove_dir_all(directory).ok();
+        fs::create_dir_all(directory).expect("OUT_DIR is writable");
+    }
+    for arch in [Arch::X86_64, Arch::Aarch64] {
+        let Some(stub) = stub(arch, &workspace, &out) else { continue };
+        let name = arch.name();
+        fs::write(crates.join(format!("{name}.json")), stub.crates).expect("OUT_DIR is writable");
+        fs::write(crates.join(format!("{name}.txt")), stub.texts).expect("OUT_DIR is writable");
+        fs::copy(&stub.path, stubs.join(name))
+            .unwrap_or_else(|error| panic!("cannot copy {}: {error}", stub.path.display()));
+    }
+}
+
+/// The stub for one machine. None for ARM where there is no way to compile it, and in a builder that is compiled quickly:
+/// there it would cost more than the builder.
+fn stub(arch: Arch, workspace: &Path, out: &Path) -> Option<Stub> {
+    let named = match arch {
+        Arch::X86_64 => "AIRGAP_DEPLOY_STUB",
+        Arch::Aarch64 => "AIRGAP_DEPLOY_STUB_AARCH64",
     };
-    fs::write(out.join("crates.json"), crates).expect("OUT_DIR is writable");
-    fs::write(out.join("crates.txt"), texts).expect("OUT_DIR is writable");
-    fs::copy(&stub, stubs.join("x86_64")).unwrap_or_else(|error| panic!("cannot copy {}: {error}", stub.display()));
+    if let Some(path) = env::var_os(named) {
+        // What a stub from elsewhere is made of is not known here.
+        return Some(Stub { path: PathBuf::from(path), crates: "[]".to_owned(), texts: String::new() });
+    }
+    let profile = profile();
+    if arch == Arch::Aarch64 && profile == QUICK {
+        return None;
+    }
+    let Some(toolchain) = toolchain(arch) else {
+        println!(
+            "cargo::warning=this builder carries no stub for aarch64: `make toolchain-aarch64` installs what is missing"
+        );
+        return None;
+    };
+    Some(build(&toolchain, profile, workspace, &target_directory(out)))
 }
 
 /// What the environment asks for, else what suits the profile that the builder is compiled with.
@@ -70,35 +141,54 @@ fn target_directory(out: &Path) -> PathBuf {
     target.unwrap_or(out).join("stubs")
 }
 
-fn toolchain() -> Toolchain {
+fn toolchain(arch: Arch) -> Option<Toolchain> {
     let rustc = PathBuf::from(env::var_os("RUSTC").expect("cargo sets RUSTC"));
-    if has_c_compiler() {
-        if has_standard_library(&rustc, None) {
-            return Toolchain { target: MUSL, rustc, flags: Vec::new() };
+    let target = arch.musl();
+    if let Some(environment) = c_compiler(arch) {
+        if has_standard_library(&rustc, target, None) {
+            return Some(Toolchain { target, rustc, flags: Vec::new(), environment });
         }
-        if let Some(sysroot) = sysroot().filter(|sysroot| has_standard_library(&rustc, Some(sysroot))) {
+        if let Some(sysroot) = sysroot(arch).filter(|sysroot| has_standard_library(&rustc, target, Some(sysroot))) {
             let flags = vec!["--sysroot".to_owned(), sysroot.display().to_string()];
-            return Toolchain { target: MUSL, rustc: PathBuf::from("/usr/bin/rustc"), flags };
+            return Some(Toolchain { target, rustc: PathBuf::from("/usr/bin/rustc"), flags, environment });
         }
+    }
+    if arch != Arch::X86_64 {
+        return None;
     }
     println!(
         "cargo::warning=no musl target here: the stub is linked statically with glibc, as a last resort. \
          `make toolchain` installs what is missing"
     );
-    Toolchain { target: GNU, rustc, flags: vec!["-Ctarget-feature=+crt-static".to_owned()] }
+    let flags = vec!["-Ctarget-feature=+crt-static".to_owned()];
+    Some(Toolchain { target: GNU, rustc, flags, environment: Vec::new() })
 }
 
-/// liblzma is C: it needs a compiler for musl too.
-fn has_c_compiler() -> bool {
-    env::var_os("CC_x86_64_unknown_linux_musl").is_some()
-        || Command::new("musl-gcc").arg("--version").output().is_ok_and(|output| output.status.success())
+/// liblzma is C: it needs a compiler for musl too. What must be said of it; nothing where there is none.
+fn c_compiler(arch: Arch) -> Option<Vec<(String, OsString)>> {
+    let name = format!("CC_{}", arch.musl().replace('-', "_"));
+    let starts =
+        |program: &OsStr| Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
+    let given = env::var_os(&name);
+    match arch {
+        Arch::X86_64 => (given.is_some() || starts(OsStr::new("musl-gcc"))).then(Vec::new),
+        Arch::Aarch64 => {
+            let made = cache()?.join("musl-aarch64/musl-gcc").into_os_string();
+            let compiler = given.or_else(|| starts(&made).then_some(made))?;
+            let linker = "CARGO_TARGET_AARCH64_UNKNOWN_LINUX_MUSL_LINKER".to_owned();
+            let named = env::var_os(&linker).unwrap_or_else(|| OsString::from("aarch64-linux-gnu-gcc"));
+            let archive_tool = "AR_aarch64_unknown_linux_musl".to_owned();
+            let packer = env::var_os(&archive_tool).unwrap_or_else(|| OsString::from("aarch64-linux-gnu-ar"));
+            Some(vec![(name, compiler), (linker, named), (archive_tool, packer)])
+        }
+    }
 }
 
-fn has_standard_library(rustc: &Path, sysroot: Option<&Path>) -> bool {
+fn has_standard_library(rustc: &Path, target: &str, sysroot: Option<&Path>) -> bool {
     let directory = if let Some(sysroot) = sysroot {
-        sysroot.join("lib/rustlib").join(MUSL).join("lib")
+        sysroot.join("lib/rustlib").join(target).join("lib")
     } else {
-        let output = Command::new(rustc).args(["--print", "target-libdir", "--target", MUSL]).output();
+        let output = Command::new(rustc).args(["--print", "target-libdir", "--target", target]).output();
         let Ok(output) = output else { return false };
         PathBuf::from(String::from_utf8_lossy(&output.stdout).trim())
     };
@@ -107,19 +197,23 @@ fn has_standard_library(rustc: &Path, sysroot: Option<&Path>) -> bool {
 }
 
 /// Where `make toolchain` puts a standard library that it made itself.
-fn sysroot() -> Option<PathBuf> {
-    if let Some(path) = env::var_os("AIRGAP_DEPLOY_MUSL_SYSROOT") {
-        return Some(PathBuf::from(path));
+fn sysroot(arch: Arch) -> Option<PathBuf> {
+    match env::var_os("AIRGAP_DEPLOY_MUSL_SYSROOT") {
+        Some(path) if arch == Arch::X86_64 => Some(PathBuf::from(path)),
+        _ => Some(cache()?.join(format!("musl-sysroot-{}", arch.name()))),
     }
+}
+
+/// Where `make toolchain` keeps what it makes.
+fn cache() -> Option<PathBuf> {
     let cache = match env::var_os("XDG_CACHE_HOME").filter(|path| !path.is_empty()) {
         Some(path) => PathBuf::from(path),
         None => PathBuf::from(env::var_os("HOME")?).join(".cache"),
     };
-    Some(cache.join("airgap-deploy/musl-sysroot-x86_64"))
+    Some(cache.join("airgap-deploy"))
 }
 
-/// Where the stub is then, and what it is made of.
-fn build(toolchain: &Toolchain, profile: &str, workspace: &Path, directory: &Path) -> (PathBuf, (String, String)) {
+fn build(toolchain: &Toolchain, profile: &str, workspace: &Path, directory: &Path) -> Stub {
     let mut flags = toolchain.flags.clone();
     // The stub is the same wherever it is built: no path of this machine stays in it.
     for (path, name) in [(workspace.to_owned(), "/airgap-deploy"), (cargo_home(), "/cargo")] {
@@ -137,13 +231,14 @@ fn build(toolchain: &Toolchain, profile: &str, workspace: &Path, directory: &Pat
         .env_remove("CARGO_BUILD_TARGET")
         .env_remove("RUSTFLAGS")
         .env("RUSTC", &toolchain.rustc)
-        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"));
+        .env("CARGO_ENCODED_RUSTFLAGS", flags.join("\x1f"))
+        .envs(toolchain.environment.iter().map(|(name, value)| (name, value)));
     let output = command.output().expect("cargo can be started");
     assert!(output.status.success(), "building the stub failed");
     let lock = fs::read_to_string(workspace.join("Cargo.lock")).expect("the workspace has a Cargo.lock");
     let own = env::var("CARGO_PKG_LICENSE").expect("cargo sets CARGO_PKG_LICENSE");
-    let crates = crates::of_build(&String::from_utf8_lossy(&output.stdout), toolchain.target, &own, &lock);
-    (directory.join(toolchain.target).join(profile).join("stub"), crates)
+    let (crates, texts) = crates::of_build(&String::from_utf8_lossy(&output.stdout), toolchain.target, &own, &lock);
+    Stub { path: directory.join(toolchain.target).join(profile).join("stub"), crates, texts }
 }
 
 fn cargo_home() -> PathBuf {

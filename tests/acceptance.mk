@@ -3,7 +3,12 @@
 # Needs root on Debian; installs what it lacks and says so. BUILDER is the builder's release binary.
 
 .PHONY: acceptance
-acceptance: acceptance-machines acceptance-fleet deny fuzz-brief
+acceptance: acceptance-machines acceptance-fleet acceptance-arm64 deny fuzz-brief
+
+# A package for ARM under qemu.
+.PHONY: acceptance-arm64
+acceptance-arm64: toolchain-aarch64 $(BUILDER)
+	cargo test --quiet --package e2e --test arm64 -- --ignored --nocapture
 
 # A real Ansible at three machines. .ci/run leaves it out: its time is an hour.
 .PHONY: acceptance-fleet

@@ -1,11 +1,19 @@
 #!/bin/bash
-# musl-sysroot.sh DIR: makes a Rust standard library for x86_64-unknown-linux-musl out of Debian's packages, in DIR.
-# Needs: rustc-web cargo-web rust-web-src libstd-rust-web-dev musl-tools gcc. Only for building; nothing of it is shipped.
+# musl-sysroot.sh ARCH DIR: makes a Rust standard library for ARCH-unknown-linux-musl out of Debian's packages, in DIR.
+# Needs: rustc-web cargo-web rust-web-src libstd-rust-web-dev, and what toolchain.sh installs for C. Only for building;
+# nothing of it is shipped.
 set -euo pipefail
 
-directory=$1
-target=x86_64-unknown-linux-musl
-musl=/usr/lib/x86_64-linux-musl
+arch=$1
+directory=$2
+target=$arch-unknown-linux-musl
+case $arch in
+x86_64) gcc=gcc musl_gcc=musl-gcc ar=ar musl=/usr/lib/x86_64-linux-musl ;;
+aarch64)
+  unpacked=${XDG_CACHE_HOME:-$HOME/.cache}/airgap-deploy/musl-aarch64
+  gcc=aarch64-linux-gnu-gcc musl_gcc=$unpacked/musl-gcc ar=aarch64-linux-gnu-ar musl=$unpacked/usr/lib/aarch64-linux-musl
+  ;;
+esac
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p "$directory.new"
@@ -15,11 +23,11 @@ mkdir -p "$library/self-contained" "$work/src"
 
 # What rustc expects beside a musl standard library: start files, libc, and the compiler's own.
 for file in crt1.o rcrt1.o Scrt1.o crti.o crtn.o libc.a; do cp "$musl/$file" "$library/self-contained/"; done
-for file in crtbegin.o crtbeginS.o crtend.o crtendS.o; do cp "$(gcc -print-file-name=$file)" "$library/self-contained/"; done
+for file in crtbegin.o crtbeginS.o crtend.o crtendS.o; do cp "$($gcc -print-file-name=$file)" "$library/self-contained/"; done
 
 # libgcc_eh is made for glibc: it finds unwind tables with _dl_find_object, which musl lacks; answer from
 # dl_iterate_phdr. It names pthread functions weakly: name them strongly, so that they are linked.
-cp "$(gcc -print-file-name=libgcc_eh.a)" "$library/self-contained/libunwind.a"
+cp "$($gcc -print-file-name=libgcc_eh.a)" "$library/self-contained/libunwind.a"
 cat > "$work/find_object.c" <<'C'
 #include <link.h>
 #include <pthread.h>
@@ -66,8 +74,8 @@ void *const airgap_deploy_keep[] = {
     (void *)pthread_key_create,  (void *)pthread_getspecific, (void *)pthread_setspecific,
 };
 C
-musl-gcc -O2 -fPIC -fno-stack-protector -c "$work/find_object.c" -o "$work/find_object.o"
-ar r "$library/self-contained/libunwind.a" "$work/find_object.o" 2>/dev/null
+"$musl_gcc" -O2 -fPIC -fno-stack-protector -c "$work/find_object.c" -o "$work/find_object.o"
+$ar r "$library/self-contained/libunwind.a" "$work/find_object.o" 2>/dev/null
 
 # The standard library itself, for both panic strategies.
 cat > "$work/rustc" <<'SH'

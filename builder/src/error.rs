@@ -59,7 +59,8 @@ impl BuildError {
             Self::Place(error) => error.hint(),
             Self::Pack(error) => error.hint().to_owned(),
             Self::Emit(error) => error.hint().to_owned(),
-            Self::NoStub(_) => "use a builder that was built for it, or --target x86_64".to_owned(),
+            Self::NoStub(_) => "use a released builder, or one that was compiled after make toolchain-aarch64; nothing was fetched or written"
+                .to_owned(),
         }
     }
 }

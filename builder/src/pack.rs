@@ -174,7 +174,7 @@ pub fn pack<'a>(
     };
     let mut documents =
         vec![("manifest.toml", manifest.text.clone()), (SBOM, sbom::document(manifest, &index, &placed.model_facts))];
-    documents.extend(licenses::documents());
+    documents.extend(licenses::documents(options.arch));
     index.documents = documents.iter().map(|(name, bytes)| document(name, bytes)).collect::<Result<_, _>>()?;
     let room = options.signer.map(|_| signature_length(&index.package));
     let (index, json) = seal(index, room)?;

@@ -88,10 +88,7 @@ fn bootstrap(suite: Suite, tree: &Path) -> Result<()> {
     let mut command = with_death_signal("TERM", &arguments)?;
     command.arg(format!("--include={},{PACKAGES}", suite.init()));
     command.arg("--aptopt=Acquire::Check-Valid-Until \"false\"");
-    command.arg(suite.release()).arg(tree);
-    if let Some(mirror) = configured_mirror() {
-        command.arg(format!("deb [signed-by={KEYRING}] {mirror} {} main", suite.release()));
-    }
+    command.arg(suite.release()).arg(tree).args(mirror(suite.release()));
     succeed(&mut command, Duration::from_secs(15 * 60))
         .context("the root directory of the machine could not be built")?;
     Ok(())
@@ -109,11 +106,12 @@ fn make_own(tree: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The mirror that this machine installs from; none leaves the choice to mmdebstrap.
-fn configured_mirror() -> Option<String> {
+/// The line for the mirror that this machine installs from; none leaves the choice to mmdebstrap.
+pub(crate) fn mirror(release: &str) -> Option<String> {
     let modern = fs::read_to_string("/etc/apt/sources.list.d/debian.sources").unwrap_or_default();
     let classic = fs::read_to_string("/etc/apt/sources.list").unwrap_or_default();
-    mirror_in(&modern, &classic)
+    let mirror = mirror_in(&modern, &classic)?;
+    Some(format!("deb [signed-by={KEYRING}] {mirror} {release} main"))
 }
 
 /// The first URI of a deb822 source list, else of a one-line source list.

@@ -1,6 +1,7 @@
 //! Harness of the end-to-end tests: real inputs, real servers, real machines, and what they were seen to do.
 //! The tests themselves are in `tests/`.
 
+pub mod arm;
 pub mod base;
 pub mod cache;
 pub mod command;

@@ -1,11 +1,12 @@
 //! The crates that the stub is linked from, as `builder/build/crates.rs` found them while it was compiled.
 //! What is said about them is in `sbom.rs` and `licenses.rs`.
 
+use include_dir::{Dir, include_dir};
+use payload::index::Arch;
 use serde::Deserialize;
 
-const LIST: &str = include_str!(concat!(env!("OUT_DIR"), "/crates.json"));
-/// The list for people, and every licence text once; empty for a stub that was compiled elsewhere.
-pub(super) const TEXTS: &str = include_str!(concat!(env!("OUT_DIR"), "/crates.txt"));
+/// For each architecture the list, in JSON, and every licence text once.
+static CRATES: Dir<'_> = include_dir!("$OUT_DIR/crates");
 
 /// One crate.
 #[derive(Debug, Deserialize)]
@@ -18,7 +19,17 @@ pub(super) struct LinkedCrate {
     pub(super) sha256: Option<String>,
 }
 
-/// All of them, by name.
-pub(super) fn all() -> Vec<LinkedCrate> {
-    serde_json::from_str(LIST).unwrap_or_default()
+/// All that the stub for `arch` is linked from, by name. Nothing for a stub that was compiled elsewhere.
+pub(super) fn all(arch: Arch) -> Vec<LinkedCrate> {
+    serde_json::from_str(file(arch, "json")).unwrap_or_default()
+}
+
+/// The list for people, with all licence texts. Nothing for a stub that was compiled elsewhere.
+pub(super) fn texts(arch: Arch) -> &'static str {
+    file(arch, "txt")
+}
+
+fn file(arch: Arch, ending: &str) -> &'static str {
+    let file = CRATES.get_file(format!("{}.{ending}", arch.name()));
+    file.and_then(include_dir::File::contents_utf8).unwrap_or_default()
 }

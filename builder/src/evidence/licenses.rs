@@ -1,6 +1,7 @@
 //! Licences: which identifier stands for what was said of one, and the texts that go into a package.
 //! Which licence a component has is said by its source or by the manifest.
 
+use payload::index::Arch;
 use serde_json::{Value, json};
 
 use super::crates;
@@ -57,12 +58,12 @@ fn identifier(said: &str) -> Option<&'static str> {
     KNOWN.iter().find(|(name, id)| said.eq_ignore_ascii_case(name) || said.eq_ignore_ascii_case(id)).map(|(_, id)| *id)
 }
 
-/// The licence texts that go into every package: those of the program at its start.
-pub(crate) fn documents() -> Vec<(&'static str, Vec<u8>)> {
+/// The licence texts that go into every package: those of the program at its start, the stub for `arch`.
+pub(crate) fn documents(arch: Arch) -> Vec<(&'static str, Vec<u8>)> {
     let all = [
         ("LICENSES/airgap-deploy-APACHE", APACHE),
         ("LICENSES/airgap-deploy-MIT", MIT),
-        ("LICENSES/stub-crates", crates::TEXTS),
+        ("LICENSES/stub-crates", crates::texts(arch)),
     ];
     all.into_iter().filter(|(_, text)| !text.is_empty()).map(|(name, text)| (name, text.as_bytes().to_vec())).collect()
 }

@@ -34,7 +34,7 @@ pub(crate) fn document(manifest: &Manifest, index: &Index, models: &[ModelFacts]
     let mut references: Vec<String> = (0..components.len()).map(reference).collect();
     components.push(stub(index));
     references.push(STUB.to_owned());
-    let crates: Vec<Value> = crates::all().iter().map(linked).collect();
+    let crates: Vec<Value> = crates::all(index.target.arch).iter().map(linked).collect();
     let linked: Vec<&Value> = crates.iter().map(|found| &found["bom-ref"]).collect();
     let mut dependencies =
         vec![json!({"ref": "package", "dependsOn": references}), json!({"ref": STUB, "dependsOn": linked})];

@@ -11,6 +11,12 @@ pub fn machine() -> String {
     nix::sys::utsname::uname().map_or_else(|_| String::new(), |name| name.machine().to_string_lossy().into_owned())
 }
 
+/// The kernel's own machine (`/proc/sys/kernel/arch`, since Linux 6.1), where an emulator shows programs another one.
+pub fn emulating_kernel() -> Option<String> {
+    let told = std::fs::read_to_string("/proc/sys/kernel/arch").ok()?;
+    Some(told.trim().to_owned()).filter(|kernel| !kernel.is_empty() && *kernel != machine())
+}
+
 /// Where distributions keep the C library.
 const LIBC: [&str; 7] = [
     "usr/lib/x86_64-linux-gnu/libc.so.6",

@@ -37,6 +37,8 @@ pub struct Host {
     pub has_accounts: bool,
     /// As `uname -m` says.
     pub machine: String,
+    /// The kernel's own machine, where `machine` is emulated.
+    pub emulating_kernel: Option<String>,
     /// `None` when the target has no glibc.
     pub glibc: Option<GlibcVersion>,
     pub systemd: Systemd,
@@ -124,6 +126,7 @@ impl Host {
             root: root.path().to_owned(),
             has_accounts: live || exists(root, "etc/passwd")?,
             machine: platform::machine(),
+            emulating_kernel: platform::emulating_kernel(),
             glibc: platform::glibc(root)?,
             systemd,
             accounts: Accounts::look_up(root, &users, &groups)?,

@@ -63,6 +63,13 @@ impl Planner<'_> {
             Systemd::Absent => note("systemd is not running here: units are installed, systemd is not reloaded"),
             Systemd::OtherRoot => note("below another root: units are installed, systemd is not reloaded"),
         }
+        if let Some(kernel) = &host.emulating_kernel {
+            let machine = &host.machine;
+            note(&format!(
+                "the kernel of this machine is {kernel}: {machine} is emulated. What is installed runs on a machine that is \
+                 {machine}, and here as far as the emulator lets it"
+            ));
+        }
         match &host.store {
             Store::Own | Store::Unclear(_) => {}
             Store::Nobodys(directory) => {

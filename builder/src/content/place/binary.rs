@@ -127,12 +127,18 @@ impl Placing<'_> {
         }
     }
 
-    /// Warns about what will not run on the target.
+    /// Refuses a program that the target would refuse, and warns about what may not run there.
     fn check_program(&mut self, job: Job<'_>, content: &OnDisk, name: &str) -> Result<(), ContentError> {
         match machine(content)? {
             Machine::Of(machine) if machine != self.arch.name() => {
                 let arch = self.arch;
-                self.warn(job, &format!("brings {name} for {machine}, but the package is for {arch}"));
+                let remedy = if is_release(job) {
+                    format!("set asset_pattern to the asset for {arch}, or build for {machine}: --target {machine}")
+                } else {
+                    format!("let the source name the program for {arch}, or build for {machine}: --target {machine}")
+                };
+                let problem = format!("is a program for {machine}, and the package is for {arch}");
+                return Err(job.unsuitable(name, problem, remedy));
             }
             Machine::Damaged(problem) => self.warn(job, &format!("brings {name}, a damaged ELF file: {problem}")),
             Machine::Of(_) => {}

@@ -489,10 +489,11 @@ fn elf_for(machine: u16) -> Vec<u8> {
 }
 
 #[test]
-fn programs_for_another_architecture_are_warned_about() {
+fn a_program_for_another_architecture_is_refused_and_libraries_are_warned_about() {
     let (arm, intel) = (elf_for(183), elf_for(62));
-    let (_dir, placed) = Kit::new().binary("bin/ollama", &[file("bin/ollama", 0o755, &arm)], &[]).place();
-    assert!(placed.warnings[0].contains("for aarch64, but the package is for x86_64"), "{:?}", placed.warnings);
+    let error = Kit::new().binary("bin/ollama", &[file("bin/ollama", 0o755, &arm)], &[]).error();
+    assert!(error.to_string().contains("is a program for aarch64, and the package is for x86_64"), "{error}");
+    assert!(error.hint().contains("--target aarch64"), "{}", error.hint());
     let mixed = [file("bin/ollama", 0o755, &intel), file("lib/ollama/a.so", 0o644, &arm)];
     let (_dir, placed) = Kit::new().binary("bin/ollama", &mixed, &[]).place();
     assert!(placed.warnings[0].contains("1 libraries that are not for x86_64"), "{:?}", placed.warnings);

@@ -138,6 +138,7 @@ impl Case {
             root: "/".into(),
             has_accounts: true,
             machine: "x86_64".to_owned(),
+            emulating_kernel: None,
             glibc: Some(GlibcVersion { major: 2, minor: 36 }),
             systemd: Systemd::Running,
             accounts: Accounts { unused: Some(SERVICE), ..Accounts::default() },
