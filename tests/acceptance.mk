@@ -25,7 +25,7 @@ acceptance-machines: $(BUILDER)
 	cargo test --quiet --package e2e --test templates -- --ignored --nocapture
 	cargo test --quiet --package e2e --test modelfile -- --ignored --nocapture
 	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
-	  cargo test --quiet --package e2e --test matrix -- --ignored --nocapture --test-threads=1
+	  cargo test --quiet --package e2e --test matrix --test image -- --ignored --nocapture --test-threads=1
 	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
 	  cargo test --quiet --package e2e --test acceptance -- --ignored --nocapture --test-threads=1
 	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \

@@ -52,7 +52,14 @@ pub struct Machine {
 impl Machine {
     /// Boots a machine and waits until its init has started everything. Needs root.
     pub fn boot(suite: Suite, mounts: &[BindRo]) -> Result<Self> {
-        let base = base::provide(suite)?;
+        Self::boot_image(suite, base::provide(suite)?, mounts)
+    }
+
+    /// The same from a root directory that was made of a suite's.
+    ///
+    /// # Errors
+    /// It does not boot.
+    pub fn boot_image(suite: Suite, base: PathBuf, mounts: &[BindRo]) -> Result<Self> {
         let state = State::create()?;
         let arguments: Vec<String> =
             mounts.iter().map(|bind| format!("--bind-ro={}:{}", bind.host.display(), bind.inside)).collect();

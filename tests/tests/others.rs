@@ -100,8 +100,16 @@ fn the_rescue_systems_services_are_nobodys_business() -> Result<()> {
     lines.push(r#"{"step":"enable-unit","unit":"demo.service"}"#.to_owned());
     lines.push(r#"{"step":"start-unit","unit":"demo.service"}"#.to_owned());
     fs::write(&journal, lines.join("\n") + "\n")?;
+    // What systemd's tool makes of the third: it is taken back by the same tool, which is told the root, and asks no systemd.
+    let wanted = scratch.root.join("etc/systemd/system/multi-user.target.wants/demo.service");
+    fs::create_dir_all(wanted.parent().context("it has one")?)?;
+    std::os::unix::fs::symlink("/etc/systemd/system/demo.service", &wanted)?;
     let ended = recover(&stage, &scratch.root);
-    ensure!(ended.code == Some(33) && ended.text.contains("may still be enabled below this root"), "{ended:?}");
+    if Path::new("/usr/bin/systemctl").exists() {
+        ensure!(ended.code == Some(0) && !wanted.is_symlink(), "it is still enabled: {ended:?}");
+    } else {
+        ensure!(ended.code == Some(33) && ended.text.contains("demo.service may still be enabled"), "{ended:?}");
+    }
     ensure!(!ended.text.contains("systemctl"), "this machine's systemd was asked: {ended:?}");
     ensure!(!journal.exists(), "the journal has no end");
     let status = Run::new(&stage.first, &scratch.root, &["--status"]).end();

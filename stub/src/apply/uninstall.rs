@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::host::interrupt;
 use crate::host::machine::{Machine, StepError, Undone};
-use crate::host::unit::Manager;
+use crate::host::unit::{Enabler, Manager};
 use crate::plan::removal::{Removal, UninstallPlan};
 use crate::record::receipt::Receipt;
 use crate::record::state;
@@ -142,7 +142,7 @@ fn remove(removal: &Removal, receipt: &Receipt, machine: &Machine) -> Result<(),
     let root = &machine.root;
     match removal {
         Removal::StopUnit { unit } => Ok(Manager::of(root).map_or(Ok(()), |manager| manager.stop(unit))?),
-        Removal::DisableUnit { unit } => Ok(Manager::of(root).map_or(Ok(()), |manager| manager.disable(unit))?),
+        Removal::DisableUnit { unit } => Ok(Enabler::of(root).map_or(Ok(()), |enabler| enabler.disable(unit))?),
         Removal::File { path, seen } => require_gone(path, machine.take_away(path, seen)?),
         Removal::Restore { path, backup, seen, aside } => {
             require_gone(path, machine.take_away(path, seen)?)?;

@@ -1,7 +1,7 @@
 //! What an action works on: the root, the package that is meant, the privileges and the lock that it takes.
 //! Which action that is, is decided in `run.rs`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use nix::unistd::geteuid;
 use payload::index::PackageName;
@@ -14,7 +14,7 @@ use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
 use crate::host::machine::Machine;
 use crate::host::root::{Lock, Root};
-use crate::host::unit::Manager;
+use crate::host::unit::{Manager, systemd_runs};
 use crate::plan::{Downgrade, Options};
 
 pub const UNFINISHED: &str =
@@ -119,5 +119,5 @@ pub fn not_installed(package: &PackageName, unfinished: bool) -> Error {
 
 /// Who manages the units of this root: nobody, unless it is the running system, and systemd runs it.
 pub fn manager(root: &Root) -> Option<Manager> {
-    Manager::of(root).filter(|_| Path::new("/run/systemd/system").is_dir())
+    Manager::of(root).filter(|_| systemd_runs())
 }

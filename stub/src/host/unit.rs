@@ -1,6 +1,7 @@
 //! Units as systemd sees them: looked at with systemctl, and watched after a start until they stay up.
 //! Which unit is stopped or started, and when, is decided in `plan.rs` and `plan/removal.rs`.
 
+use std::path::Path;
 use std::time::Duration;
 
 use crate::host::failpoint;
@@ -80,6 +81,55 @@ impl UnitState {
     }
 }
 
+/// Whether systemd is the init system of this machine, and runs.
+pub fn systemd_runs() -> bool {
+    Path::new("/run/systemd/system").is_dir()
+}
+
+/// Who enables the services of a root, so that they start when it boots. systemd's own tool changes links below that root
+/// alone when it is given one, and asks no systemd.
+#[derive(Debug, Clone)]
+pub struct Enabler {
+    /// Nothing for the live root.
+    below: Option<String>,
+}
+
+impl Enabler {
+    /// Nobody where the tool is missing.
+    pub fn of(root: &Root) -> Option<Self> {
+        Tool::Systemctl.find()?;
+        Some(Self { below: (!root.is_live()).then(|| root.path().display().to_string()) })
+    }
+
+    /// Whether a unit is enabled; nothing else is known of one that does not run here.
+    pub fn look(&self, unit: &str) -> Result<UnitState, ToolError> {
+        if self.below.is_none() && systemd_runs() {
+            return Manager(()).look(unit);
+        }
+        match self.run("is-enabled", unit) {
+            Ok(answer) => Ok(UnitState { enabled: answer.trim().to_owned(), ..UnitState::default() }),
+            // Disabled, or there is no unit of this name.
+            Err(error) if error.code.is_some() => Ok(UnitState::default()),
+            Err(error) => Err(error),
+        }
+    }
+
+    pub fn enable(&self, unit: &str) -> Result<(), ToolError> {
+        self.run("enable", unit).map(drop)
+    }
+
+    pub fn disable(&self, unit: &str) -> Result<(), ToolError> {
+        self.run("disable", unit).map(drop)
+    }
+
+    fn run(&self, verb: &str, unit: &str) -> Result<String, ToolError> {
+        match &self.below {
+            None => Tool::Systemctl.run(&[verb, "--", unit]),
+            Some(root) => Tool::Systemctl.run(&[verb, &format!("--root={root}"), "--", unit]),
+        }
+    }
+}
+
 /// The systemd that runs this machine. All that is ever asked of it goes through here, and there is none below another
 /// root: what is installed there does not run here. Every call fails when systemd does not answer, or will not do it.
 #[derive(Debug, Clone, Copy)]
@@ -111,14 +161,6 @@ impl Manager {
     /// Stops a unit that runs.
     pub fn stop_if_up(self, unit: &str) -> Result<(), ToolError> {
         if self.look(unit)?.is_up() { self.stop(unit) } else { Ok(()) }
-    }
-
-    pub fn enable(self, unit: &str) -> Result<(), ToolError> {
-        Tool::Systemctl.run(&["enable", "--", unit]).map(drop)
-    }
-
-    pub fn disable(self, unit: &str) -> Result<(), ToolError> {
-        Tool::Systemctl.run(&["disable", "--", unit]).map(drop)
     }
 
     pub fn reload(self) -> Result<(), ToolError> {

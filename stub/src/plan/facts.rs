@@ -1,14 +1,18 @@
 //! A snapshot of the machine, taken before planning. Nothing else reads the machine for a plan.
 //! What follows from the snapshot is decided in `plan.rs` and `preflight.rs`.
 
+mod units;
+
 use std::borrow::Cow;
 use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use nix::unistd::geteuid;
 use payload::index::{GlibcVersion, Index, LinkKind};
-use payload::{AccountName, Digest, RelPath, UNIT_DIRECTORIES};
+use payload::{AccountName, Digest, RelPath};
 
+pub use self::units::Systemd;
+use self::units::{namesakes, systemd, units};
 use crate::error::Error;
 use crate::host::account::Accounts;
 use crate::host::gpu::{self, Gpus};
@@ -19,7 +23,7 @@ use crate::host::names;
 use crate::host::platform;
 use crate::host::root::{FileSystem, Found, FsError, Root};
 use crate::host::tool::Tool;
-use crate::host::unit::{Manager, UnitState};
+use crate::host::unit::UnitState;
 use crate::plan::store::{self, Store};
 use crate::record::others::Others;
 use crate::record::receipt::Receipt;
@@ -67,16 +71,6 @@ pub struct Host {
     pub memory: Option<u64>,
     /// What the stores hold that the package and its earlier version have models in.
     pub manifests: Vec<StoreManifest>,
-}
-
-/// Whether units can be managed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Systemd {
-    Running,
-    /// Not the init system of this machine, or not running.
-    Absent,
-    /// The target is not the running system.
-    OtherRoot,
 }
 
 /// What stands at a path of the package.
@@ -198,55 +192,6 @@ fn exists(root: &Root, path: &str) -> Result<bool, FsError> {
         Ok(path) => Ok(root.look(&path)? != Found::Absent),
         Err(_) => Ok(false),
     }
-}
-
-fn systemd(root: &Root) -> Systemd {
-    if !root.is_live() {
-        Systemd::OtherRoot
-    } else if std::path::Path::new("/run/systemd/system").is_dir() && Tool::Systemctl.find().is_some() {
-        Systemd::Running
-    } else {
-        Systemd::Absent
-    }
-}
-
-fn units(
-    root: &Root,
-    systemd: Systemd,
-    index: &Index,
-    receipt: Option<&Receipt>,
-) -> (HashMap<String, UnitState>, Option<String>) {
-    let (mut units, mut silent) = (HashMap::new(), None);
-    let Some(manager) = Manager::of(root).filter(|_| systemd == Systemd::Running) else { return (units, silent) };
-    let shipped = index.units.iter().map(|unit| &unit.name);
-    for name in shipped.chain(receipt.iter().flat_map(|receipt| &receipt.units)) {
-        match manager.look(name) {
-            Ok(state) => drop(units.insert(name.clone(), state)),
-            Err(error) => silent = Some(error.to_string()),
-        }
-    }
-    (units, silent)
-}
-
-/// Which of the units are there already under another path, made by somebody else: the package's would take their place.
-fn namesakes(index: &Index, root: &Root, receipt: Option<&Receipt>) -> Result<Vec<RelPath>, FsError> {
-    let mut namesakes = Vec::new();
-    for unit in &index.units {
-        let own = root.look(&unit.path)?;
-        for path in UNIT_DIRECTORIES.iter().filter_map(|directory| format!("{directory}/{}", unit.name).parse().ok()) {
-            let ours = path == unit.path || receipt.is_some_and(|receipt| receipt.file(&path).is_some());
-            match (root.look(&path)?, &own) {
-                (Found::Absent | Found::Hidden, _) => {}
-                // /lib is a link to /usr/lib on most machines.
-                (Found::File(found), Found::File(own)) if (found.device, found.inode) == (own.device, own.inode) => {}
-                _ if ours => {}
-                (found, _) => namesakes.push((path, found)),
-            }
-        }
-    }
-    // Two names of one directory are one namesake.
-    namesakes.dedup_by(|(_, one), (_, other)| one == other);
-    Ok(namesakes.into_iter().map(|(path, _)| path).collect())
 }
 
 fn entries(

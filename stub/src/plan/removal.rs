@@ -14,7 +14,7 @@ use crate::host::interrupt;
 use crate::host::machine::Machine;
 use crate::host::models::{self, StoreManifest};
 use crate::host::root::{Found, FsError};
-use crate::host::unit::{Manager, UnitState};
+use crate::host::unit::{Enabler, Manager, UnitState};
 use crate::record::others::Others;
 use crate::record::receipt::{FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
 
@@ -133,10 +133,15 @@ pub fn plan(
     plan.removals.extend(heirs.map(|heir| Removal::HandOver(Box::new(heir))));
     let models = plan.models(receipt, others, machine, purge)?;
     for unit in &receipt.units {
-        if plan.goes(unit, &others.that_have_unit(unit))
-            && let Some(manager) = systemd
-        {
-            plan.unit(unit, manager);
+        if !plan.goes(unit, &others.that_have_unit(unit)) {
+            continue;
+        }
+        match (systemd, Enabler::of(&machine.root)) {
+            (Some(manager), _) => plan.unit(unit, manager),
+            (None, Some(enabler)) if enabler.look(unit).is_ok_and(|state| state.is_enabled()) => {
+                plan.removals.push(Removal::DisableUnit { unit: unit.clone() });
+            }
+            _ => {}
         }
     }
     for link in receipt.links.iter().rev() {

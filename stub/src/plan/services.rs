@@ -7,6 +7,7 @@ use super::Proof;
 use super::planner::Planner;
 use super::step::Step;
 use super::store::Store;
+use crate::host::tool::Tool;
 use crate::plan::facts::Systemd;
 
 impl Planner<'_> {
@@ -23,11 +24,7 @@ impl Planner<'_> {
 
     pub(super) fn services(&mut self) {
         if self.host.systemd != Systemd::Running {
-            if self.options.enable || self.options.start {
-                let note = "--enable and --start need a running systemd: they are not carried out";
-                self.plan.notes.push(note.to_owned());
-            }
-            return;
+            return self.services_of_an_image();
         }
         let disturbs = self.plan.steps.iter().any(Step::disturbs_services);
         if self.plan.steps.iter().any(|step| self.changes_units(step)) {
@@ -43,6 +40,27 @@ impl Planner<'_> {
             // What is a step of the installation is undone with it.
             self.plan.steps.append(&mut self.plan.afterwards);
         }
+    }
+
+    /// Where no systemd runs, its tool enables services all the same: they start when the image boots.
+    fn services_of_an_image(&mut self) {
+        let mut note = |text: &str| self.plan.notes.push(text.to_owned());
+        if self.options.start {
+            note("--start needs a running systemd: it is not carried out");
+        }
+        if !self.host.tools.contains(&Tool::Systemctl) {
+            if self.options.enable {
+                note("--enable needs systemctl, which is not on this machine: it is not carried out");
+            }
+            return;
+        }
+        for unit in &self.index.units {
+            let state = self.host.units.get(&unit.name).cloned().unwrap_or_default();
+            if self.options.enable && state.can_be_enabled() {
+                self.plan.steps.push(Step::EnableUnit { unit: unit.name.clone() });
+            }
+        }
+        self.services_no_longer_shipped();
     }
 
     /// `--start` asks every model of the package: of the package's own Ollama, or of the one whose store they go to.

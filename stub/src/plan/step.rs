@@ -14,7 +14,7 @@ pub use place_file::{PlaceFile, Replaces};
 use crate::host::account::MadeAccount;
 use crate::host::machine::{Machine, StepError, Undone};
 use crate::host::root::{Attributes, Found, FsError, Root};
-use crate::host::unit::Manager;
+use crate::host::unit::{Enabler, Manager};
 
 /// One change of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -169,13 +169,13 @@ impl Step {
                 Ok(manager.stop(unit)?)
             }),
             Self::ReloadSystemd => ask(root, |manager| Ok(manager.reload()?)),
-            Self::EnableUnit { unit } => ask(root, |manager| {
-                still(manager.look(unit)?.enabled != "enabled", unit, "enabled")?;
-                Ok(manager.enable(unit)?)
+            Self::EnableUnit { unit } => Enabler::of(root).map_or(Ok(()), |enabler| {
+                still(enabler.look(unit)?.enabled != "enabled", unit, "enabled")?;
+                Ok(enabler.enable(unit)?)
             }),
-            Self::DisableUnit { unit } => ask(root, |manager| {
-                still(manager.look(unit)?.is_enabled(), unit, "disabled")?;
-                Ok(manager.disable(unit)?)
+            Self::DisableUnit { unit } => Enabler::of(root).map_or(Ok(()), |enabler| {
+                still(enabler.look(unit)?.is_enabled(), unit, "disabled")?;
+                Ok(enabler.disable(unit)?)
             }),
             Self::StartUnit { unit } => ask(root, |manager| manager.start_and_watch(unit)),
             Self::MakeDirectory { path, mode } => {
@@ -236,7 +236,7 @@ impl Step {
         }
     }
 
-    /// Whether it asks systemd: that is only ever the one that runs this machine.
+    /// Whether it is about units: what runs is only ever asked of the systemd that runs this machine.
     fn is_about_units(&self) -> bool {
         match self {
             Self::StopUnit { .. }
@@ -333,20 +333,19 @@ impl Step {
     }
 
     /// Puts a unit back to how it was. systemd may refuse, for reasons that nothing here can mend: everything else goes
-    /// back all the same. Below another root there is nothing to ask: its systemd is not this machine's.
+    /// back all the same. Below another root nothing runs that could be started or stopped.
     fn undo_unit(&self, root: &Root) -> Undone {
-        let Some(manager) = Manager::of(root) else {
-            return match self {
-                Self::EnableUnit { unit } => Undone::Unit(format!("{unit} may still be enabled below this root")),
-                Self::DisableUnit { unit } => Undone::Unit(format!("{unit} may be disabled below this root")),
-                _ => Undone::Clean,
-            };
-        };
-        let outcome = match self {
-            Self::StopUnit { unit } => manager.start(unit),
-            Self::EnableUnit { unit } => manager.disable(unit),
-            Self::DisableUnit { unit } => manager.enable(unit),
-            Self::StartUnit { unit } => manager.stop_if_up(unit),
+        let outcome = match (self, Enabler::of(root), Manager::of(root)) {
+            (Self::EnableUnit { unit }, Some(enabler), _) => enabler.disable(unit),
+            (Self::DisableUnit { unit }, Some(enabler), _) => enabler.enable(unit),
+            (Self::EnableUnit { unit }, None, _) => {
+                return Undone::Unit(format!("{unit} may still be enabled: this machine has no systemctl"));
+            }
+            (Self::DisableUnit { unit }, None, _) => {
+                return Undone::Unit(format!("{unit} may be disabled: this machine has no systemctl"));
+            }
+            (Self::StopUnit { unit }, _, Some(manager)) => manager.start(unit),
+            (Self::StartUnit { unit }, _, Some(manager)) => manager.stop_if_up(unit),
             // Reloading again makes sense only when the units are back as they were: see `apply/recover.rs`.
             _ => Ok(()),
         };

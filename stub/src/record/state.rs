@@ -1,6 +1,7 @@
 //! Where the installer keeps its own files on the target: one directory for each package, and staging directories.
 //! What stands in receipt and journal is in `receipt.rs` and `apply/journal.rs`.
 
+use nix::errno::Errno;
 use payload::index::PackageName;
 use payload::names::{STAGING_PREFIX, STATE_DIRECTORY};
 use payload::{Mode, RelPath};
@@ -189,7 +190,15 @@ pub fn remove_directory(root: &Root, package: &PackageName, made: &[RelPath]) ->
     if let Some(top) = removable(root, package, made)? {
         let hidden = hidden(&top, package);
         root.remove_tree(&hidden)?;
-        root.rename(&top, &hidden)?;
+        match root.rename(&top, &hidden) {
+            // A directory of an image's lower layer keeps its name (overlayfs without redirect_dir): one file after the
+            // other then, the receipt last, so that a crash in between leaves what can be uninstalled once more.
+            Err(error) if error.errno() == Some(Errno::EXDEV) => {
+                own_files(package).iter().try_for_each(|path| root.remove(path))?;
+                return root.remove_tree(&top);
+            }
+            outcome => outcome?,
+        }
         return root.remove_tree(&hidden);
     }
     own_files(package).iter().try_for_each(|path| root.remove(path))

@@ -12,11 +12,17 @@ impl Step {
     pub fn command(&self, machine_root: &std::path::Path) -> Option<Vec<String>> {
         let (tool, arguments) = self.invocation()?;
         let program = tool.find().map_or_else(|| tool.name().to_owned(), |path| path.display().to_string());
-        let mut command = vec![program];
-        if tool.takes_root() && machine_root != std::path::Path::new("/") {
-            command.extend(["--prefix".to_owned(), machine_root.display().to_string()]);
+        let mut command = arguments;
+        if machine_root != std::path::Path::new("/") {
+            let root = machine_root.display();
+            match tool {
+                Tool::Systemctl => command.insert(1, format!("--root={root}")),
+                _ if tool.takes_root() => drop(command.splice(0..0, ["--prefix".to_owned(), root.to_string()])),
+                _ => {}
+            }
         }
-        Some(command.into_iter().chain(arguments).collect())
+        command.insert(0, program);
+        Some(command)
     }
 
     /// The program and its arguments, if the step runs one.

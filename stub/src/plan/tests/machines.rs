@@ -105,9 +105,19 @@ const SERVICES_OF_A_FRESH_MACHINE: &[Row] = &[
         |it| it.host.systemd = Systemd::Absent,
         &[
             "- reload-systemd",
+            "+ enable-unit x.service",
             "+ note systemd is not running here…",
-            "+ note --enable and --start need a running systemd…",
+            "+ note --start needs a running systemd…",
         ],
+    ),
+    (
+        "systemd does not run, nor is it there",
+        "enable",
+        |it| {
+            it.host.systemd = Systemd::Absent;
+            let _ = it.host.tools.remove(&Tool::Systemctl);
+        },
+        &["- reload-systemd", "+ note systemd is not running here…", "+ note --enable needs systemctl…"],
     ),
     (
         "systemd does not answer",
