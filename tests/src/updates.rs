@@ -17,6 +17,9 @@ const BUILT_WITHIN: Duration = Duration::from_secs(15 * 60);
 /// A program that is no Ollama, and ends at once when it is called so.
 const BUSYBOX: &str = "/bin/busybox";
 const PROGRAM: &str = "ollama";
+/// Where an ELF file says for which machine it is, and a number that stands for none.
+const ELF_MACHINE: std::ops::Range<usize> = 18..20;
+const NO_MACHINE: [u8; 2] = [0xff, 0xfe];
 
 /// Packages on a directory that stands for a USB stick: `first.run` (Ollama with the instruct model), `broken.run` and
 /// `upgrade.run` of the same package; `update.run` (Gemma alone) and `other.run`, its next version, which has another model.
@@ -51,7 +54,38 @@ impl Stick {
         pack("broken", service("2"))?;
         pack("update", models("1", "gemma3", "gemma.gguf"))?;
         pack("other", models("2", "smollm2-too", "instruct.gguf"))?;
+        stick.misfits()?;
         Ok(stick)
+    }
+
+    /// Programs that cannot run on the machine: `foreign` is for another architecture, `lonely` lacks a library, `modern` is
+    /// of a glibc that does not exist yet, `readable` may be read, and not be executed.
+    fn misfits(&self) -> Result<()> {
+        let at = |name: &str| self.path().join(name);
+        let mut foreign = fs::read(BUSYBOX)?;
+        foreign.splice(ELF_MACHINE, NO_MACHINE);
+        fs::write(at("foreign"), foreign)?;
+        fs::copy(BUSYBOX, at("readable"))?;
+        for (name, mode) in [("foreign", 0o755), ("readable", 0o644)] {
+            fs::set_permissions(at(name), fs::Permissions::from_mode(mode))?;
+        }
+        let work = tempfile::tempdir()?;
+        fs::write(work.path().join("library.c"), "void absent(void) {}\n")?;
+        fs::write(work.path().join("program.c"), "void absent(void); void _start(void) { absent(); }\n")?;
+        fs::write(work.path().join("versions"), "GLIBC_2.99 { absent; };\n")?;
+        for (name, library, more) in
+            [("lonely", "libabsent.so.1", &[][..]), ("modern", "libc.so.6", &["-Wl,--version-script=versions"])]
+        {
+            let soname = format!("-Wl,-soname={library}");
+            let cc = |arguments: &[&str]| {
+                let mut command = argv(&[&["cc", "-nostdlib"], arguments].concat())?;
+                succeed(command.current_dir(work.path()), BUILT_WITHIN)
+            };
+            cc(&[&["-shared", "library.c", "-o", library, &soname], more].concat())?;
+            let program = at(name).to_string_lossy().into_owned();
+            cc(&["program.c", library, "-o", &program])?;
+        }
+        Ok(())
     }
 
     pub fn path(&self) -> PathBuf {

@@ -5,8 +5,10 @@ use super::root::Root;
 use super::tool::Tool;
 use super::unit::Manager;
 
-/// How many lines of the journal are shown.
-const LINES: &str = "--lines=12";
+/// How many lines of the journal are read: what a program says that died may be long, and begin with the cause.
+const READ: &str = "--lines=200";
+/// How many of them are shown.
+const SHOWN: usize = 12;
 /// A line that is longer says no more.
 const LENGTH: usize = 300;
 
@@ -27,7 +29,7 @@ pub enum Cause {
 }
 
 /// What the journal and the state of a unit say, in small letters; what is more telling stands first.
-const SIGNS: [(&str, Cause); 21] = [
+const SIGNS: [(&str, Cause); 22] = [
     ("exec format error", Cause::Architecture),
     ("status=4/ill", Cause::Processor),
     ("illegal instruction", Cause::Processor),
@@ -38,6 +40,7 @@ const SIGNS: [(&str, Cause); 21] = [
     ("out of memory", Cause::Memory),
     ("cannot allocate memory", Cause::Memory),
     ("requires more system memory", Cause::Memory),
+    ("failed to reserve page summary memory", Cause::Memory),
     ("no space left on device", Cause::Disk),
     ("status=216/group", Cause::Account),
     ("status=217/user", Cause::Account),
@@ -80,13 +83,28 @@ pub fn cause(text: &str) -> Option<Cause> {
     SIGNS.iter().find(|(sign, _)| text.contains(sign)).map(|(_, cause)| *cause)
 }
 
-/// Without what an earlier run said that was stopped in order: systemd's word for that depends on its version.
-fn of_this_run(unit: &str, journal: &str) -> String {
-    let ended = [format!("{unit}: Deactivated successfully."), format!("{unit}: Succeeded.")];
+/// What the last run said that has ended, or the last run of all: a service that systemd starts over and over may be in the
+/// next one by now, and what kept an earlier one from running may be mended.
+fn of_the_last_run(unit: &str, journal: &str) -> String {
     let lines: Vec<&str> = journal.lines().collect();
-    let from = lines.iter().rposition(|line| ended.iter().any(|ended| line == ended)).map_or(0, |at| at + 1);
-    let own = lines[from..].iter().skip_while(|line| from > 0 && line.starts_with("Stopped "));
-    own.copied().collect::<Vec<_>>().join("\n")
+    let starts = (0..lines.len()).filter(|at| begins_a_run(lines[*at]));
+    // What could not even be executed may be logged before systemd says that it was started.
+    let own = |line: &&str| {
+        ["Failed to ", "Failed at step "].iter().any(|words| line.starts_with(&format!("{unit}: {words}")))
+    };
+    let starts: Vec<usize> =
+        starts.map(|at| at - lines[..at].iter().rev().take_while(|line| own(line)).count()).collect();
+    let ends = starts.iter().skip(1).copied().chain([lines.len()]);
+    let runs: Vec<&[&str]> = starts.iter().zip(ends).map(|(start, end)| &lines[*start..end]).collect();
+    let ended = [format!("{unit}: Main process exited"), format!("{unit}: Failed with result")];
+    let has_ended = |run: &&&[&str]| run.iter().any(|line| ended.iter().any(|ended| line.starts_with(ended)));
+    let run = runs.iter().rfind(has_ended).or(runs.last()).copied().unwrap_or(&lines);
+    run.join("\n")
+}
+
+/// `Started ollama.service - Ollama LLM Server.`, or without the unit's name before systemd 250.
+fn begins_a_run(line: &str) -> bool {
+    ["Started ", "Starting "].iter().any(|word| line.starts_with(word)) && line.ends_with('.')
 }
 
 /// What can be said of a unit that does not run, in lines to stand below what happened.
@@ -95,18 +113,19 @@ pub fn lines(root: &Root, unit: &str) -> Vec<String> {
     // What was logged a moment ago may not be on its way yet.
     let _ = Tool::Journalctl.run(&["--sync"]);
     let unit_option = format!("--unit={unit}");
-    let journal = Tool::Journalctl.run(&["--quiet", "--no-pager", "--output=cat", LINES, &unit_option]);
-    let journal = of_this_run(unit, &journal.unwrap_or_default());
+    let journal = Tool::Journalctl.run(&["--quiet", "--no-pager", "--output=cat", READ, &unit_option]);
+    let journal = of_the_last_run(unit, &journal.unwrap_or_default());
     let state = manager.look(unit).map(|state| state.result).unwrap_or_default();
     let mut lines = Vec::new();
     if let Some(cause) = cause(&format!("{state}\n{journal}")) {
         lines.push(format!("likely cause: {}", cause.sentence()));
     }
-    let said = journal.lines().filter(|line| !line.trim().is_empty());
-    let said: Vec<String> = said.map(|line| format!("  {}", line.chars().take(LENGTH).collect::<String>())).collect();
-    if !said.is_empty() {
+    let said: Vec<&str> = journal.lines().filter(|line| !line.trim().is_empty()).collect();
+    let last = &said[said.len().saturating_sub(SHOWN)..];
+    if !last.is_empty() {
         lines.push(format!("the last lines of its journal (journalctl -u {unit}):"));
-        lines.extend(said);
+        let shown = last.iter().map(|line| line.replace('\t', "  ").chars().take(LENGTH).collect::<String>());
+        lines.extend(shown.map(|line| format!("  {line}")));
     }
     lines
 }
@@ -116,10 +135,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_an_earlier_run_said_is_left_out() {
-        let journal = "permission denied\nStopping a\na.service: Succeeded.\nStopped a.\nStarted a.\nIt fails.\n";
-        assert_eq!(of_this_run("a.service", journal), "Started a.\nIt fails.");
-        assert_eq!(of_this_run("b.service", "Started b.\n"), "Started b.");
+    fn the_cause_is_that_of_the_last_run_that_ended() {
+        let run = |word: &str, said: &str| format!("{word} a\u{2026} it.\n{said}\n");
+        let failed = |said: &str| run("Started", &format!("{said}\na.service: Main process exited, code=exited"));
+        let of = |runs: &[String]| cause(&of_the_last_run("a.service", &runs.concat()));
+        let (library, port) = (failed("error while loading shared libraries"), failed("address already in use"));
+        assert_eq!(of(&[library.clone(), port.clone()]), Some(Cause::Port));
+        assert_eq!(of(&[port, library.clone()]), Some(Cause::Library));
+        assert_eq!(of(&[library.clone(), failed("nothing that is known")]), None);
+        // systemd has just begun with the next attempt.
+        assert_eq!(of(&[library.clone(), run("Started", "")]), Some(Cause::Library));
+        let foreign =
+            "a.service: Failed to execute /a: Exec format error\na.service: Failed at step EXEC spawning /a\n";
+        let foreign = format!("{foreign}{}", failed("status=203/EXEC"));
+        assert_eq!(of(&[failed("permission denied"), foreign]), Some(Cause::Architecture));
+        // One that was stopped in order, and one that was never seen to end.
+        assert_eq!(of(&[run("Starting", "permission denied"), run("Started", "it works")]), None);
+        assert_eq!(of_the_last_run("a.service", "what it says has no beginning\n"), "what it says has no beginning");
     }
 
     #[test]
