@@ -41,15 +41,63 @@ struct Host {
 
 impl Host {
     fn ours(&self) -> Result<()> {
+        self.names_what_keeps_it_from_starting()?;
         self.proves_itself()?;
         self.is_confined()?;
         self.knows_the_capital_of_france()?;
-        // Somebody makes a model of their own: the service can write its store.
+        // Somebody makes models of their own: the service can write its store, and take out of it again.
         self.ollama(&["cp", "smollm2", "mine"])?;
+        self.machine.must(&["sh", "-c", "printf 'FROM smollm2\nSYSTEM Be brief.\n' > /root/Modelfile"])?;
+        self.ollama(&["create", "not-for-long", "-f", "/root/Modelfile"])?;
+        self.ollama(&["rm", "not-for-long"])?;
+        ensure!(!self.ollama(&["list"])?.contains("not-for-long"), "a removed model is still there");
         self.gets_a_model_while_it_answers()?;
         self.goes_back_when_an_upgrade_fails()?;
         self.is_upgraded()?;
         self.loses_a_model_that_the_next_version_drops()
+    }
+
+    /// The first attempt meets another server on the port; what else may be wrong is put into the unit's way by drop-ins.
+    fn names_what_keeps_it_from_starting(&self) -> Result<()> {
+        let listen = format!("--socket-property=ListenStream={}", API.trim_start_matches("http://"));
+        self.machine.must(&["systemd-run", "--quiet", "--unit=other-server", &listen, "true"])?;
+        self.does_not_start("the port is in use", "address already in use")?;
+        self.machine.must(&["systemctl", "stop", "other-server.socket"])?;
+
+        for (program, cause, said) in [
+            ("foreign", "the program is for another architecture", "Exec format error"),
+            ("lonely", "a library is missing", "libabsent.so.1"),
+            ("modern", "the program needs a newer glibc", "version `GLIBC_2.99' not found"),
+            ("readable", "a permission is missing", "Permission denied"),
+        ] {
+            let lines = format!("ExecStart=\nExecStart=/media/usb/{program} serve\n");
+            self.with_drop_in(&lines, || self.does_not_start(cause, said)).context(program)?;
+        }
+        self.with_drop_in("LimitAS=120M\n", || {
+            self.does_not_start("there is not enough memory", "status=2/INVALIDARGUMENT")
+        })
+    }
+
+    fn does_not_start(&self, cause: &str, said: &str) -> Result<()> {
+        let failed = self.run(&["/media/usb/first.run", "--install", "--start"])?;
+        ensure!(failed.code == 33, "{cause}: {}", failed.describe());
+        let cause = format!("likely cause: {cause}");
+        let state = "the package is installed; the service does not run";
+        for words in ["Service failed to start", "journalctl -u ollama", &cause, said, state] {
+            ensure!(failed.both().contains(words), "{words}: {}", failed.describe());
+        }
+        // systemd would try again.
+        self.machine.must(&["systemctl", "stop", "ollama"])?;
+        Ok(())
+    }
+
+    fn with_drop_in(&self, lines: &str, act: impl FnOnce() -> Result<()>) -> Result<()> {
+        let write = "mkdir -p $0 && printf '[Service]\n%s' \"$1\" > $0/90-test.conf && systemctl daemon-reload";
+        let directory = "/run/systemd/system/ollama.service.d";
+        self.machine.must(&["sh", "-c", write, directory, lines])?;
+        act()?;
+        self.machine.must(&["sh", "-c", "rm -r $0 && systemctl daemon-reload", directory])?;
+        Ok(())
     }
 
     fn proves_itself(&self) -> Result<()> {
@@ -212,6 +260,7 @@ struct Official<'a> {
 impl Official<'_> {
     fn official(&self) -> Result<()> {
         let host = self.host;
+        self.gets_a_model_while_it_is_stopped()?;
         let updated = host.run(&["/media/usb/update.run", "--install", "--start"])?;
         ensure!(updated.ok() && updated.both().contains("gemma3:latest answers"), "{}", updated.describe());
         self.owns(&format!("{STORE}/gemma3.gguf"))?;
@@ -232,6 +281,22 @@ impl Official<'_> {
         host.machine.must(&["systemctl", "restart", "ollama"])?;
         host.answers("mine")?;
         ensure!(!host.ollama(&["list"])?.contains("smollm2"), "a model of the package is still there");
+        Ok(())
+    }
+
+    /// It is left stopped, unless `--start` is typed.
+    fn gets_a_model_while_it_is_stopped(&self) -> Result<()> {
+        let host = self.host;
+        host.machine.must(&["systemctl", "stop", "ollama"])?;
+        let placed = host.run(&["/media/usb/other.run", "--install"])?;
+        let told = "ollama.service does not run, and is left so: systemctl start ollama starts it, or --start";
+        ensure!(placed.ok() && placed.both().contains(told), "{}", placed.describe());
+        ensure!(host.main_pid()?.trim() == "0", "a service that was stopped runs");
+        let started = host.run(&["/media/usb/other.run", "--install", "--start"])?;
+        ensure!(started.ok() && started.both().contains("smollm2-too:latest answers"), "{}", started.describe());
+        ensure!(host.main_pid()?.trim() != "0", "it was not started");
+        let gone = host.run(&["/media/usb/other.run", "--uninstall"])?;
+        ensure!(gone.ok() && host.main_pid()?.trim() != "0", "{}", gone.describe());
         Ok(())
     }
 

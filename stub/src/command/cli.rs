@@ -75,7 +75,8 @@ pub struct Args {
     /// Enable the service, so that it starts on boot
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub enable: bool,
-    /// Start the service when everything is in place, and ask each model for a token: prints load time and rate
+    /// Start the service when everything is in place, and ask each model for a token: prints load time and rate. For models
+    /// alone that is the service of the Ollama that they go to
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub start: bool,
     /// Take everything back when a service does not come up, or a model does not answer; without it, it stays installed

@@ -55,7 +55,8 @@ pub struct Host {
     pub receipt: Option<Receipt>,
     /// Other packages below this root.
     pub others: Others,
-    /// Of the units that the package ships, and of those that an earlier version did. Empty where systemd does not run.
+    /// Of the units that the package ships, of those that an earlier version did, and of the Ollama whose store its models go
+    /// to.
     pub units: HashMap<String, UnitState>,
     /// Unit files of the same name as one of the package's, in another of systemd's directories.
     pub namesakes: Vec<RelPath>,
@@ -113,7 +114,7 @@ impl Host {
         let systemd = systemd(root);
         let (users, groups) = account_names(index);
         let anchors = anchors(index, root, receipt.as_ref())?;
-        let (units, systemd_silent) = units(root, systemd, index, receipt.as_ref());
+        let (units, systemd_silent) = units(root, systemd, index, receipt.as_ref(), &store);
         Ok(Self {
             privileged: geteuid().is_root(),
             live,

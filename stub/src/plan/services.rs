@@ -8,6 +8,7 @@ use super::planner::Planner;
 use super::step::Step;
 use super::store::Store;
 use crate::host::tool::Tool;
+use crate::host::unit::UnitState;
 use crate::plan::facts::Systemd;
 
 impl Planner<'_> {
@@ -33,6 +34,7 @@ impl Planner<'_> {
         for unit in &self.index.units {
             self.service(&unit.name, disturbs);
         }
+        self.service_of_the_store();
         self.services_no_longer_shipped();
         self.plan.proof = self.proof();
         self.plan.rollback = self.options.rollback;
@@ -61,6 +63,23 @@ impl Planner<'_> {
             }
         }
         self.services_no_longer_shipped();
+    }
+
+    /// The Ollama whose store the models go to is somebody else's: it is started when that is asked for, and left alone
+    /// otherwise.
+    fn service_of_the_store(&mut self) {
+        let Store::Found(store) = &self.host.store else { return };
+        let Some(unit) = &store.unit else { return };
+        if self.host.units.get(unit).is_none_or(UnitState::is_up) {
+            return;
+        }
+        if self.options.start {
+            self.plan.afterwards.push(Step::StartUnit { unit: unit.clone() });
+        } else {
+            let short = unit.trim_end_matches(".service");
+            let note = format!("{unit} does not run, and is left so: systemctl start {short} starts it, or --start");
+            self.plan.notes.push(note);
+        }
     }
 
     /// `--start` asks every model of the package: of the package's own Ollama, or of the one whose store they go to.

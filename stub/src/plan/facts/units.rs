@@ -9,6 +9,7 @@ use payload::{RelPath, UNIT_DIRECTORIES};
 use crate::host::root::{Found, FsError, Root};
 use crate::host::tool::Tool;
 use crate::host::unit::{Enabler, Manager, UnitState, systemd_runs};
+use crate::plan::store::Store;
 use crate::record::receipt::Receipt;
 
 /// Whether units can be managed.
@@ -36,11 +37,16 @@ pub(super) fn units(
     systemd: Systemd,
     index: &Index,
     receipt: Option<&Receipt>,
+    store: &Store,
 ) -> (HashMap<String, UnitState>, Option<String>) {
     let (mut units, mut silent) = (HashMap::new(), None);
     let shipped = index.units.iter().map(|unit| &unit.name);
-    let names = shipped.chain(receipt.iter().flat_map(|receipt| &receipt.units));
     let manager = Manager::of(root).filter(|_| systemd == Systemd::Running);
+    let of_the_store = match store {
+        Store::Found(store) if manager.is_some() => store.unit.as_ref(),
+        _ => None,
+    };
+    let names = shipped.chain(receipt.iter().flat_map(|receipt| &receipt.units)).chain(of_the_store);
     // What was not installed yet is not enabled.
     let enabler = Enabler::of(root).filter(|_| receipt.is_some());
     for name in names {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use payload::index::{Elf, GlibcVersion, Role};
 
-use super::machine::{Case, account, owner, path};
+use super::machine::{Case, account, owner, path, unit as state};
 use super::{Row, hold};
 use crate::host::gpu::{Gpus, Vendor};
 use crate::host::tool::Tool;
@@ -26,6 +26,12 @@ fn ship_library(it: &mut Case, at: &str) {
 
 const NVIDIA: Gpus = Gpus { vendor: Vendor::Nvidia, devices: 2, driver: true };
 const AMD: Gpus = Gpus { vendor: Vendor::Amd, devices: 1, driver: false };
+
+fn ollama_that_is(it: &mut Case, active: &str) {
+    let (directory, unit) = (path("srv/m"), "theirs.service".to_owned());
+    it.host.units.insert(unit.clone(), state(active, "enabled"));
+    it.host.store = Store::Found(ModelStore { directory, owner: owner("x"), unit: Some(unit), why: "why".to_owned() });
+}
 
 const GPUS: &[Row] = &[
     ("it has GPUs, and the package is no Ollama", "", |it| it.host.gpus = Some(vec![NVIDIA]), &[]),
@@ -231,6 +237,30 @@ const ACCOUNTS_OF_A_FRESH_MACHINE: &[Row] = &[
             it.host.store = Store::Found(ModelStore { directory, owner: owner("x"), unit, why: "why".to_owned() });
         },
         &["+ afterwards start-unit x.service", "+ asks theirs.service for []", "+ note models go to /srv/m: why"],
+    ),
+    (
+        "the models go to an Ollama that is stopped",
+        "",
+        |it| ollama_that_is(it, "inactive"),
+        &[
+            "+ note models go to /srv/m: why",
+            "+ note theirs.service does not run, and is left so: systemctl start theirs starts it, or --start",
+        ],
+    ),
+    (
+        "the models go to an Ollama that is stopped, and have to answer",
+        "start",
+        |it| {
+            it.index.units.clear();
+            ollama_that_is(it, "inactive");
+        },
+        &["+ afterwards start-unit theirs.service", "+ asks theirs.service for []", "+ note models go to /srv/m: why"],
+    ),
+    (
+        "the models go to an Ollama that runs",
+        "",
+        |it| ollama_that_is(it, "active"),
+        &["+ note models go to /srv/m: why"],
     ),
     (
         "an Ollama runs as somebody who logs in",
