@@ -96,8 +96,34 @@ fn inspect_says_what_a_model_is_and_why_it_would_be_refused() -> Result<()> {
     assert_eq!((&json["inspect_model"], &json["model"]["family"]), (&1.into(), &"ChatML".into()));
     assert_eq!((&json["model"]["tensors"], &json["model"]["refused"]), (&1.into(), &serde_json::Value::Null));
     let cut = scenario.write("cut.gguf", &whole[..whole.len() - 1])?;
-    run(scenario.builder()?.arg("inspect").arg(&cut))?.exits(40)?.says("truncated")?;
+    run(scenario.builder()?.arg("inspect").arg(&cut))?.exits(40)?.says("truncated")?.says("fetch it again")?;
+    let page = scenario.write("page.GGUF", "<html>")?;
+    run(scenario.builder()?.arg("inspect").arg(&page))?.exits(40)?.says("is not a GGUF file (it is a web page)")?;
     Ok(())
+}
+
+#[test]
+fn inspect_says_what_is_not_known_about_a_model() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let strange = replaced(&noise("kind", 4096), b"<|im_start|>", b"<|my_begin|>");
+    let model = scenario.write("m.gguf", replaced(&strange, b"llama", b"zorgs"))?;
+    let said = run(scenario.builder()?.arg("inspect").arg(&model))?.exits(0)?;
+    said.says("of no family known here (<|im_end|> <|my_begin|>")?
+        .says("doubtful      it is a model of the architecture")?;
+    let json = run(scenario.builder()?.args(["inspect", "--json"]).arg(&model))?.exits(0)?.json()?;
+    assert!(json["model"]["doubt"].as_str().is_some_and(|doubt| doubt.contains("\"zorgs\"")), "{json}");
+    Ok(())
+}
+
+/// Every `from` of `bytes` becomes `to`, which is as long.
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut after = bytes.to_vec();
+    for at in 0..=bytes.len() - from.len() {
+        if bytes[at..].starts_with(from) {
+            after[at..at + to.len()].copy_from_slice(to);
+        }
+    }
+    after
 }
 
 #[test]

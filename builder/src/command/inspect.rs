@@ -42,9 +42,8 @@ fn inspect_model(args: &FileArgs) -> Result<bool, Failure> {
         Ok(Some(facts)) => facts,
         // Opening it as a package says what is wrong with it.
         Ok(None) | Err(ModelError::Read(_)) => return Ok(false),
-        Err(error @ ModelError::Refused(_)) => {
-            let hint = "take another file of the model; nothing was changed";
-            return Err(Failure::new(40, format!("{} {error}", args.file.display()), hint));
+        Err(ModelError::Refused { problem, remedy }) => {
+            return Err(Failure::new(40, format!("{} {problem}", args.file.display()), remedy));
         }
     };
     if args.out.json {

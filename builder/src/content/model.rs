@@ -171,6 +171,11 @@ pub(crate) fn family(jinja: &str) -> Option<&'static str> {
     templates::recognise(jinja).map(|family| family.name)
 }
 
+/// What looks like markers of a prompt format in a template of no known family.
+pub(crate) fn markers(jinja: &str) -> String {
+    templates::markers(jinja)
+}
+
 /// The document that names a model's blobs.
 fn manifest(config: &Layer, layers: &[Layer]) -> Vec<u8> {
     json::object(&[

@@ -8,7 +8,7 @@ use payload::{printable, size};
 use serde::Serialize;
 
 use crate::content::gguf::{self, DEFAULT_CONTEXT, GgufError, Memory};
-use crate::content::model::{family, file_type, human_number};
+use crate::content::model::{family, file_type, human_number, markers};
 use crate::small_file;
 
 /// What the header of a GGUF file says.
@@ -31,8 +31,12 @@ pub struct ModelFacts {
     pub license: Option<String>,
     /// What it takes while it answers, with Ollama's default context; `None` when the file does not say enough.
     pub memory: Option<MemoryFacts>,
+    /// What looks like markers of a prompt format, in a chat template of no known family.
+    pub markers: Option<String>,
     /// Why Ollama could not use it.
     pub refused: Option<String>,
+    /// Why the newest Ollama that is known here does not load it; a newer one may.
+    pub doubt: Option<String>,
 }
 
 /// Estimated bytes of memory.
@@ -52,25 +56,30 @@ pub struct MemoryFacts {
 pub enum ModelError {
     #[error("cannot be read: {0}")]
     Read(#[from] io::Error),
-    #[error("{0}")]
-    Refused(String),
+    #[error("{problem}")]
+    Refused { problem: String, remedy: String },
 }
 
-/// Looks into a GGUF file; `None` when the file does not begin as one.
+/// Looks into a GGUF file; `None` when the file neither begins nor is called as one.
 pub fn model(path: &Path) -> Result<Option<ModelFacts>, ModelError> {
     let mut file = small_file::open_regular(path)?;
     let mut magic = Vec::new();
     (&mut file).take(4).read_to_end(&mut magic)?;
-    if magic != b"GGUF" {
+    let called = path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("gguf"));
+    if magic != b"GGUF" && !called {
         return Ok(None);
     }
     let file = small_file::open_regular(path)?;
     let length = file.metadata()?.len();
     let gguf = gguf::read(file, length).map_err(|error| match error {
         GgufError::Read(source) => ModelError::Read(source),
-        error => ModelError::Refused(error.to_string()),
+        GgufError::NotLoadable { problem, remedy } => ModelError::Refused { problem, remedy },
+        error @ GgufError::Truncated(_) => {
+            ModelError::Refused { problem: error.to_string(), remedy: gguf::FETCH_AGAIN.to_owned() }
+        }
     })?;
     let refused = gguf::refusal(&gguf, false, None).map(|(problem, _)| problem);
+    let doubt = gguf::doubt(&gguf, None).filter(|_| refused.is_none());
     let memory = Memory::estimate(&gguf, length, DEFAULT_CONTEXT).map(|memory| MemoryFacts {
         total: memory.total(),
         weights: memory.weights,
@@ -86,21 +95,26 @@ pub fn model(path: &Path) -> Result<Option<ModelFacts>, ModelError> {
         quantisation: file_type(gguf.file_type),
         context_length: gguf.context,
         family: gguf.chat_template.as_deref().and_then(family),
+        markers: gguf.chat_template.as_deref().filter(|jinja| family(jinja).is_none()).map(markers),
         chat_template: gguf.chat_template.is_some(),
         embedding: gguf.pooling,
         license: gguf.license,
         architecture: gguf.architecture,
         memory,
         refused,
+        doubt,
     }))
 }
 
 /// The same in lines.
 pub fn describe(facts: &ModelFacts) -> Vec<String> {
-    let template = match (facts.family, facts.chat_template) {
-        (Some(family), _) => family,
-        (None, true) => "of no family known here: the manifest needs `template`",
-        (None, false) => "none",
+    let template = match (facts.family, &facts.markers) {
+        (Some(family), _) => family.to_owned(),
+        (None, Some(markers)) => {
+            format!("of no family known here ({}): the manifest needs `template`", printable(markers))
+        }
+        (None, None) if facts.embedding => "none".to_owned(),
+        (None, None) => "none in the file: a chat model needs `template` in the manifest".to_owned(),
     };
     let context = facts.context_length.map_or("unknown".to_owned(), |tokens| format!("{tokens} tokens"));
     let mut lines = vec![
@@ -124,5 +138,6 @@ pub fn describe(facts: &ModelFacts) -> Vec<String> {
         )
     }));
     lines.extend(facts.refused.as_deref().map(|problem| format!("refused       it {}", printable(problem))));
+    lines.extend(facts.doubt.as_deref().map(|problem| format!("doubtful      it {}", printable(problem))));
     lines
 }
