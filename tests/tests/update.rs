@@ -101,6 +101,7 @@ fn the_store_is_where_the_drop_ins_say_and_unclear_ones_are_refused() -> Result<
     for (text, store) in [
         ("[Service]\nEnvironment=\"OLLAMA_MODELS=/srv/big disk/models\"\n", "srv/big disk/models"),
         ("[Service]\nEnvironment=HOME=/srv/home\n", "srv/home/.ollama/models"),
+        ("[Service]\nEnvironment=A=1 \\\n  OLLAMA_MODELS=/srv/continued\n", "srv/continued"),
         ("[Service]\nEnvironmentFile=-/etc/default/ollama\nEnvironment=OLLAMA_MODELS=/no\n", "data/models"),
     ] {
         let root = official(&scenario, &format!("root-{}", store.len()))?;
@@ -111,6 +112,13 @@ fn the_store_is_where_the_drop_ins_say_and_unclear_ones_are_refused() -> Result<
         install(&run, &root)?;
         ensure!(root.join(manifest(store, "mistral:latest")).exists(), "not in {store}");
     }
+    let root = official(&scenario, "elsewhere-in-a-file")?;
+    let text = fs::read_to_string(root.join("etc/systemd/system/ollama.service"))?;
+    let text = text.replace("[Install]", "EnvironmentFile=/etc/ollama.conf\n\n[Install]");
+    fs::write(root.join("etc/systemd/system/ollama.service"), text)?;
+    fs::write(root.join("etc/ollama.conf"), "OLLAMA_DEBUG=1\nOLLAMA_MODELS=/srv/my models\n")?;
+    install(&run, &root)?;
+    ensure!(root.join(manifest("srv/my models", "mistral:latest")).exists());
     let root = official(&scenario, "unclear")?;
     fs::create_dir_all(root.join(drop_in).parent().expect("a parent"))?;
     for unclear in ["%S/models", "models", "/root/models", "/tmp/models"] {
@@ -118,6 +126,30 @@ fn the_store_is_where_the_drop_ins_say_and_unclear_ones_are_refused() -> Result<
         let before = Tree::of(&root)?;
         package_below(&run, &root, &["--install"])?.exits(23)?.says("into which store the models go")?;
         before.equals(&Tree::of(&root)?)?;
+    }
+    Ok(())
+}
+
+#[test]
+fn the_service_may_run_as_anybody() -> Result<()> {
+    if needs_root() {
+        return Ok(());
+    }
+    let scenario = Scenario::new()?;
+    let run = update(&scenario, &["mistral:latest"])?;
+    for (user, group, is) in
+        [("llm", None, (1500, 1501)), ("1500", None, (1500, 1501)), ("llm", Some("997"), (1500, 997))]
+    {
+        let root = official(&scenario, &format!("root-{user}-{}", group.unwrap_or("own")))?;
+        scenario.write("passwd", "root:x:0:0:root:/root:/bin/sh\nllm:x:1500:1501:AI:/srv/llm:/bin/bash\n")?;
+        fs::copy(scenario.path("passwd"), root.join("etc/passwd"))?;
+        fs::write(root.join("etc/group"), "root:x:0:\nollama:x:997:\nllm:x:1501:\n")?;
+        let group = group.map_or_else(String::new, |group| format!("Group={group}\n"));
+        let unit = UNIT.replace("Group=ollama\n", &group).replace("User=ollama", &format!("User={user}"));
+        fs::write(root.join("etc/systemd/system/ollama.service"), unit)?;
+        install(&run, &root)?.says("ollama.service runs Ollama as llm")?;
+        let facts = fs::metadata(root.join(manifest("srv/llm/.ollama/models", "mistral:latest")))?;
+        ensure!((facts.uid(), facts.gid()) == is, "{user}: {}:{}", facts.uid(), facts.gid());
     }
     Ok(())
 }

@@ -98,6 +98,15 @@ pub fn user(root: &Root, name: &AccountName) -> Result<Option<User>, AccountErro
     Ok(entry(root, Database::Passwd, name.as_str())?.as_deref().and_then(parse_user))
 }
 
+/// The user that a unit names, by name or by number.
+///
+/// # Errors
+/// [`AccountError`] when nobody can say.
+pub fn named_user(root: &Root, key: &str) -> Result<Option<(AccountName, User)>, AccountError> {
+    let line = entry(root, Database::Passwd, key)?;
+    Ok(line.and_then(|line| Some((line.split(':').next()?.parse().ok()?, parse_user(&line)?))))
+}
+
 /// The number of the group called `name`.
 ///
 /// # Errors
@@ -106,12 +115,12 @@ pub fn group(root: &Root, name: &AccountName) -> Result<Option<u32>, AccountErro
     Ok(entry(root, Database::Group, name.as_str())?.as_deref().and_then(parse_group))
 }
 
-/// The name of the group with this number; `None` also for one that is no name here.
+/// The name of the group with this name or number; `None` also for one that has no name here.
 ///
 /// # Errors
 /// [`AccountError`] when nobody can say.
-pub fn group_name(root: &Root, gid: u32) -> Result<Option<AccountName>, AccountError> {
-    let line = entry(root, Database::Group, &gid.to_string())?;
+pub fn group_name(root: &Root, key: &str) -> Result<Option<AccountName>, AccountError> {
+    let line = entry(root, Database::Group, key)?;
     Ok(line.and_then(|line| line.split(':').next()?.parse().ok()))
 }
 

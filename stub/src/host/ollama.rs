@@ -95,7 +95,8 @@ fn read(root: &Root, path: &RelPath) -> Result<Option<String>, AccountError> {
     if !matches!(root.look(&file)?, Found::File(_)) {
         return Ok(None);
     }
-    Ok(root.read(&file, LIMIT)?.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()))
+    // A line goes on after a backslash at its end.
+    Ok(root.read(&file, LIMIT)?.map(|bytes| String::from_utf8_lossy(&bytes).replace("\\\n", " ")))
 }
 
 /// The unit with its drop-ins, in the order in which systemd reads them.
@@ -117,10 +118,7 @@ fn look(root: &Root, unit: String, path: RelPath, mut text: String) -> Result<Se
     let environment = environment(root, &text)?;
     let last = |wanted: &str| settings(&text).filter(|(key, _)| *key == wanted).last().map(|(_, value)| value);
     let name = last("User").filter(|name| !name.is_empty()).unwrap_or("root");
-    let user = match name.parse::<AccountName>() {
-        Ok(name) => account::user(root, &name)?.map(|user| (name, user)),
-        Err(_) => None,
-    };
+    let user = if is_account(name) { account::named_user(root, name)? } else { None };
     let home = environment.get("HOME").cloned().or_else(|| user.as_ref().map(|(_, user)| user.home.clone()));
     let given = environment.get("OLLAMA_MODELS").map(|value| value.trim_matches([' ', '"', '\'']).to_owned());
     let store = match (given.filter(|value| !value.is_empty()), home) {
@@ -134,10 +132,13 @@ fn look(root: &Root, unit: String, path: RelPath, mut text: String) -> Result<Se
     let owner = match user {
         None => Owner::root(),
         Some((user, facts)) => {
-            let given = last("Group").and_then(|group| group.parse::<AccountName>().ok());
+            let given = match last("Group").filter(|group| is_account(group)) {
+                Some(group) => account::group_name(root, group)?,
+                None => None,
+            };
             let group = match given {
-                Some(group) if account::group(root, &group)?.is_some() => Some(group),
-                _ => account::group_name(root, facts.gid)?,
+                Some(group) => Some(group),
+                None => account::group_name(root, &facts.gid.to_string())?,
             };
             group.map_or_else(Owner::root, |group| Owner { user, group })
         }
@@ -146,7 +147,12 @@ fn look(root: &Root, unit: String, path: RelPath, mut text: String) -> Result<Se
     Ok(Service { unit, path, store, owner, listens })
 }
 
-/// `Key=value` lines of `[Service]`, continued lines joined.
+/// Whether `User=` or `Group=` is a name or a number, rather than a specifier or nothing.
+fn is_account(text: &str) -> bool {
+    text.parse::<AccountName>().is_ok() || text.parse::<u32>().is_ok()
+}
+
+/// `Key=value` lines of `[Service]`.
 fn settings(text: &str) -> impl Iterator<Item = (&str, &str)> {
     let mut inside = false;
     text.lines().filter_map(move |line| {
@@ -182,7 +188,7 @@ fn environment(root: &Root, text: &str) -> Result<BTreeMap<String, String>, Acco
     for file in files.iter().filter_map(|file| file.parse::<RelPath>().ok()) {
         let text = read(root, &file)?.unwrap_or_default();
         let lines = text.lines().map(str::trim).filter(|line| !line.starts_with(['#', ';']));
-        variables.extend(lines.flat_map(assignments));
+        variables.extend(lines.filter_map(assignment));
     }
     Ok(variables)
 }
@@ -203,6 +209,14 @@ fn assignments(line: &str) -> Vec<(String, String)> {
     words.push(word);
     let pairs = words.iter().filter_map(|word| word.split_once('='));
     pairs.map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+}
+
+/// A line of an environment file: everything after `=` is the value, with or without quotes around it.
+fn assignment(line: &str) -> Option<(String, String)> {
+    let (name, value) = line.split_once('=')?;
+    let value = value.trim();
+    let quoted = ['"', '\''].into_iter().find_map(|quote| value.strip_prefix(quote)?.strip_suffix(quote));
+    Some((name.trim().to_owned(), quoted.unwrap_or(value).to_owned()))
 }
 
 /// A path as systemd writes it: `%%` is a percent sign, any other specifier is systemd's secret.
@@ -236,6 +250,15 @@ mod tests {
         for unclear in ["%h/models", "models", "/srv/../etc", "/"] {
             assert!(absolute(unclear).is_err(), "{unclear}");
         }
+    }
+
+    #[test]
+    fn a_line_of_an_environment_file_is_one_variable() {
+        let pair = |value: &str| Some(("OLLAMA_MODELS".to_owned(), value.to_owned()));
+        assert_eq!(assignment("OLLAMA_MODELS=/srv/my models A=1"), pair("/srv/my models A=1"));
+        assert_eq!(assignment("OLLAMA_MODELS = '/srv/my models'"), pair("/srv/my models"));
+        assert_eq!(assignment("nothing"), None);
+        assert!(is_account("ollama") && is_account("998") && !is_account("%i") && !is_account(""));
     }
 
     #[test]
