@@ -226,7 +226,7 @@ fn same_model(draft: &Draft<'_>, first: &Draft<'_>) -> Option<Clash> {
         return None;
     }
     let pairs = draft.models.iter().flat_map(|model| first.models.iter().map(move |other| (model, other)));
-    let (model, other) = pairs.into_iter().find(|(model, other)| model.get_ref() == other.get_ref())?;
+    let (model, other) = pairs.into_iter().find(|(model, other)| model.get_ref().is_same(other.get_ref()))?;
     let message = format!("two models are called {} in Ollama", model.get_ref().display_shortest());
     Some((model.span(), other.span(), message))
 }

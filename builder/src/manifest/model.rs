@@ -32,7 +32,7 @@ pub(super) fn model_names(reader: &Reader<'_>, name: &Read<&str>) -> Result<Vec<
     let read: Vec<Read<ModelName>> = texts.iter().map(|text| model_name(reader, text)).collect();
     let names: Vec<Spanned<ModelName>> = read.into_iter().collect::<Result<_, _>>()?;
     for (at, name) in names.iter().enumerate() {
-        if let Some(first) = names[..at].iter().find(|first| first.get_ref() == name.get_ref()) {
+        if let Some(first) = names[..at].iter().find(|first| first.get_ref().is_same(name.get_ref())) {
             let message = format!("{} is named twice", name.get_ref().display_shortest());
             let diagnostic = Diagnostic::error(name.span(), message).label("here again");
             return Err(reader.findings.error(diagnostic.related(first.span(), "here first")));
@@ -43,10 +43,7 @@ pub(super) fn model_names(reader: &Reader<'_>, name: &Read<&str>) -> Result<Vec<
 
 fn model_name(reader: &Reader<'_>, text: &Spanned<&str>) -> Read<ModelName> {
     let problem = match text.get_ref().parse::<ModelName>() {
-        Ok(model) if lower_case(&model) => return Ok(Spanned::new(text.span(), model)),
-        Ok(_) => Diagnostic::error(text.span(), format!("the model name {:?} has upper-case letters", text.get_ref()))
-            .label("Ollama looks names up as they are typed")
-            .help(format!("write {:?}", text.get_ref().to_lowercase())),
+        Ok(model) => return Ok(Spanned::new(text.span(), model)),
         Err(error) => Diagnostic::error(text.span(), error.to_string()),
     };
     Err(reader.findings.error(if reader.get("model").is_some() {
@@ -54,10 +51,6 @@ fn model_name(reader: &Reader<'_>, text: &Spanned<&str>) -> Read<ModelName> {
     } else {
         problem.help("give its name in Ollama beside the component's name: `model = \"llama2-7b\"`")
     }))
-}
-
-fn lower_case(name: &ModelName) -> bool {
-    [&name.namespace, &name.model, &name.tag].iter().all(|part| !part.contains(|c: char| c.is_ascii_uppercase()))
 }
 
 /// Template, system prompt, parameters and licences.

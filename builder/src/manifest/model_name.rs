@@ -52,6 +52,13 @@ impl FromStr for ModelName {
     }
 }
 
+impl ModelName {
+    /// Whether Ollama takes the two for one model: it shows names as they were given, and finds them in any case.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.to_string().eq_ignore_ascii_case(&other.to_string())
+    }
+}
+
 /// The full name: `registry.ollama.ai/library/llama2-7b:latest`.
 impl fmt::Display for ModelName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

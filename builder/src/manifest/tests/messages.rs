@@ -283,7 +283,7 @@ fn each_setting_of_a_model_is_checked() {
         ("system = \" \"", "`system` is empty"),
         ("license = [1]", "`license` must be a string, not an integer"),
         ("model = \"a b\"", "is not a model name"),
-        ("model = \"LLama\"", "has upper-case letters"),
+        ("model = [\"llama\", \"LLama:latest\"]", "LLama:latest is named twice"),
     ] {
         let said = messages(&with(&format!("{MODEL}source = {{ type = \"file\", path = \"m\" }}\n{line}\n")));
         assert!(said.len() == 1 && said[0].contains(expected), "{line}: {said:?}");
