@@ -143,6 +143,24 @@ CALLS = f"{PLAIN} tools answered after"
 WITH_SYSTEM = "system tools answered after"
 CALLS_ALONE = f"{PLAIN} answered-without-tools after-without-tools"
 UTILS = "library/"
+
+
+def mistral_7(space):
+    """The templates of Mistral Large 2411 and Small 3 know no tools, the models do. Recorded from what Mistral's own library
+    (mistral-common 1.13.1, tokenizer v7) makes of these conversations; Small 3 is written without the spaces."""
+    told = f"[AVAILABLE_TOOLS]{space}{go_json(TOOLS)}[/AVAILABLE_TOOLS]"
+    system = f"[SYSTEM_PROMPT]{space}Answer briefly.[/SYSTEM_PROMPT]"
+    call = f'[TOOL_CALLS]{space}[{{"name": "weather", "arguments": {{"place":"Ulm"}}, "id": "abcdef123"}}]</s>'
+    result = f"[TOOL_RESULTS]{space}abcdef123[TOOL_CONTENT]{space}18 degrees[/TOOL_RESULTS]"
+    asked = f"[INST]{space}Weather in Ulm?[/INST]{call}{result}"
+    return {
+        "tools": f"{system}{told}[INST]{space}Weather?[/INST]",
+        "answered": f"{system}{told}{asked}",
+        "after": f"{system}{asked}{space}Mild.</s>{told}[INST]{space}Thanks[/INST]",
+    }
+
+
+RECORDED = {"Mistral v7": mistral_7(" "), "Mistral Small 3": mistral_7("")}
 LLAMA_2 = ("<s>", "</s>")
 LLAMA_3 = ("<|begin_of_text|>", "<|eot_id|>")
 GEMMA = ("<bos>", "<eos>")
@@ -165,8 +183,8 @@ MODELS = [
     ("Mistral v1 with spaces", "mistralai/Mistral-7B-Instruct-v0.2 (mistralai 'v1' template with", LLAMA_2, PLAIN),
     ("Mistral v3", "Mistral-Large-Instruct-2407", LLAMA_2, CALLS),
     ("Mistral Nemo", "mistralai-Mistral-Nemo-Instruct-2407.jinja", LLAMA_2, CALLS),
-    ("Mistral v7", "mistralai/Mistral-Large-Instruct-2411", LLAMA_2, PLAIN),
-    ("Mistral Small 3", f"{UTILS}mistral-small:24b", LLAMA_2, PLAIN),
+    ("Mistral v7", "mistralai/Mistral-Large-Instruct-2411", LLAMA_2, CALLS),
+    ("Mistral Small 3", f"{UTILS}mistral-small:24b", LLAMA_2, CALLS),
     ("Mistral Small 3.2", "Mistral-Small-3.2-24B-Instruct-2506.jinja", LLAMA_2, WITH_SYSTEM),
     ("Devstral Small", f"{UTILS}devstral:latest", LLAMA_2, "system"),
     ("Devstral Small 2507", "unsloth-mistral-Devstral-Small-2507.jinja", LLAMA_2, WITH_SYSTEM),
@@ -230,7 +248,7 @@ def main():
         for label in labels.split():
             messages, tools = CONVERSATIONS[label.replace("-", " ")]
             shaped = SHAPES.get(name, lambda messages, tools: messages)(messages, tools)
-            prompt = render(rendered, shaped, tools, begin, end).removeprefix(begin)
+            prompt = RECORDED.get(name, {}).get(label) or render(rendered, shaped, tools, begin, end).removeprefix(begin)
             conversations.append({"label": label, "messages": messages, "tools": tools, "prompt": prompt})
         found.append({"name": name, "jinja": jinja, "begin": begin, "conversations": conversations})
     json.dump(found, sys.stdout)
