@@ -73,6 +73,8 @@ pub struct Install {
     /// User and group of the service; a user without a group gets a group of its own name.
     pub account: Option<payload::Owner>,
     pub ip_allow: IpAllow,
+    /// Where the installer becomes a command of the target; `None` with `command = false`.
+    pub command: Option<RelPath>,
     /// Restrictions of the service that are switched off.
     pub relax: Relax,
 }

@@ -161,7 +161,11 @@ pub fn pack<'a>(
             manifest: Digest::of(&manifest.text),
             stub: Stub { size: options.stub.len() as u64, digest: Digest::of(options.stub) },
         },
-        install: Install { prefix: manifest.install.prefix.clone(), account: manifest.install.account.clone() },
+        install: Install {
+            prefix: manifest.install.prefix.clone(),
+            account: manifest.install.account.clone(),
+            command: manifest.install.command.clone(),
+        },
         components,
         directories,
         files,

@@ -13,3 +13,5 @@ pub const STAGING_PREFIX: &str = ".airgap-deploy.";
 pub const BACKUP_SUFFIX: &str = ".airgap-deploy-backup";
 /// The drop-in that the builder makes beside a unit that runs Ollama.
 pub const DROP_IN: &str = "10-airgap-deploy.conf";
+/// The installer's own command on a target, where the manifest does not name another.
+pub const COMMAND: &str = "usr/local/sbin/airgap-deploy";

@@ -1,6 +1,7 @@
 //! The plan: from an index and the facts about a machine to the steps between them, and to what speaks against these.
 //! Nothing is changed here; the steps are carried out in `apply.rs`.
 
+pub mod command;
 mod earlier;
 pub mod facts;
 pub(crate) mod gpus;
@@ -15,7 +16,6 @@ pub mod step;
 pub mod store;
 #[cfg(test)]
 mod tests;
-mod version_order;
 
 use std::collections::BTreeMap;
 

@@ -5,3 +5,4 @@ pub(crate) mod made;
 pub(crate) mod others;
 pub mod receipt;
 pub(crate) mod state;
+pub(crate) mod version_order;

@@ -264,8 +264,10 @@ def forms(index):
     keys(build["stub"], ["size", "digest"])
     is_number(build["stub"]["size"])
     is_digest(build["stub"]["digest"])
-    keys(install, ["prefix", "user", "group"])
+    keys(install, ["prefix", "user", "group", "command"], ["command"])
     is_path(install["prefix"])
+    if "command" in install:
+        is_path(install["command"])
     need((install["user"] is None) == (install["group"] is None), "a user without a group, or the reverse")
     for name in (install["user"], install["group"]):
         if name is not None:
@@ -389,11 +391,31 @@ def is_below(path, names):
     return any(path == name or path.startswith(name + "/") for name in names)
 
 
+def own_command(index, directories):
+    """Where the installer becomes a command: not where something of the package is, nor where its service may write."""
+    command = index["install"].get("command")
+    if command is None:
+        return
+    if command != "usr/local/sbin/airgap-deploy":
+        parent, _, name = command.rpartition("/")
+        own = any(part.startswith(".airgap-deploy.") or ".airgap-deploy-backup" in part for part in command.split("/"))
+        refused = PLACES["NEVER"] + PLACES["INSTALLERS"] + PLACES["ACCOUNTS_AND_BOOT"]
+        need(not own and not is_below(command, refused), "no place for a command")
+        need(parent not in PLACES["PROGRAMS"] or name not in PLACES["SYSTEM_PROGRAMS"], "the command is the system's")
+        need(command not in PLACES["SHARED"] and parent, "the command is a directory on every machine")
+    taken = {entry["path"] for entry in index["files"] + index["links"]}
+    need(not is_below(command, taken), "the command is below a file")
+    need(not any(is_below(path, [command]) for path in taken | directories), "the command is in the way")
+    service = [entry["path"] for entry in index["directories"] if entry["owner"] != "root"]
+    need(not is_below(command, service), "the command is the service's")
+
+
 def places(index):
     prefix, user, group = index["install"]["prefix"], index["install"]["user"], index["install"]["group"]
     need(prefix not in PLACES["SHARED"] and not is_below(prefix, PLACES["NOT_FOR_PREFIXES"] + PLACES["NEVER"]), "the prefix")
     need(user != "root" and group not in PLACES["PRIVILEGED_GROUPS"], "the service's account")
     directories = {entry["path"] for entry in index["directories"]}
+    own_command(index, directories)
     for entry in index["directories"] + index["files"] + index["links"]:
         path = entry["path"]
         need(not is_below(path, PLACES["NEVER"]), "%s is no place for a package" % path)

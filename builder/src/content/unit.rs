@@ -146,7 +146,7 @@ mod tests {
     }
 
     fn install(prefix: &str, ip_allow: IpAllow) -> Install {
-        Install { prefix: path(prefix), account: None, ip_allow, relax: Relax::default() }
+        Install { prefix: path(prefix), account: None, ip_allow, command: None, relax: Relax::default() }
     }
 
     #[test]

@@ -9,7 +9,7 @@ use toml::Spanned;
 
 use super::diagnostic::{Diagnostic, Findings, Reported};
 use super::reader::Reader;
-use super::{Install, IpAllow, Package, restriction};
+use super::{Install, IpAllow, Package, path, restriction};
 
 /// What systemd takes in place of addresses; `any` stands alone.
 const NAMED_ADDRESSES: &[&str] = &["localhost", "link-local", "multicast"];
@@ -75,7 +75,14 @@ pub(super) fn install(reader: &Reader<'_>, prefix: Result<&RelPath, Reported>) -
     let account = account(reader);
     let ip_allow = ip_allow(reader);
     let relax = restriction::relax(reader);
-    Ok(Install { prefix: prefix?.clone(), account: account?, ip_allow: ip_allow?, relax: relax? })
+    let command = path::command(reader);
+    Ok(Install {
+        prefix: prefix?.clone(),
+        account: account?,
+        ip_allow: ip_allow?,
+        command: command?,
+        relax: relax?,
+    })
 }
 
 fn account(reader: &Reader<'_>) -> Result<Option<Owner>, Reported> {

@@ -4,9 +4,10 @@
 use std::ops::Range;
 
 use payload::RelPath;
-use payload::index::{file_problem, prefix_problem};
-use payload::names::{DROP_IN, STATE_DIRECTORY};
+use payload::index::{command_problem, file_problem, prefix_problem};
+use payload::names::{COMMAND, DROP_IN, STATE_DIRECTORY};
 use toml::Spanned;
+use toml::de::DeValue;
 
 use super::InstallPath;
 use super::diagnostic::{Diagnostic, Findings, Reported};
@@ -86,6 +87,32 @@ pub(super) fn install_path(
         refuse_store(findings, &span, &path, prefix)?;
     }
     Ok(Spanned::new(span, InstallPath { given: text.to_owned(), path, absolute: below.is_some() }))
+}
+
+/// `install.command`: where the installer becomes a command of the target, or `false`.
+pub(super) fn command(reader: &Reader<'_>) -> Result<Option<RelPath>, Reported> {
+    let Some(value) = reader.get("command") else { return Ok(COMMAND.parse().ok()) };
+    let help = "for example `command = \"/usr/local/sbin/airgap-deploy\"`, or `command = false` for none";
+    let text = match value.get_ref() {
+        DeValue::Boolean(false) => return Ok(None),
+        DeValue::String(text) => text.as_ref(),
+        _ => return Err(reader.wrong_type(value, "command", "an absolute path or false", Some(help.to_owned()))),
+    };
+    let span = value.span();
+    let Some(below) = text.strip_prefix('/') else {
+        let diagnostic = Diagnostic::error(span, "`command` must be an absolute path");
+        return Err(reader.findings.error(diagnostic.help(help)));
+    };
+    match below.parse::<RelPath>() {
+        Ok(path) => {
+            refuse_problem(reader.findings, &span, &path, command_problem(&path))?;
+            Ok(Some(path))
+        }
+        Err(problem) => {
+            let diagnostic = Diagnostic::error(span, format!("`command` is not usable: {problem}"));
+            Err(reader.findings.error(diagnostic.help(normalised(text))))
+        }
+    }
 }
 
 fn refuse_places(findings: &Findings, span: &Range<usize>, path: &RelPath) -> Result<(), Reported> {

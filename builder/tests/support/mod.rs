@@ -68,6 +68,7 @@ impl Bench {
                 prefix: "opt/test".parse().unwrap(),
                 account: None,
                 ip_allow: IpAllow::Localhost,
+                command: None,
                 relax: Relax::default(),
             },
             components: components.to_vec(),

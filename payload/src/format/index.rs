@@ -4,7 +4,7 @@
 mod check;
 mod v1;
 
-pub use check::{file_problem, lookalikes, prefix_problem};
+pub use check::{command_problem, file_problem, lookalikes, prefix_problem};
 
 use crate::{Digest, Mode, Owner, PayloadError, RelPath};
 
@@ -90,6 +90,8 @@ pub struct Install {
     pub prefix: RelPath,
     /// The account the service runs as, made when it does not exist; `None` when the package needs none.
     pub account: Option<Owner>,
+    /// Where the installer, without a package, becomes a command of the machine; `None` when it does not.
+    pub command: Option<RelPath>,
 }
 
 /// One component of the manifest, and where its content came from.
@@ -155,6 +157,8 @@ pub enum Role {
     Config,
     /// systemd units and their drop-ins; always last.
     Unit,
+    /// The installer's own command: in plans and receipts, never in a package.
+    Installer,
 }
 
 /// What an ELF file asks of the machine.

@@ -128,7 +128,11 @@ fn run(
     placed.sort_by_cached_key(|place| position(place));
     for place in placed {
         let watch = Watch { progress: &|bytes| events.staged(bytes), stop: &interrupt::requested };
-        stage_file(place, package, machine, workers, watch)?;
+        if place.role == Role::Installer {
+            stage_installer(place, &stub, machine, watch)?;
+        } else {
+            stage_file(place, package, machine, workers, watch)?;
+        }
     }
     // Undoing a step recognises what was placed by its staged name: that must be on the disk before.
     for area in &plan.areas {
@@ -245,6 +249,20 @@ fn stage_file(
     let staged = stage::stage(package, position, &file, &place.staged, workers, watch);
     staged.map_err(|error| name_destination(error, place))?;
     Ok(change::sync_file(&place.staged, &file)?)
+}
+
+/// The installer's own command is the program that is kept, and no part of the payload.
+fn stage_installer(place: &PlaceFile, stub: &[u8], machine: &Machine, watch: Watch<'_>) -> Result<(), Failure> {
+    if payload::Digest::of(stub) != place.digest {
+        return Err(StepError::State("the program at the start of the package changed meanwhile".to_owned()).into());
+    }
+    let file = machine.root.open_staged(&place.staged)?;
+    let written = change::write(&place.staged, &file, 0, stub)
+        .and_then(|()| change::truncate(&place.staged, &file, place.size))
+        .and_then(|()| change::sync_file(&place.staged, &file));
+    written.map_err(|error| name_destination(error.into(), place))?;
+    (watch.progress)(place.size);
+    Ok(())
 }
 
 /// The administrator knows where a file should go, not where it is staged.

@@ -8,6 +8,7 @@ use super::target::{UNFINISHED, open_root, options};
 use crate::apply::recover;
 use crate::error::{Error, Finding};
 use crate::exit::Exit;
+use crate::host::program::Installer;
 use crate::plan::facts::Host;
 use crate::plan::{plan, preflight};
 use crate::report::evidence::{Evidence, PlanLines};
@@ -20,7 +21,8 @@ use crate::report::{json, signature, text};
 /// The exit code that `--install` would end with, run as root.
 pub fn dry_run(package: &Package, args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Error> {
     let root = open_root(args)?;
-    let (index, host) = &Host::probe(package.index(), &root, args.replace)?;
+    let installer = Installer::of(package).map_err(|error| Error::payload(&error))?;
+    let (index, host) = &Host::probe(package.index(), &root, &installer, args.replace)?;
     let plan = plan(index, host, options(args, package));
     evidence.about(&index.package.name, host.receipt.as_ref());
     let findings = preflight::findings(&plan, index, host);

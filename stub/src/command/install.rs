@@ -21,6 +21,7 @@ use crate::error::Error;
 use crate::host::interrupt;
 use crate::host::machine::{Machine, StepError};
 use crate::host::ollama_client::Performance;
+use crate::host::program::Installer;
 use crate::plan::facts::{Host, Systemd};
 use crate::plan::step::Step;
 use crate::plan::{Plan, plan, preflight};
@@ -46,8 +47,9 @@ pub fn install(
     if evidence.is_wanted() {
         evidence.about(&index.package.name, state::read_receipt(&root, &index.package.name).ok().flatten().as_ref());
     }
+    let installer = &Installer::of(package).map_err(|error| Error::payload(&error))?;
     if root.is_live() && !geteuid().is_root() {
-        let (index, host) = Host::probe(index, &root, args.replace)?;
+        let (index, host) = Host::probe(index, &root, installer, args.replace)?;
         let plan = plan(&index, &host, options(args, package));
         return Err(Error::refused(preflight::findings(&plan, &index, &host)));
     }
@@ -60,7 +62,7 @@ pub fn install(
     let (recovered, remains) = recover_noted(&machine, &index.package.name, Some(package.digest()), evidence)?;
     tell_recovered(recovered, screen);
     remains.kept.iter().chain(&remains.units).for_each(|line| screen.warn(&payload::printable(line)));
-    let (index, host) = &Host::probe(index, &machine.root, args.replace)?;
+    let (index, host) = &Host::probe(index, &machine.root, installer, args.replace)?;
     let plan = plan(index, host, options(args, package));
     let give_up = |error: Error| match recover::roll_back(&machine, &index.package.name, false) {
         Ok(_) => error,
@@ -74,6 +76,7 @@ pub fn install(
             proof::prove(proof, &machine, &console).map_err(|error| error.state(commit::INSTALLED))?;
         }
         evidence.verified(package);
+        text::warning_lines(host.command.warning.iter()).for_each(|line| screen.warn(&line));
         already_installed(index, &console);
         return Ok(());
     }

@@ -37,15 +37,23 @@ pub fn open(args: &Args) -> Result<Package, Error> {
 /// # Errors
 /// The same.
 pub fn open_own(args: &Args) -> Result<Option<Package>, Error> {
-    let file = file(None)?;
     // The installer alone is asked about packages that are installed, whatever keys are trusted.
-    if elf_length(&file).ok() == file.metadata().ok().map(|facts| facts.len()) {
+    if carries_nothing()? {
         return Ok(None);
     }
     match Package::open(parts(args, None)?, &trust(args)?) {
         Err(PayloadError::NoPayload(_)) => Ok(None),
         other => other.map(Some).map_err(|error| Error::payload(&error)),
     }
+}
+
+/// Whether this program is the installer alone.
+///
+/// # Errors
+/// It cannot be found.
+pub fn carries_nothing() -> Result<bool, Error> {
+    let file = file(None)?;
+    Ok(elf_length(&file).ok() == file.metadata().ok().map(|facts| facts.len()))
 }
 
 /// The package, whose other volumes may be beside its first one, or where `--volumes` says.

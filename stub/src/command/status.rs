@@ -6,6 +6,7 @@ use super::target::{UNFINISHED, machine, manager, not_installed, open_root, pack
 use crate::apply::recover;
 use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
+use crate::record::others::Others;
 use crate::record::state;
 use crate::report::evidence::Evidence;
 use crate::report::screen::Screen;
@@ -26,6 +27,7 @@ pub fn status(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Er
     let Some(receipt) = receipt else {
         return Err(not_installed(&name, unfinished));
     };
+    let receipt = Others::read(&machine.root, &name)?.with_shared_command(receipt);
     let mut status = status::status(&receipt, &machine, systemd)?;
     status.problems.extend(unfinished.then(|| UNFINISHED.to_owned()));
     let document = status.to_json(&receipt);

@@ -9,13 +9,16 @@ use payload::names::STATE_DIRECTORY;
 use payload::{Package, RelPath, Signature};
 
 use super::cli::Args;
-use super::open::{open, open_own};
+use super::open::{carries_nothing, open, open_own};
 use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
 use crate::host::machine::Machine;
 use crate::host::root::{Lock, Root};
 use crate::host::unit::{Manager, systemd_runs};
 use crate::plan::{Downgrade, Options};
+use crate::record::others::package_names;
+use crate::record::receipt::Receipt;
+use crate::record::state;
 
 pub const UNFINISHED: &str =
     "an installation runs, or was interrupted: then --install goes on, and --recover goes back";
@@ -86,6 +89,9 @@ pub fn package_name(args: &Args) -> Result<PackageName, Error> {
     if let Some(name) = own_directory(args)? {
         return Ok(name);
     }
+    if let Some(name) = own_command(args)? {
+        return Ok(name);
+    }
     if let Some(package) = open_own(args)? {
         return Ok(package.index().package.name.clone());
     }
@@ -105,6 +111,35 @@ fn own_directory(args: &Args) -> Result<Option<PackageName>, Error> {
     let (Some(above), Ok(state)) = (directory.parent(), state.canonicalize()) else { return Ok(None) };
     let name = directory.file_name().and_then(|name| name.to_str()).and_then(|name| name.parse().ok());
     Ok(name.filter(|_| above == state))
+}
+
+/// The package that is meant when this program is the installer's own command: the only one that is installed.
+fn own_command(args: &Args) -> Result<Option<PackageName>, Error> {
+    let Ok(program) = std::env::current_exe() else { return Ok(None) };
+    if !carries_nothing()? {
+        return Ok(None);
+    }
+    let root = open_root(args)?;
+    let names = package_names(&root)?;
+    let mut is_command = false;
+    for name in &names {
+        let receipt = state::read_receipt(&root, name)?;
+        // A copy on the running machine looks after what is below another root, too.
+        is_command |= receipt.as_ref().and_then(Receipt::command).is_some_and(|command| {
+            let below = |above: &Path| above.join(command.path.as_str()).canonicalize().is_ok_and(|path| path == program);
+            below(root.path()) || below(Path::new("/"))
+        });
+    }
+    match names.as_slice() {
+        [only] if is_command => Ok(Some(only.clone())),
+        [_, ..] if is_command => {
+            let names: Vec<&str> = names.iter().map(PackageName::as_str).collect();
+            Err(Error::new(Exit::Usage, format!("several packages are installed: {}", names.join(", ")))
+                .state(NOTHING_CHANGED)
+                .hint("name the one that is meant behind the action, such as --status PACKAGE"))
+        }
+        _ => Ok(None),
+    }
 }
 
 /// There is nothing installed that `--status` or `--uninstall` could be about.

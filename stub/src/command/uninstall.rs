@@ -46,6 +46,7 @@ pub fn uninstall(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(),
         return Err(not_installed(&name, false));
     };
     let others = Others::read(&machine.root, &name)?;
+    let receipt = others.with_shared_command(receipt);
     if let Some(other) = others.unfinished.first() {
         return Err(others_first(other, &machine.root));
     }
@@ -91,6 +92,7 @@ fn preview(
         return Err(not_installed(name, unfinished));
     };
     let others = Others::read(&machine.root, name)?;
+    let receipt = others.with_shared_command(receipt);
     let plan = removal::plan(&receipt, &others, machine, systemd, purge)?;
     let stays = plan.remainders(machine)?;
     let document = report::json(&receipt, &plan, &stays, true);

@@ -4,7 +4,7 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use payload::{FileStub, Package, PayloadError, elf_length};
+use payload::{Digest, FileStub, Package, PayloadError, elf_length};
 
 /// The program to keep on the machine: the one that the package was signed or sealed with. When the file starts with
 /// another, which nobody vouches for, it is the program that runs.
@@ -15,6 +15,34 @@ pub fn to_keep(package: &Package) -> Result<Vec<u8>, PayloadError> {
     match package.file_stub() {
         FileStub::AsPacked => package.stub(),
         FileStub::Other { .. } => own(),
+    }
+}
+
+/// The program to keep, as far as a plan has to know it.
+#[derive(Debug, Clone)]
+pub struct Installer {
+    pub digest: Digest,
+    pub size: u64,
+    pub version: String,
+}
+
+impl Installer {
+    /// Of the program that [`to_keep`] gives.
+    ///
+    /// # Errors
+    /// The program that runs cannot be read.
+    pub fn of(package: &Package) -> Result<Self, PayloadError> {
+        let build = &package.index().build;
+        Ok(match package.file_stub() {
+            FileStub::AsPacked => {
+                Self { digest: build.stub.digest, size: build.stub.size, version: build.builder_version.clone() }
+            }
+            FileStub::Other { .. } => {
+                let bytes = own()?;
+                let version = env!("CARGO_PKG_VERSION").to_owned();
+                Self { digest: Digest::of(&bytes), size: bytes.len() as u64, version }
+            }
+        })
     }
 }
 

@@ -1,6 +1,7 @@
 //! What an earlier version of the package put on the machine: how it is recognised, and how it goes.
 //! What the new version puts there is planned in `placing.rs`.
 
+use payload::index::Role;
 use payload::{Digest, RelPath};
 
 use super::planner::Planner;
@@ -66,6 +67,10 @@ impl Planner<'_> {
         let host = self.host;
         let Some(receipt) = &host.receipt else { return };
         for old in &receipt.files {
+            // Whether it stays was decided in `command.rs`.
+            if old.role == Role::Installer && self.index.install.command.as_ref() == Some(&old.path) {
+                continue;
+            }
             if self.is_shipped(&old.path) || old.origin != Origin::Created || self.stays_for_others(&old.path) {
                 continue;
             }

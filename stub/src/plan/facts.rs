@@ -8,7 +8,7 @@ use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap, HashSet};
 
 use nix::unistd::geteuid;
-use payload::index::{GlibcVersion, Index, LinkKind};
+use payload::index::{GlibcVersion, Index, LinkKind, Role};
 use payload::{AccountName, Digest, RelPath};
 
 pub use self::units::Systemd;
@@ -21,9 +21,11 @@ use crate::host::memory;
 use crate::host::models::{self, StoreManifest};
 use crate::host::names;
 use crate::host::platform;
+use crate::host::program::Installer;
 use crate::host::root::{FileSystem, Found, FsError, Root};
 use crate::host::tool::Tool;
 use crate::host::unit::UnitState;
+use crate::plan::command;
 use crate::plan::store::{self, Store};
 use crate::record::others::Others;
 use crate::record::receipt::Receipt;
@@ -72,6 +74,8 @@ pub struct Host {
     pub memory: Option<u64>,
     /// What the stores hold that the package and its earlier version have models in.
     pub manifests: Vec<StoreManifest>,
+    /// The installer's own command.
+    pub command: command::Settled,
 }
 
 /// What stands at a path of the package.
@@ -100,17 +104,31 @@ impl Existing {
 
 impl Host {
     /// Looks at everything a plan for this package needs to know. The index comes back as it is carried out here: its
-    /// models lie in the store of the Ollama that this machine has. To `replace` files, one must know what they hold.
-    pub fn probe<'a>(index: &'a Index, root: &Root, replace: bool) -> Result<(Cow<'a, Index>, Self), Error> {
+    /// models lie in the store of the Ollama that this machine has, and `installer` may become a command. To `replace` files,
+    /// one must know what they hold.
+    pub fn probe<'a>(
+        index: &'a Index,
+        root: &Root,
+        installer: &Installer,
+        replace: bool,
+    ) -> Result<(Cow<'a, Index>, Self), Error> {
         let others = Others::read(root, &index.package.name)?;
+        let receipt = state::read_receipt(root, &index.package.name)?.map(|receipt| others.with_shared_command(receipt));
         let (index, store) = store::settle(index, root, &others)?;
-        let host = Self::look(&index, root, others, store, replace)?;
+        let (index, command) = command::settle(index, root, &others, receipt.as_ref(), installer)?;
+        let host = Self { command, ..Self::look(&index, root, receipt, others, store, replace)? };
         Ok((index, host))
     }
 
-    fn look(index: &Index, root: &Root, others: Others, store: Store, replace: bool) -> Result<Self, Error> {
+    fn look(
+        index: &Index,
+        root: &Root,
+        receipt: Option<Receipt>,
+        others: Others,
+        store: Store,
+        replace: bool,
+    ) -> Result<Self, Error> {
         let live = root.is_live();
-        let receipt = state::read_receipt(root, &index.package.name)?;
         let systemd = systemd(root);
         let (users, groups) = account_names(index);
         let anchors = anchors(index, root, receipt.as_ref())?;
@@ -138,6 +156,7 @@ impl Host {
             gpus: gpu::look(root)?,
             gpu_groups: gpu::groups(root)?,
             receipt,
+            command: command::Settled::default(),
             tools: [Tool::Groupadd, Tool::Restorecon, Tool::Systemctl, Tool::Useradd]
                 .into_iter()
                 .filter(|tool| tool.find().is_some())
@@ -207,7 +226,8 @@ fn entries(
     }
     for file in &index.files {
         let size = index.blob(file.blob).map(|blob| blob.size);
-        entries.insert(file.path.clone(), existing_file(root, &file.path, size, receipt, replace)?);
+        let compared = replace || file.role == Role::Installer;
+        entries.insert(file.path.clone(), existing_file(root, &file.path, size, receipt, compared)?);
     }
     for link in &index.links {
         let size = match &link.kind {

@@ -52,6 +52,26 @@ impl Planner<'_> {
         }
     }
 
+    /// The installer's own command. What may give way to it was decided in `command.rs`.
+    pub(super) fn command(&mut self) {
+        let found = self.index.files.iter().enumerate().find(|(_, file)| file.role == Role::Installer);
+        let Some((position, file)) = found else { return };
+        let path = &file.path;
+        let existing = self.host.entries.get(path);
+        match existing.map(|existing| (&existing.found, existing.digest)) {
+            Some((Found::File(facts), digest)) => {
+                if digest == Some(file.blob) && facts.mode == file.mode.bits() && self.belongs_to(*facts, &file.owner) {
+                    self.plan.unchanged.push(path.clone());
+                    return self.keep_origin(path);
+                }
+                let (backup, seen) = (self.backup(position, file), Some(*facts));
+                let digest = digest.unwrap_or(file.blob);
+                self.place(position, file, Replaces::Ours { backup, digest, seen }, self.recorded_origin(path));
+            }
+            _ => self.place(position, file, Replaces::Nothing, Origin::Created),
+        }
+    }
+
     /// Takes the place of a file that somebody else made or changed. What stood there before the package ever came is
     /// what uninstallation puts back.
     fn replace(&mut self, position: usize, file: &File, backup: RelPath, digest: Digest) {

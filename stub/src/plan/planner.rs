@@ -10,13 +10,13 @@ use super::memory;
 use super::root_power;
 use super::step::Step;
 use super::store::Store;
-use super::version_order;
 use super::{Conflict, Downgrade, Options, Plan, Space};
 use crate::host::account::MadeAccount;
 use crate::host::root::{Attributes, Found};
 use crate::host::tool::Tool;
 use crate::record::receipt::Origin;
 use crate::record::state;
+use crate::record::version_order;
 
 /// What brings the machine `host` to what `index` says.
 pub fn plan(index: &Index, host: &Host, options: Options) -> Plan {
@@ -25,6 +25,8 @@ pub fn plan(index: &Index, host: &Host, options: Options) -> Plan {
     planner.notes();
     planner.downgrade();
     planner.plan.warnings = memory::warnings(index, host);
+    planner.plan.warnings.extend(host.command.warning.clone());
+    planner.plan.made.command_version.clone_from(&host.command.version);
     planner.accounts();
     planner.directories();
     planner.files(|role| matches!(role, Role::Program | Role::Config));
@@ -34,6 +36,7 @@ pub fn plan(index: &Index, host: &Host, options: Options) -> Plan {
     planner.files(|role| role == Role::ModelManifest);
     planner.owners();
     planner.files(|role| role == Role::Unit);
+    planner.command();
     planner.files_no_longer_shipped();
     planner.links_no_longer_shipped();
     planner.labels();

@@ -6,6 +6,7 @@ mod invocation;
 mod place_file;
 
 use nix::errno::Errno;
+use payload::index::Role;
 use payload::{AccountName, Digest, Mode, Owner, RelPath};
 
 pub use hard_link::LinkSource;
@@ -120,8 +121,8 @@ impl Step {
     /// Whether a service of the package must not run meanwhile, and sees the difference only after a new start.
     pub fn disturbs_services(&self) -> bool {
         match self {
-            Self::PlaceFile(_)
-            | Self::RemoveFile { .. }
+            Self::PlaceFile(place) => place.role != Role::Installer,
+            Self::RemoveFile { .. }
             | Self::MakeHardLink { .. }
             | Self::MakeSymbolicLink { .. }
             | Self::RemoveSymbolicLink { .. } => true,

@@ -18,6 +18,8 @@ pub struct Made {
     pub origins: BTreeMap<RelPath, Origin>,
     /// Files and links of an earlier version that stay because other packages need them.
     pub for_others: BTreeSet<RelPath>,
+    /// Version of the installer that is the command.
+    pub command_version: Option<String>,
 }
 
 impl Made {
@@ -37,6 +39,7 @@ impl Made {
             group: self.group.clone().or_else(|| old.and_then(|receipt| receipt.group.clone())),
             directories: self.directories(index, old),
             files: self.files(index, old),
+            command_version: self.command_version.clone(),
             links: self.links(index, old),
             units: index.units.iter().map(|unit| unit.name.clone()).collect(),
             models: index.models.iter().map(|model| model.name.clone()).collect(),

@@ -48,6 +48,17 @@ impl Others {
         self.receipts.iter().filter(|receipt| receipt.has(path)).map(|receipt| &receipt.package).collect()
     }
 
+    /// Their receipts, of those that have the installer's command at `path`.
+    pub fn that_share_command(&self, path: &RelPath) -> impl Iterator<Item = &Receipt> {
+        self.receipts.iter().filter(move |receipt| receipt.has_command(path))
+    }
+
+    /// `receipt` as it has to be read: a command that another package brought up to date since is still the one of this package.
+    pub fn with_shared_command(&self, mut receipt: Receipt) -> Receipt {
+        self.receipts.iter().for_each(|other| receipt.adopt_command(other));
+        receipt
+    }
+
     /// The packages whose services run as this user, or that have files of it.
     pub fn that_use_user(&self, user: &AccountName) -> Vec<&PackageName> {
         self.that(|receipt| {
@@ -93,6 +104,7 @@ impl Others {
 
     fn inherited(&self, heir: &Receipt, leaving: &Receipt) -> Receipt {
         let mut after = heir.clone();
+        after.adopt_command(leaving);
         let origins: BTreeMap<&RelPath, &Origin> = leaving.made_by_it().collect();
         let directories = after.directories.iter_mut().map(|entry| (&entry.path, &mut entry.origin));
         let files = after.files.iter_mut().map(|entry| (&entry.path, &mut entry.origin));

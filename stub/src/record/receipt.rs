@@ -10,6 +10,7 @@ use payload::{Digest, Mode, Owner, RelPath};
 
 use crate::host::account::MadeAccount;
 use crate::host::models;
+use crate::record::version_order;
 
 /// What is known about an installed package.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +33,8 @@ pub struct Receipt {
     pub group: Option<MadeAccount>,
     pub directories: Vec<DirectoryEntry>,
     pub files: Vec<FileEntry>,
+    /// Version of the installer that is the command among these files.
+    pub command_version: Option<String>,
     pub links: Vec<LinkEntry>,
     pub units: Vec<String>,
     pub models: Vec<String>,
@@ -154,6 +157,32 @@ impl Receipt {
     /// The file recorded at `path`.
     pub fn file(&self, path: &RelPath) -> Option<&FileEntry> {
         self.files.iter().find(|file| file.path == *path)
+    }
+
+    /// The installer's own command, which came with the package or was there already.
+    pub fn command(&self) -> Option<&FileEntry> {
+        self.files.iter().find(|file| file.role == Role::Installer)
+    }
+
+    /// Whether that is at `path`.
+    pub fn has_command(&self, path: &RelPath) -> bool {
+        self.command().is_some_and(|command| command.path == *path)
+    }
+
+    /// Whether a package put it there, and not somebody else.
+    pub fn made_command(&self) -> bool {
+        self.command().is_some_and(|command| command.origin != Origin::AlreadyPresent)
+    }
+
+    /// Takes over what `other` knows about the command that both have, when that is a newer one.
+    pub fn adopt_command(&mut self, other: &Self) {
+        let (Some(theirs), Some(version)) = (other.command(), &other.command_version) else { return };
+        let mine = self.files.iter_mut().find(|file| file.role == Role::Installer && file.path == theirs.path);
+        let known = self.command_version.as_deref().unwrap_or_default();
+        if let Some(mine) = mine.filter(|_| version_order::compare(version, known).is_gt()) {
+            (mine.digest, mine.size, mine.mode) = (theirs.digest, theirs.size, theirs.mode);
+            self.command_version = Some(version.clone());
+        }
     }
 
     /// Where a path of the package came from; what is not recorded was there before.

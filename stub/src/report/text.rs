@@ -7,7 +7,7 @@ use payload::printable;
 use super::summary;
 use crate::error::Finding;
 use crate::exit::Exit;
-use crate::plan::Plan;
+use crate::plan::{Plan, Warning};
 use crate::plan::facts::Host;
 use crate::plan::gpus;
 use crate::plan::memory;
@@ -17,7 +17,10 @@ use crate::record::state;
 /// What the package is, in a few lines.
 pub fn package(index: &Index) -> Vec<String> {
     let package = &index.package;
-    let blobs: u64 = index.blobs.iter().map(|blob| blob.size).sum();
+    // The installer's own command is in the plan, and not in the package.
+    let own = index.files.iter().find(|file| file.role == Role::Installer).map(|file| file.blob);
+    let blobs: u64 = index.blobs.iter().filter(|blob| Some(blob.digest) != own).map(|blob| blob.size).sum();
+    let files = index.files.len() - usize::from(own.is_some());
     let mut lines = vec![format!("{} {} for {} Linux", package.name, printable(&package.version), index.target.arch)];
     if !package.description.is_empty() {
         lines.push(printable(&package.description));
@@ -30,7 +33,7 @@ pub fn package(index: &Index) -> Vec<String> {
         };
         lines.push(format!("  {kind:14} {}", printable(&component.name)));
     }
-    lines.push(format!("{} files, {} when installed", index.files.len(), payload::size(blobs)));
+    lines.push(format!("{files} files, {} when installed", payload::size(blobs)));
     lines
 }
 
@@ -90,7 +93,12 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding], every
 
 /// What will probably not work, and what to do about it.
 pub fn warnings(plan: &Plan) -> impl Iterator<Item = String> {
-    plan.warnings.iter().flat_map(|warning| [format!("Warning: {}", warning.what), format!("  next: {}", warning.hint)])
+    warning_lines(plan.warnings.iter())
+}
+
+/// The same of some warnings alone.
+pub fn warning_lines<'a>(warnings: impl Iterator<Item = &'a Warning>) -> impl Iterator<Item = String> {
+    warnings.flat_map(|warning| [format!("Warning: {}", warning.what), format!("  next: {}", warning.hint)])
 }
 
 fn memory(index: &Index, host: &Host) -> Option<String> {
@@ -130,7 +138,7 @@ const SECTIONS: [Section; 9] = [
     (
         "Programs, libraries and configuration",
         |step| match step {
-            Step::PlaceFile(place) => matches!(place.role, Role::Program | Role::Config),
+            Step::PlaceFile(place) => matches!(place.role, Role::Program | Role::Config | Role::Installer),
             Step::MakeSymbolicLink { .. } | Step::RemoveFile { .. } | Step::RemoveSymbolicLink { .. } => true,
             _ => false,
         },

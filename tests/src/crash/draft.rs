@@ -18,6 +18,7 @@ pub struct Draft {
     pub index: Index,
     stored: Vec<Vec<u8>>,
     owner: Owner,
+    program: Vec<u8>,
 }
 
 impl Draft {
@@ -27,7 +28,7 @@ impl Draft {
     /// The name is not one.
     pub fn new(version: &str, prefix: &str, account: bool) -> Result<Self> {
         let service = Owner { user: "demo".parse()?, group: "demo".parse()? };
-        let program = program();
+        let program = program(0);
         let index = Index {
             package: PackageFacts {
                 name: "demo".parse().map_err(anyhow::Error::msg)?,
@@ -40,7 +41,7 @@ impl Draft {
                 manifest: Digest::of(version.as_bytes()),
                 stub: Stub { size: program.len() as u64, digest: Digest::of(&program) },
             },
-            install: Install { prefix: prefix.parse()?, account: account.then(|| service.clone()) },
+            install: Install { prefix: prefix.parse()?, account: account.then(|| service.clone()), command: None },
             components: vec![Component {
                 name: "demo".to_owned(),
                 kind: ComponentKind::ExternalBinary,
@@ -61,7 +62,21 @@ impl Draft {
             total_length: 0,
         };
         let owner = if account { service } else { Owner::root() };
-        Ok(Self { index, stored: Vec::new(), owner })
+        Ok(Self { index, stored: Vec::new(), owner, program })
+    }
+
+    /// Lets the installer, in this version, become the command `path`.
+    pub fn command(&mut self, path: &str, version: u8) -> Result<&mut Self> {
+        self.program = program(version);
+        self.index.install.command = Some(path.parse()?);
+        self.index.build.builder_version = version.to_string();
+        self.index.build.stub = Stub { size: self.program.len() as u64, digest: Digest::of(&self.program) };
+        Ok(self)
+    }
+
+    /// What the command holds then.
+    pub fn program(&self) -> &[u8] {
+        &self.program
     }
 
     /// Adds a directory of root.
@@ -172,7 +187,7 @@ impl Draft {
     pub fn write(&self, path: &Path) -> Result<()> {
         let (index, json) = payload::seal(self.index.clone(), None)?;
         let mut out = BufWriter::new(File::create(path)?);
-        payload::write_package(&mut out, &program(), &index, &json, None, self, payload::Watch::nobody())?;
+        payload::write_package(&mut out, &self.program, &index, &json, None, self, payload::Watch::nobody())?;
         Ok(())
     }
 }
@@ -188,12 +203,13 @@ impl Contents for Draft {
 }
 
 /// The smallest file that counts as a program: an ELF header and one empty section header. What installs is the stub
-/// with failpoints, given this file as its payload.
-fn program() -> Vec<u8> {
+/// with failpoints, given this file as its payload. Versions differ in what no kernel looks at.
+fn program(version: u8) -> Vec<u8> {
     let mut bytes = vec![0; 128];
     bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
     for (offset, value) in [(16, 2), (18, 62), (20, 1), (40, 64), (52, 64), (54, 56), (58, 64), (60, 1)] {
         bytes[offset] = value;
     }
+    bytes[9] = version;
     bytes
 }

@@ -13,6 +13,8 @@ use super::draft::Draft;
 
 /// The directory of the package.
 pub const PREFIX: &str = "opt/demo";
+/// The installer, as a command of the target.
+const COMMAND: &str = "opt/airgap-deploy";
 
 fn common(version: &str, account: bool) -> Result<Draft> {
     let mut draft = Draft::new(version, PREFIX, account)?;
@@ -43,6 +45,7 @@ fn model(draft: &mut Draft, name: &str, content: &[u8]) -> Result<()> {
 /// The values contradict each other.
 pub fn first(account: bool) -> Result<Draft> {
     let mut draft = common("1", account)?;
+    draft.command(COMMAND, 1)?;
     draft.packed_file("opt/demo/bin/demo", Role::Program, 0o755, &b"version one ".repeat(9000))?;
     draft.file("opt/demo/lib/libdemo.so.1", Role::Program, 0o644, b"library one")?;
     draft.symbolic_link("opt/demo/lib/libdemo.so", "libdemo.so.1")?;
@@ -61,6 +64,7 @@ pub fn first(account: bool) -> Result<Draft> {
 /// The values contradict each other.
 pub fn second(account: bool) -> Result<Draft> {
     let mut draft = common("2", account)?;
+    draft.command(COMMAND, 2)?;
     draft.packed_file("opt/demo/bin/demo", Role::Program, 0o755, &b"version two ".repeat(9000))?;
     draft.file("opt/demo/lib/libdemo.so.2", Role::Program, 0o644, b"library two")?;
     draft.symbolic_link("opt/demo/lib/libdemo.so", "libdemo.so.2")?;

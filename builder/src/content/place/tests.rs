@@ -70,6 +70,7 @@ impl Kit {
             prefix: path("opt/ollama"),
             account: Some(owner("ollama")),
             ip_allow: IpAllow::Localhost,
+            command: None,
             relax: Relax::default(),
         };
         let manifest = Manifest { path: "m.toml".into(), text: Vec::new(), package, install, components: Vec::new() };

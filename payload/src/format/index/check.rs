@@ -12,7 +12,7 @@ mod texts;
 mod units;
 
 pub use lookalikes::lookalikes;
-pub use places::{file_problem, prefix_problem};
+pub use places::{command_problem, file_problem, prefix_problem};
 
 use super::Index;
 use crate::PayloadError;

@@ -78,6 +78,8 @@ struct WireInstall {
     prefix: String,
     user: Option<String>,
     group: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    command: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]

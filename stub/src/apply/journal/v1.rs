@@ -118,6 +118,7 @@ enum WireRole {
     ModelManifest,
     Config,
     Unit,
+    Installer,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -246,6 +247,7 @@ fn read_place_file(wire: &WirePlaceFile) -> Result<PlaceFile, JournalError> {
             WireRole::ModelManifest => Role::ModelManifest,
             WireRole::Config => Role::Config,
             WireRole::Unit => Role::Unit,
+            WireRole::Installer => Role::Installer,
         },
         replaces: match &wire.over {
             WireOver::Nothing => Replaces::Nothing,
@@ -321,6 +323,7 @@ fn write_place_file(place: &PlaceFile) -> WirePlaceFile {
             Role::ModelManifest => WireRole::ModelManifest,
             Role::Config => WireRole::Config,
             Role::Unit => WireRole::Unit,
+            Role::Installer => WireRole::Installer,
         },
         over: match &place.replaces {
             Replaces::Nothing => WireOver::Nothing,

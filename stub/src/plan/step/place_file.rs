@@ -49,9 +49,10 @@ impl PlaceFile {
         let Self { path, size, mode, owner, .. } = self;
         let size = payload::size(*size);
         let owner = owner.as_ref().map_or_else(String::new, |owner| format!("{owner}, "));
+        let what = if self.role == Role::Installer { "this installer, for later: " } else { "" };
         match &self.replaces {
-            Replaces::Nothing => format!("place {path} ({size}, {owner}mode {mode})"),
-            Replaces::Ours { .. } => format!("update {path} ({size}, {owner}mode {mode})"),
+            Replaces::Nothing => format!("place {path} ({what}{size}, {owner}mode {mode})"),
+            Replaces::Ours { .. } => format!("update {path} ({what}{size}, {owner}mode {mode})"),
             Replaces::Foreign { backup, .. } => {
                 format!("replace {path} ({size}, {owner}mode {mode}), keeping {backup}")
             }

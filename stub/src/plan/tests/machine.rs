@@ -14,6 +14,7 @@ use crate::host::account::{Accounts, User};
 use crate::host::root::{Attributes, FileSystem, Found};
 use crate::host::tool::Tool;
 use crate::host::unit::UnitState;
+use crate::plan::command::Settled;
 use crate::plan::facts::{Anchor, Existing, Host, Systemd};
 use crate::plan::step::{Replaces, Step};
 use crate::plan::store::Store;
@@ -59,7 +60,7 @@ fn package() -> Index {
             manifest: Digest::of(b"manifest"),
             stub: Stub { size: 4096, digest: Digest::of(b"stub") },
         },
-        install: Install { prefix: path("opt/x"), account: Some(owner("x")) },
+        install: Install { prefix: path("opt/x"), account: Some(owner("x")), command: None },
         components: vec![Component {
             name: "x".to_owned(),
             kind: ComponentKind::ExternalBinary,
@@ -154,6 +155,7 @@ impl Case {
             store: Store::Own,
             memory: Some(16 << 30),
             manifests: Vec::new(),
+            command: Settled::default(),
             gpus: None,
             gpu_groups: vec!["render".parse().unwrap(), "video".parse().unwrap()],
         };

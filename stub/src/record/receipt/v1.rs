@@ -35,6 +35,8 @@ struct WireReceipt {
     created_group: Option<WireAccount>,
     directories: Vec<WireDirectory>,
     files: Vec<WireFile>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    command_version: Option<String>,
     links: Vec<WireLink>,
     units: Vec<String>,
     models: Vec<String>,
@@ -95,6 +97,7 @@ enum WireRole {
     ModelManifest,
     Config,
     Unit,
+    Installer,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -138,6 +141,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Receipt, ReceiptError> {
         group: wire.created_group.as_ref().map(read_account).transpose()?,
         directories: wire.directories.into_iter().map(read_directory).collect::<Result<_, _>>()?,
         files: wire.files.into_iter().map(read_file).collect::<Result<_, _>>()?,
+        command_version: wire.command_version,
         links: wire.links.into_iter().map(read_link).collect::<Result<_, _>>()?,
         units: wire.units,
         models: wire.models,
@@ -178,6 +182,7 @@ fn read_file(wire: WireFile) -> Result<FileEntry, ReceiptError> {
         WireRole::ModelManifest => Role::ModelManifest,
         WireRole::Config => Role::Config,
         WireRole::Unit => Role::Unit,
+        WireRole::Installer => Role::Installer,
     };
     Ok(FileEntry {
         path: parsed(&wire.path)?,
@@ -214,6 +219,7 @@ pub(super) fn render(receipt: &Receipt) -> Vec<u8> {
         created_group: receipt.group.as_ref().map(write_account),
         directories: receipt.directories.iter().map(write_directory).collect(),
         files: receipt.files.iter().map(write_file).collect(),
+        command_version: receipt.command_version.clone(),
         links: receipt.links.iter().map(write_link).collect(),
         units: receipt.units.clone(),
         models: receipt.models.clone(),
@@ -264,6 +270,7 @@ fn write_file(entry: &FileEntry) -> WireFile {
             Role::ModelManifest => WireRole::ModelManifest,
             Role::Config => WireRole::Config,
             Role::Unit => WireRole::Unit,
+            Role::Installer => WireRole::Installer,
         },
         origin: write_origin(&entry.origin),
     }

@@ -3,7 +3,7 @@
 
 use super::refuse;
 use crate::format::index::Index;
-use crate::names::{BACKUP_SUFFIX, STAGING_PREFIX, STATE_DIRECTORY};
+use crate::names::{BACKUP_SUFFIX, COMMAND, STAGING_PREFIX, STATE_DIRECTORY};
 use crate::{Mode, PayloadError, RelPath};
 
 /// The kernel's own, what is empty after a boot, what the machine boots from, and other people's.
@@ -12,7 +12,7 @@ pub(super) const NEVER: &[&str] =
 
 /// What the installer keeps for itself, and the keys that it trusts.
 pub(super) const INSTALLERS: &[&str] =
-    &["etc/airgap-deploy", "usr/local/sbin/airgap-deploy", STATE_DIRECTORY, "var/log/airgap-deploy"];
+    &["etc/airgap-deploy", COMMAND, STATE_DIRECTORY, "var/log/airgap-deploy"];
 
 /// Who may log in, become root, or run something before systemd does.
 pub(super) const ACCOUNTS_AND_BOOT: &[&str] = &[
@@ -140,6 +140,7 @@ const WRITABLE_BY_ALL: u32 = 0o002;
 pub(super) fn check(index: &Index) -> Result<(), PayloadError> {
     refuse_if(prefix_problem(&index.install.prefix))?;
     account(index)?;
+    command(index)?;
     for directory in &index.directories {
         refuse_if(place_problem(&directory.path))?;
         permissions(&directory.path, directory.mode)?;
@@ -183,6 +184,29 @@ fn account(index: &Index) -> Result<(), PayloadError> {
         ));
     }
     Ok(())
+}
+
+/// The installer's command has a place of its own, among the programs of administrators or anywhere that a file could be.
+fn command(index: &Index) -> Result<(), PayloadError> {
+    let Some(path) = &index.install.command else { return Ok(()) };
+    refuse_if(command_problem(path))?;
+    let taken = index.files.iter().map(|file| &file.path).chain(index.links.iter().map(|link| &link.path));
+    let taken = taken.chain(index.directories.iter().map(|directory| &directory.path));
+    let service = index.directories.iter().filter(|directory| !directory.owner.user.is_root());
+    if taken.clone().any(|other| path.starts_with(other) && !index.directories.iter().any(|entry| entry.path == *other))
+        || taken.clone().any(|other| other.starts_with(path))
+    {
+        return refuse(format!("its command {path} is in the way of what it installs"));
+    }
+    if service.clone().any(|directory| path.starts_with(&directory.path)) {
+        return refuse(format!("its command {path} would lie in a directory of the service"));
+    }
+    Ok(())
+}
+
+/// Why the installer's command cannot be at `path`, if it cannot.
+pub fn command_problem(path: &RelPath) -> Option<String> {
+    if path.as_str() == COMMAND { None } else { file_problem(path) }
 }
 
 /// Why no package may have anything at `path`, if none may.

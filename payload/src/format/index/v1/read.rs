@@ -54,7 +54,11 @@ pub(super) fn index(wire: WireIndex) -> Result<Index, PayloadError> {
             manifest: parsed(&wire.build.manifest)?,
             stub: Stub { size: wire.build.stub.size, digest: parsed(&wire.build.stub.digest)? },
         },
-        install: Install { prefix: parsed(&wire.install.prefix)?, account },
+        install: Install {
+            prefix: parsed(&wire.install.prefix)?,
+            account,
+            command: optional(wire.install.command.as_ref())?,
+        },
         components: all(wire.components, component)?,
         directories: all(wire.directories, |wire| {
             Ok(Directory {

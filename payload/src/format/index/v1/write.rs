@@ -35,10 +35,11 @@ pub(super) fn index(index: &Index) -> WireIndex {
             prefix: index.install.prefix.as_str().to_owned(),
             user: account.map(|owner| owner.user.to_string()),
             group: account.map(|owner| owner.group.to_string()),
+            command: index.install.command.as_ref().map(|path| path.as_str().to_owned()),
         },
         components: index.components.iter().map(component).collect(),
         directories: index.directories.iter().map(directory).collect(),
-        files: index.files.iter().map(file).collect(),
+        files: index.files.iter().filter_map(file).collect(),
         links: index.links.iter().map(link).collect(),
         units: index.units.iter().map(unit).collect(),
         models: index.models.iter().map(model).collect(),
@@ -79,26 +80,29 @@ fn directory(directory: &Directory) -> WireDirectory {
     }
 }
 
-fn file(file: &File) -> WireFile {
-    WireFile {
+/// `None` for what only a plan has.
+fn file(file: &File) -> Option<WireFile> {
+    let role = match file.role {
+        Role::Program => WireRole::Program,
+        Role::ModelBlob => WireRole::ModelBlob,
+        Role::ModelManifest => WireRole::ModelManifest,
+        Role::Config => WireRole::Config,
+        Role::Unit => WireRole::Unit,
+        Role::Installer => return None,
+    };
+    Some(WireFile {
         path: file.path.as_str().to_owned(),
         blob: file.blob.to_string(),
         mode: file.mode.to_string(),
         owner: file.owner.user.to_string(),
         group: file.owner.group.to_string(),
-        role: match file.role {
-            Role::Program => WireRole::Program,
-            Role::ModelBlob => WireRole::ModelBlob,
-            Role::ModelManifest => WireRole::ModelManifest,
-            Role::Config => WireRole::Config,
-            Role::Unit => WireRole::Unit,
-        },
+        role,
         component: file.component,
         elf: file
             .elf
             .as_ref()
             .map(|elf| WireElf { machine: elf.machine.clone(), glibc: elf.glibc.map(|version| version.to_string()) }),
-    }
+    })
 }
 
 fn link(link: &Link) -> WireLink {

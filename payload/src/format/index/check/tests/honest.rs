@@ -64,7 +64,7 @@ pub(super) fn good() -> Index {
             manifest: Digest::of(b"manifest"),
             stub: Stub { size: 4096, digest: Digest::of(b"stub") },
         },
-        install: Install { prefix: "opt/x".parse().unwrap(), account: Some(owner("x", "x")) },
+        install: Install { prefix: "opt/x".parse().unwrap(), account: Some(owner("x", "x")), command: None },
         components: vec![Component {
             name: "x".to_owned(),
             kind: ComponentKind::ExternalBinary,
