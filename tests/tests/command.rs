@@ -177,7 +177,8 @@ fn a_command_that_somebody_changed_is_not_taken_back() -> Result<()> {
     ensure!(status.code == Some(23) && status.text.contains(&format!("/{COMMAND} was changed")), "{status:?}");
     let upgrade = site.does(&next, &["--install", "--replace"])?;
     ensure!(upgrade.text.contains("it was changed since it was installed, and stays"), "{upgrade:?}");
-    site.does(&next, &["--uninstall"])?;
+    let gone = site.run(&next, &["--uninstall"])?;
+    ensure!(gone.code == Some(32) && gone.text.contains(&format!("/{COMMAND} was changed")), "{gone:?}");
     ensure!(fs::read(site.command())? == b"changed", "the change is gone");
     Ok(())
 }
