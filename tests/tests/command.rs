@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result, ensure};
 use e2e::crash::draft::Draft;
@@ -144,15 +144,14 @@ fn packages_share_the_newest_and_the_last_one_takes_it_along() -> Result<()> {
 
 #[test]
 fn what_somebody_else_has_there_stays_and_the_package_is_installed_without() -> Result<()> {
-    let makers: [(&str, fn(&Path) -> std::io::Result<()>); 3] = [
-        ("a file", |path| fs::write(path, "of the administrator")),
-        ("a link", |path| symlink("/bin/true", path)),
-        ("a directory", |path| fs::create_dir(path)),
-    ];
-    for (what, make) in makers {
+    for what in ["a file", "a link", "a directory"] {
         let mut site = Site::new()?;
         fs::create_dir_all(site.command().parent().context("a parent")?)?;
-        make(&site.command())?;
+        match what {
+            "a file" => fs::write(site.command(), "of the administrator")?,
+            "a link" => symlink("/bin/true", site.command())?,
+            _ => fs::create_dir(site.command())?,
+        }
         site.bare = Tree::read(&site.root)?;
         let package = draft("one", 1)?;
         for action in [&["--dry-run"][..], &["--install"], &["--install", "--replace"]] {

@@ -76,13 +76,7 @@ pub(super) fn install(reader: &Reader<'_>, prefix: Result<&RelPath, Reported>) -
     let ip_allow = ip_allow(reader);
     let relax = restriction::relax(reader);
     let command = path::command(reader);
-    Ok(Install {
-        prefix: prefix?.clone(),
-        account: account?,
-        ip_allow: ip_allow?,
-        command: command?,
-        relax: relax?,
-    })
+    Ok(Install { prefix: prefix?.clone(), account: account?, ip_allow: ip_allow?, command: command?, relax: relax? })
 }
 
 fn account(reader: &Reader<'_>) -> Result<Option<Owner>, Reported> {

@@ -32,8 +32,10 @@ pub(super) const ROOT: Vocabulary =
 pub(super) const PACKAGE: Vocabulary =
     Vocabulary { place: "[package]", keys: &[any("name"), any("version"), any("description"), any("allowed_hosts")] };
 
-pub(super) const INSTALL: Vocabulary =
-    Vocabulary { place: "[install]", keys: &[any("prefix"), any("user"), any("group"), any("ip_allow"), any("relax"), any("command")] };
+pub(super) const INSTALL: Vocabulary = Vocabulary {
+    place: "[install]",
+    keys: &[any("prefix"), any("user"), any("group"), any("ip_allow"), any("relax"), any("command")],
+};
 
 pub(super) const COMPONENT: Vocabulary = Vocabulary {
     place: "[[components]]",

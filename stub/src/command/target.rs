@@ -1,7 +1,7 @@
 //! What an action works on: the root, the package that is meant, the privileges and the lock that it takes.
 //! Which action that is, is decided in `run.rs`.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use nix::unistd::geteuid;
 use payload::index::PackageName;
@@ -126,7 +126,8 @@ fn own_command(args: &Args) -> Result<Option<PackageName>, Error> {
         let receipt = state::read_receipt(&root, name)?;
         // A copy on the running machine looks after what is below another root, too.
         is_command |= receipt.as_ref().and_then(Receipt::command).is_some_and(|command| {
-            let below = |above: &Path| above.join(command.path.as_str()).canonicalize().is_ok_and(|path| path == program);
+            let below =
+                |above: &Path| above.join(command.path.as_str()).canonicalize().is_ok_and(|path| path == program);
             below(root.path()) || below(Path::new("/"))
         });
     }

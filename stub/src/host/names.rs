@@ -4,6 +4,8 @@
 use payload::RelPath;
 use payload::names::BACKUP_SUFFIX;
 
+use super::root::{Found, FsError, Root};
+
 /// What a small file is called, behind its own name, until all of it is written.
 pub const UNWRITTEN: &str = ".new";
 
@@ -21,4 +23,17 @@ pub fn backups(path: &RelPath) -> impl Iterator<Item = RelPath> {
         move |number| format!("{first}.{number}")
     });
     std::iter::once(first).chain(more).map_while(|name| name.parse().ok())
+}
+
+/// The first name for a backup that is free.
+///
+/// # Errors
+/// The directory cannot be read.
+pub fn free_backup(root: &Root, path: &RelPath) -> Result<Option<RelPath>, FsError> {
+    for backup in backups(path) {
+        if root.look(&backup)? == Found::Absent {
+            return Ok(Some(backup));
+        }
+    }
+    Ok(None)
 }

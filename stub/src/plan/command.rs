@@ -116,7 +116,8 @@ fn standing(
     own: Option<&Receipt>,
     installer: &Installer,
 ) -> Result<Standing, FsError> {
-    let recorded: Vec<&Receipt> = others.that_share_command(path).chain(own.filter(|own| own.has_command(path))).collect();
+    let recorded: Vec<&Receipt> =
+        others.that_share_command(path).chain(own.filter(|own| own.has_command(path))).collect();
     let newest = recorded.iter().copied().max_by(|one, other| version_order::compare(version(one), version(other)));
     let newest = newest.and_then(|receipt| Some((receipt, receipt.command()?)));
     let is_newer = |receipt: &Receipt| version_order::compare(&installer.version, version(receipt)).is_gt();
@@ -142,7 +143,9 @@ fn standing(
                 None if recorded.is_empty() => {
                     Standing::Refused("a file of somebody else has that name, and stays".to_owned(), OUT_OF_THE_WAY)
                 }
-                None => Standing::Refused("it was changed since it was installed, and stays".to_owned(), OUT_OF_THE_WAY),
+                None => {
+                    Standing::Refused("it was changed since it was installed, and stays".to_owned(), OUT_OF_THE_WAY)
+                }
             }
         }
         (_, _) => Standing::Refused("something that is no regular file has that name".to_owned(), OUT_OF_THE_WAY),

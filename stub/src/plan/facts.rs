@@ -113,7 +113,8 @@ impl Host {
         replace: bool,
     ) -> Result<(Cow<'a, Index>, Self), Error> {
         let others = Others::read(root, &index.package.name)?;
-        let receipt = state::read_receipt(root, &index.package.name)?.map(|receipt| others.with_shared_command(receipt));
+        let receipt =
+            state::read_receipt(root, &index.package.name)?.map(|receipt| others.with_shared_command(receipt));
         let (index, store) = store::settle(index, root, &others)?;
         let (index, command) = command::settle(index, root, &others, receipt.as_ref(), installer)?;
         let host = Self { command, ..Self::look(&index, root, receipt, others, store, replace)? };
@@ -267,17 +268,7 @@ fn existing_file(
     let recorded = receipt.is_some_and(|receipt| receipt.content(path).is_some());
     let known = Some(facts.size) == size || recorded || replace;
     let digest = if known { readable_digest(root, path)? } else { None };
-    Ok(Existing { found, digest, backup: free_backup(root, path)? })
-}
-
-/// The first name for a backup that is free.
-fn free_backup(root: &Root, path: &RelPath) -> Result<Option<RelPath>, FsError> {
-    for backup in names::backups(path) {
-        if root.look(&backup)? == Found::Absent {
-            return Ok(Some(backup));
-        }
-    }
-    Ok(None)
+    Ok(Existing { found, digest, backup: names::free_backup(root, path)? })
 }
 
 fn readable_digest(root: &Root, path: &RelPath) -> Result<Option<Digest>, FsError> {

@@ -7,11 +7,11 @@ use payload::printable;
 use super::summary;
 use crate::error::Finding;
 use crate::exit::Exit;
-use crate::plan::{Plan, Warning};
 use crate::plan::facts::Host;
 use crate::plan::gpus;
 use crate::plan::memory;
 use crate::plan::step::{PlaceFile, Step};
+use crate::plan::{Plan, Warning};
 use crate::record::state;
 
 /// What the package is, in a few lines.

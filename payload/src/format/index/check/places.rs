@@ -11,8 +11,7 @@ pub(super) const NEVER: &[&str] =
     &["boot", "dev", "lost+found", "proc", "root", "run", "sys", "tmp", "var/run", "var/tmp"];
 
 /// What the installer keeps for itself, and the keys that it trusts.
-pub(super) const INSTALLERS: &[&str] =
-    &["etc/airgap-deploy", COMMAND, STATE_DIRECTORY, "var/log/airgap-deploy"];
+pub(super) const INSTALLERS: &[&str] = &["etc/airgap-deploy", COMMAND, STATE_DIRECTORY, "var/log/airgap-deploy"];
 
 /// Who may log in, become root, or run something before systemd does.
 pub(super) const ACCOUNTS_AND_BOOT: &[&str] = &[
