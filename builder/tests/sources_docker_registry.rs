@@ -45,7 +45,7 @@ fn registry(dir: &Path) -> Option<Registry> {
     command.arg("serve").arg(&config).stdout(Stdio::null()).stderr(Stdio::null());
     let Ok(child) = command.spawn() else {
         // Not `eprintln!`: the test harness would swallow it.
-        let line = b"skipped: needs docker-registry (apt-get install docker-registry)\n";
+        let line = b"\nskipped: needs docker-registry (apt-get install docker-registry): sources_docker_registry\n";
         std::io::stderr().write_all(line).unwrap();
         return None;
     };

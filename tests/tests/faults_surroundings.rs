@@ -146,12 +146,13 @@ fn a_purge_removes_everything_but_what_is_mounted_there() -> Result<()> {
     fs::write(own.join("file"), "of somebody else\n")?;
     let mess = "cd \"$2/opt/demo/models\" && mkdir 'on disk' deep deep/er && mount --bind \"$1\" 'on disk' && echo x > deep/er/x \
         && echo changed > m.gguf && touch \"$(printf 'two\\nlines')\" \"$(printf 'no-\\377-text')\" && ln -s / link \
-        && shift 2 && \"$@\"";
+        && shift 2 && { \"$@\" --dry-run || echo \"dry run $?\"; \"$@\"; }";
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", mess, "sh"]).arg(&own).arg(&stage.installed).arg(stub());
     command.arg("--payload").arg(&stage.first).arg("--root").arg(&stage.installed).args(["--uninstall", "--purge"]);
     let ended: Ended = command.stdin(Stdio::null()).output()?.into();
     ensure!(ended.code == Some(32) && ended.text.contains("/opt/demo/models/ is not empty: on disk"), "{ended:?}");
+    ensure!(ended.text.contains("dry run 32"), "the plan is more hopeful: {ended:?}");
     ensure!(fs::read_to_string(own.join("file"))? == "of somebody else\n", "files of others went");
     let models: Vec<_> = fs::read_dir(stage.installed.join("opt/demo/models"))?.collect::<Result<_, _>>()?;
     ensure!(models.len() == 1 && models[0].file_name() == "on disk", "{models:?}");
@@ -168,16 +169,20 @@ fn a_purge_enters_no_mount_below_names_that_no_path_can_have() -> Result<()> {
     fs::create_dir(&own)?;
     fs::write(own.join("file"), "of somebody else\n")?;
     let mess = "cd \"$2/opt/demo/models\" && odd=\"$(printf 'two\\nlines')\" && mkdir \"$odd\" && mkdir \"$odd/on\" \
-        && mount --bind \"$1\" \"$odd/on\" && touch \"$(printf 'no-\\377-text')\" && shift 2 && \"$@\"";
+        && mount --bind \"$1\" \"$odd/on\" && touch \"$(printf 'no-\\377-text')\" \
+        && shift 2 && { \"$@\" --dry-run || echo \"dry run $?\"; \"$@\"; }";
     let mut command = Command::new("unshare");
     command.args(["--mount", "sh", "-c", mess, "sh"]).arg(&own).arg(&stage.installed).arg(stub());
     command.arg("--payload").arg(&stage.first).arg("--root").arg(&stage.installed).args(["--uninstall", "--purge"]);
     let ended: Ended = command.stdin(Stdio::null()).output()?.into();
     ensure!(ended.code == Some(32) && ended.text.contains("something is mounted there"), "{ended:?}");
+    ensure!(ended.text.contains("dry run 32"), "the plan is more hopeful: {ended:?}");
     ensure!(fs::read_to_string(own.join("file"))? == "of somebody else\n", "files of others went");
     let models: Vec<_> = fs::read_dir(stage.installed.join("opt/demo/models"))?.collect::<Result<_, _>>()?;
     ensure!(models.len() == 1 && models[0].file_name() == "two\nlines", "{models:?}");
     // With the mount gone, it goes on where it stopped.
+    let plan = Run::new(&stage.first, &stage.installed, &["--uninstall", "--purge", "--dry-run"]).end();
+    ensure!(plan.code == Some(0), "the plan is less hopeful: {plan:?}");
     let again = Run::new(&stage.first, &stage.installed, &["--uninstall", "--purge"]).end();
     ensure!(again.code == Some(0) && !stage.installed.join("opt/demo").exists(), "{again:?}");
     Ok(())

@@ -12,6 +12,7 @@ use e2e::crash::program::{Ended, Run};
 use e2e::crash::stage::Stage;
 use e2e::crash::stopped::{go_on, stopped};
 use e2e::crash::trials::{Scratch, Series, on_all_cores};
+use e2e::skip::without_root;
 use e2e::tree::Tree;
 
 /// When somebody does something.
@@ -194,6 +195,7 @@ impl<'a> Scene<'a> {
     }
 
     fn report(&self, name: &str, moments: &[Moment]) -> Result<()> {
+        without_root("changes of owners");
         for moment in moments {
             let (trials, effects) = self.interfere(*moment).with_context(|| format!("{name}, {moment:?}"))?;
             println!(

@@ -10,7 +10,7 @@ use anyhow::{Result, ensure};
 use e2e::scenario::outcome::Outcome;
 use e2e::scenario::tree::Tree;
 use e2e::scenario::{Scenario, gguf, package_below, sample};
-use e2e::skip::{is_root, needs_root};
+use e2e::skip::{is_root, needs_root, without_root};
 
 const STORE: &str = "usr/share/ollama/.ollama/models";
 const UID: u32 = 998;
@@ -95,6 +95,7 @@ fn models_go_to_the_store_of_the_official_installation_with_its_owner() -> Resul
 
 #[test]
 fn the_store_is_where_the_drop_ins_say_and_unclear_ones_are_refused() -> Result<()> {
+    without_root("the owner of the store");
     let scenario = Scenario::new()?;
     let run = update(&scenario, &["mistral:latest"])?;
     let drop_in = "etc/systemd/system/ollama.service.d/override.conf";
@@ -156,6 +157,7 @@ fn the_service_may_run_as_anybody() -> Result<()> {
 
 #[test]
 fn a_model_that_is_dropped_goes_but_not_what_a_model_of_somebody_else_needs() -> Result<()> {
+    without_root("the owner of the store");
     let scenario = Scenario::new()?;
     let root = official(&scenario, "root")?;
     let both = update(&scenario, &["one:latest", "two:latest"])?;
@@ -206,6 +208,7 @@ fn purge_names_the_models_of_others_that_go() -> Result<()> {
 
 #[test]
 fn a_blob_that_is_there_already_is_shared_whatever_its_owner() -> Result<()> {
+    without_root("the owner of the store");
     let scenario = Scenario::new()?;
     let root = official(&scenario, "root")?;
     let run = update(&scenario, &["one:latest"])?;

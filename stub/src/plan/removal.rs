@@ -177,7 +177,7 @@ impl UninstallPlan {
     /// # Errors
     /// A directory cannot be read.
     pub fn remainders(&self, machine: &Machine) -> Result<Vec<Remainder>, FsError> {
-        let (mut gone, mut stays) = (BTreeSet::new(), BTreeSet::new());
+        let (mut gone, mut stays, mut unusual) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
         let mut remainders: Vec<Remainder> = self.kept.iter().chain(&self.gone).cloned().collect();
         for removal in &self.removals {
             let path = match removal {
@@ -186,7 +186,11 @@ impl UninstallPlan {
                 Removal::Directory { path } => {
                     let is_in =
                         |set: &BTreeSet<RelPath>, name: &String| path.join(name).is_ok_and(|at| set.contains(&at));
-                    let names = machine.root.names(path)?;
+                    let names = if unusual.contains(path) {
+                        machine.root.names_but_unusual(path)?
+                    } else {
+                        machine.root.names(path)?
+                    };
                     let left: Vec<&String> = names.iter().filter(|name| !is_in(&gone, name)).collect();
                     if !left.is_empty() {
                         // What keeps it is said once, not again for every directory above it.
@@ -200,6 +204,10 @@ impl UninstallPlan {
                         continue;
                     }
                     path
+                }
+                Removal::UnusualNames { directory } => {
+                    unusual.insert(directory);
+                    continue;
                 }
                 _ => continue,
             };

@@ -5,6 +5,7 @@ mod in_the_way;
 mod installed;
 mod machine;
 mod machines;
+mod removal;
 
 use payload::Digest;
 

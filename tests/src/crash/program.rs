@@ -66,7 +66,12 @@ pub struct Run {
 impl Run {
     /// The package `package` on the target `root`, doing `action` (such as `--install`).
     pub fn new(package: &Path, root: &Path, action: &[&str]) -> Self {
-        let mut command = Command::new(stub());
+        Self::of(stub(), package, root, action)
+    }
+
+    /// The same with another program, which may have no failpoints.
+    pub fn of(program: &Path, package: &Path, root: &Path, action: &[&str]) -> Self {
+        let mut command = Command::new(program);
         command.arg("--payload").arg(package).arg("--root").arg(root).args(action).stdin(Stdio::null());
         command.env_clear().env("PATH", "/nonexistent");
         Self { command }

@@ -57,6 +57,19 @@ impl Root {
         sync(&directory, path).and(outcome)
     }
 
+    /// The names that are left in a directory by [`Root::remove_unusual`]: components of paths, and what holds a mount.
+    pub fn names_but_unusual(&self, path: &RelPath) -> Result<Vec<String>> {
+        let directory = self.directory(Some(path))?;
+        let mut left = Vec::new();
+        for name in raw_names(&directory, path)? {
+            let is_usual = name.to_str().is_ok_and(|name| path.join(name).is_ok());
+            if is_usual || holds_mount(&directory, &name, path)? {
+                left.push(name.to_string_lossy().into_owned());
+            }
+        }
+        Ok(left)
+    }
+
     fn unlink(&self, path: &RelPath, flag: UnlinkatFlags, change: Change<'_>) -> Result<()> {
         let parent = match self.parent(path) {
             Ok(parent) => parent,
@@ -73,11 +86,12 @@ impl Root {
     }
 }
 
+const TO_LOOK_BELOW: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
+
 /// Removes one name and, if it is a directory, everything in it; follows no link, and enters no mount.
 fn remove_raw(directory: &OwnedFd, name: &CStr, shown: &RelPath) -> Result<()> {
     let unlink = |flag| Change::Remove(shown).make(|| unlinkat(directory, name, flag));
-    let flags = OFlag::O_PATH | OFlag::O_DIRECTORY | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC;
-    match openat(directory, name, flags, Bits::empty()) {
+    match openat(directory, name, TO_LOOK_BELOW, Bits::empty()) {
         Ok(below) => {
             if mount_of(directory, shown)? != mount_of(&below, shown)? {
                 let path = payload::printable(&format!("{shown}/{}", name.to_string_lossy()));
@@ -91,6 +105,24 @@ fn remove_raw(directory: &OwnedFd, name: &CStr, shown: &RelPath) -> Result<()> {
         Err(Errno::ENOTDIR | Errno::ELOOP) => unlink(UnlinkatFlags::NoRemoveDir),
         Err(errno) => Err(failed("remove", shown)(errno)),
     }
+}
+
+/// Whether something is mounted at one name or below it.
+fn holds_mount(directory: &OwnedFd, name: &CStr, shown: &RelPath) -> Result<bool> {
+    let below = match openat(directory, name, TO_LOOK_BELOW, Bits::empty()) {
+        Ok(below) => below,
+        Err(Errno::ENOTDIR | Errno::ELOOP | Errno::ENOENT) => return Ok(false),
+        Err(errno) => return Err(failed("look at", shown)(errno)),
+    };
+    if mount_of(directory, shown)? != mount_of(&below, shown)? {
+        return Ok(true);
+    }
+    for name in raw_names(&below, shown)? {
+        if holds_mount(&below, &name, shown)? {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Tells mounts apart, also of one file system.

@@ -16,6 +16,8 @@ pub(super) fn plan(made: &[&RelPath], machine: &Machine, plan: &mut UninstallPla
         Removal::File { path, .. } | Removal::Restore { path, .. } => Some(path.clone()),
         _ => None,
     }));
+    // What others need stays where it is.
+    known.extend(plan.needed.iter().filter_map(|needed| needed.what.strip_prefix('/')?.parse().ok()));
     let mut purge = Purge { machine, known, plan };
     for path in made {
         let inside_another = made.iter().any(|other| other != path && path.starts_with(other));
