@@ -74,7 +74,7 @@ graph:
 # All of the long series, of which `make test` and `make acceptance` run samples. Hours; root on Debian.
 .PHONY: soak
 soak: $(BUILDER)
-	AIRGAP_DEPLOY_EVERY=1 cargo test --package e2e --test crash_kill --test crash_resume --test crash_powerloss \
+	AIRGAP_DEPLOY_EVERY=1 cargo test --package e2e --test crash_kill --test crash_shipped --test crash_resume --test crash_powerloss \
 	  --test faults_injected --test faults_service_user --test property_states --test interference --test interference_packages --test interference_services -- --nocapture
 	cargo test --package e2e --test crash_ext4 -- --ignored --nocapture
 	AIRGAP_DEPLOY_EVERY=1 AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
