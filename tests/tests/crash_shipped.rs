@@ -51,7 +51,7 @@ fn trials() -> u64 {
     if number("AIRGAP_DEPLOY_EVERY") == Some(1) { 1000 } else { 60 }
 }
 
-/// The choices of one trial: the same for a seed and a number, however many trials run at a time (SplitMix64).
+/// The choices of one trial: the same for a seed and a number, however many trials run at a time (`SplitMix64`).
 struct Choices(u64);
 
 impl Choices {

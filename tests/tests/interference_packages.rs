@@ -43,7 +43,7 @@ struct Scene<'a> {
 
 /// Every how many changes one is tried. `AIRGAP_DEPLOY_EVERY=1` takes all.
 fn stride() -> u64 {
-    std::env::var("AIRGAP_DEPLOY_EVERY").ok().and_then(|text| text.parse().ok()).unwrap_or(11).max(1)
+    std::env::var("AIRGAP_DEPLOY_EVERY").ok().and_then(|text| text.parse().ok()).unwrap_or(17).max(1)
 }
 
 /// A package that shares directories with the other, and has a file and a unit of its own.

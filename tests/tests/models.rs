@@ -160,3 +160,75 @@ fn a_damaged_model_is_repaired_as_the_advice_says_and_is_one_file_again() -> Res
     }
     Ok(())
 }
+
+/// What somebody made of one of the two names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Made {
+    Nothing,
+    Edited,
+    Removed,
+    Replaced,
+    Copied,
+    Link,
+    Directory,
+}
+
+const ALL_MADE: [Made; 7] =
+    [Made::Nothing, Made::Edited, Made::Removed, Made::Replaced, Made::Copied, Made::Link, Made::Directory];
+
+fn make(made: Made, path: &Path, content: &[u8]) -> Result<()> {
+    match made {
+        Made::Nothing => return Ok(()),
+        Made::Edited => {
+            // What was a link or a directory by now is nothing that can be written into.
+            let file = fs::OpenOptions::new().write(true).open(path)?;
+            return Ok(std::os::unix::fs::FileExt::write_all_at(&file, b"edited", 64)?);
+        }
+        _ => fs::remove_file(path)?,
+    }
+    match made {
+        Made::Replaced => fs::write(path, "another file")?,
+        Made::Copied => fs::write(path, content)?,
+        Made::Link => std::os::unix::fs::symlink("/nowhere", path)?,
+        Made::Directory => fs::create_dir(path)?,
+        Made::Nothing | Made::Edited | Made::Removed => {}
+    }
+    Ok(())
+}
+
+#[test]
+fn whatever_was_made_of_its_two_names_the_advice_works() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let content = fs::read(scenario.path("inputs/llama2-7b.gguf"))?;
+    let wanted = digest(&scenario.path("inputs/llama2-7b.gguf"))?;
+    let installed = scenario.target("installed")?;
+    package_below(&run, &installed, &["--install"])?.exits(0)?;
+    for (one, other) in ALL_MADE.iter().flat_map(|one| ALL_MADE.iter().map(move |other| (*one, *other))) {
+        let case = || format!("the file: {one:?}, the blob: {other:?}");
+        let root = scenario.path("root");
+        let _ = fs::remove_dir_all(&root);
+        e2e::tree::copy(&installed, &root)?;
+        let file = root.join(STORE).join("llama2-7b.gguf");
+        let blob = root.join(STORE).join("blobs").join(wanted.blob_name());
+        // An edit reaches both names, if the other one has not become another file before.
+        make(one, &file, &content)?;
+        make(other, &blob, &content)?;
+        let right = [one, other].iter().all(|made| matches!(made, Made::Nothing | Made::Copied));
+        let status = package_below(&run, &root, &["--status"])?.exits(if right { 0 } else { 23 }).with_context(case)?;
+        let is_away = |made| matches!(made, Made::Link | Made::Directory);
+        assert_eq!(status.stderr.contains("out of the way"), is_away(one) || is_away(other), "{}", case());
+        for (made, path) in [(one, &file), (other, &blob)] {
+            if is_away(made) {
+                fs::rename(path, path.with_extension("away"))?;
+            }
+        }
+        package_below(&run, &root, &["--install", "--replace"])?.exits(0).with_context(case)?;
+        package_below(&run, &root, &["--status"])?.exits(0).with_context(case)?;
+        assert_eq!(digest(&file)?, wanted, "{}", case());
+        assert_eq!(digest(&blob)?, wanted, "{}", case());
+        let one_file = fs::metadata(&file)?.ino() == fs::metadata(&blob)?.ino();
+        assert!(one_file || right, "{}: the model is there twice", case());
+    }
+    Ok(())
+}

@@ -10,7 +10,7 @@ use crate::record::others::Others;
 use crate::record::state;
 use crate::report::evidence::Evidence;
 use crate::report::screen::Screen;
-use crate::report::status;
+use crate::report::status::{self, Remedy};
 
 /// Shows the state of the installation.
 ///
@@ -29,7 +29,9 @@ pub fn status(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Er
     };
     let receipt = Others::read(&machine.root, &name)?.with_shared_command(receipt);
     let mut status = status::status(&receipt, &machine, systemd)?;
-    status.problems.extend(unfinished.then(|| UNFINISHED.to_owned()));
+    if unfinished {
+        status.add(UNFINISHED.to_owned(), Remedy::GoOnOrBack);
+    }
     let document = status.to_json(&receipt);
     evidence.result(&document);
     if screen.json {
@@ -42,5 +44,5 @@ pub fn status(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Er
     }
     Err(Error::new(Exit::Conflict, format!("{} entries are not as they were installed", status.problems.len()))
         .state(NOTHING_CHANGED)
-        .hint("install again with --replace to put them right"))
+        .hint(status.advice()))
 }

@@ -1,6 +1,8 @@
 //! What is installed, compared with the receipt: files, units, and where the service's sockets lead (`host/sockets.rs`).
 //! Putting things right again is done by installing again.
 
+use std::collections::BTreeSet;
+
 use payload::{Digest, RelPath};
 use serde_json::{Value, json};
 
@@ -11,11 +13,55 @@ use crate::host::sockets::{self, Sockets};
 use crate::host::unit::{Manager, UnitState};
 use crate::record::receipt::{FileEntry, LinkTarget, Origin, Receipt};
 
+/// What puts a problem right.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Remedy {
+    GoOnOrBack,
+    AsRoot,
+    /// No `--replace` takes away what is no file, nor a link that leads elsewhere.
+    MoveAway,
+    Replace,
+    LookAtUnit,
+}
+
+/// What is wrong with what stands at a path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fault {
+    Missing,
+    Changed,
+    OtherMode,
+    Unreadable,
+    NoFile,
+    OtherLink,
+}
+
+impl Fault {
+    fn words(self) -> &'static str {
+        match self {
+            Self::Missing => "is missing",
+            Self::Changed => "was changed",
+            Self::OtherMode => "has another mode",
+            Self::Unreadable => "cannot be read by this user",
+            Self::NoFile => "is no regular file",
+            Self::OtherLink => "is not the link that was installed",
+        }
+    }
+
+    fn remedy(self) -> Remedy {
+        match self {
+            Self::Unreadable => Remedy::AsRoot,
+            Self::NoFile | Self::OtherLink => Remedy::MoveAway,
+            Self::Missing | Self::Changed | Self::OtherMode => Remedy::Replace,
+        }
+    }
+}
+
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Status {
     pub intact: usize,
     pub problems: Vec<String>,
+    remedies: BTreeSet<Remedy>,
     pub units: Vec<UnitStatus>,
 }
 
@@ -37,45 +83,50 @@ pub fn status(receipt: &Receipt, machine: &Machine, systemd: Option<Manager>) ->
     }
     for link in &receipt.links {
         let problem = match (&link.target, machine.root.look(&link.path)?) {
-            (_, Found::Absent) => Some("is missing"),
+            (_, Found::Absent) => Some(Fault::Missing),
             (LinkTarget::Symbolic(target), Found::Link { target: found }) if found == *target => None,
             (LinkTarget::Hard(to), Found::File(facts)) => match (machine.root.look(to)?, receipt.file(to)) {
                 // One file with two names: it was compared under the other one.
                 (Found::File(other), _) if (other.device, other.inode) == (facts.device, facts.inode) => None,
                 (_, Some(file)) => file_problem(file, &link.path, machine)?,
-                _ => Some("was changed"),
+                _ => Some(Fault::Changed),
             },
-            _ => Some("was changed"),
+            (_, Found::Hidden) => Some(Fault::Unreadable),
+            (LinkTarget::Hard(_), _) => Some(Fault::NoFile),
+            (LinkTarget::Symbolic(_), _) => Some(Fault::OtherLink),
         };
         status.count(&link.path.to_string(), problem);
     }
     if let Some(manager) = systemd {
         status.units = receipt.units.iter().map(|unit| unit_status(unit, manager)).collect();
-        status.problems.extend(status.units.iter().filter_map(UnitStatus::problem));
+        let problems: Vec<String> = status.units.iter().filter_map(UnitStatus::problem).collect();
+        for problem in problems {
+            status.add(problem, Remedy::LookAtUnit);
+        }
     }
     Ok(status)
 }
 
 /// What is wrong with what stands at `path`, which should be the recorded `file`.
-fn file_problem(file: &FileEntry, path: &RelPath, machine: &Machine) -> Result<Option<&'static str>, Error> {
+fn file_problem(file: &FileEntry, path: &RelPath, machine: &Machine) -> Result<Option<Fault>, Error> {
     Ok(match machine.root.look(path)? {
-        Found::Absent => Some("is missing"),
-        Found::Hidden => Some("cannot be read by this user"),
-        Found::File(facts) if facts.size != file.size => Some("was changed"),
+        Found::Absent => Some(Fault::Missing),
+        Found::Hidden => Some(Fault::Unreadable),
+        Found::File(facts) if facts.size != file.size => Some(Fault::Changed),
         // What was there before the package keeps the mode that it has.
         Found::File(facts) if facts.mode != file.mode.bits() && file.origin != Origin::AlreadyPresent => {
-            Some("has another mode")
+            Some(Fault::OtherMode)
         }
         Found::File(_) => match machine.root.digest(path) {
             Ok(digest) => changed(digest, file.digest),
-            Err(_) => Some("cannot be read by this user"),
+            Err(_) => Some(Fault::Unreadable),
         },
-        _ => Some("is no regular file"),
+        _ => Some(Fault::NoFile),
     })
 }
 
-fn changed(found: Digest, recorded: Digest) -> Option<&'static str> {
-    (found != recorded).then_some("was changed")
+fn changed(found: Digest, recorded: Digest) -> Option<Fault> {
+    (found != recorded).then_some(Fault::Changed)
 }
 
 fn unit_status(unit: &str, manager: Manager) -> UnitStatus {
@@ -124,11 +175,33 @@ impl UnitStatus {
 }
 
 impl Status {
-    fn count(&mut self, path: &str, problem: Option<&str>) {
-        match problem {
-            Some(problem) => self.problems.push(format!("{path} {problem}")),
+    fn count(&mut self, path: &str, fault: Option<Fault>) {
+        match fault {
+            Some(fault) => self.add(format!("{path} {}", fault.words()), fault.remedy()),
             None => self.intact += 1,
         }
+    }
+
+    /// Adds a problem, and what puts it right.
+    pub fn add(&mut self, problem: String, remedy: Remedy) {
+        self.problems.push(problem);
+        self.remedies.insert(remedy);
+    }
+
+    /// What to type next, for all problems together.
+    pub fn advice(&self) -> String {
+        let away = self.remedies.contains(&Remedy::MoveAway);
+        let words = self.remedies.iter().filter_map(|remedy| match remedy {
+            Remedy::GoOnOrBack => Some("run --install to go on, or --recover to go back"),
+            Remedy::AsRoot => Some("run it as root"),
+            Remedy::MoveAway => {
+                Some("move what is in the place of a file or link out of the way, then install again with --replace")
+            }
+            Remedy::Replace if away => None,
+            Remedy::Replace => Some("install again with --replace to put them right"),
+            Remedy::LookAtUnit => Some("look at what journalctl says of the service"),
+        });
+        words.collect::<Vec<_>>().join("; ")
     }
 
     /// For people.
