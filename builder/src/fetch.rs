@@ -49,7 +49,7 @@ pub struct Acquisition {
     /// How the lock file changed, as lines that begin with `-` and `+`.
     pub lock_changes: Vec<String>,
     pub lock_path: PathBuf,
-    _cache: Cache,
+    pub(crate) cache: Cache,
 }
 
 /// The content of what goes with a model.
@@ -116,13 +116,7 @@ fn acquire_all(
         artifacts.push(artifact.transpose()?);
     }
     let lock_changes = update.write(manifest, progress)?;
-    Ok(Acquisition {
-        artifacts,
-        parts: Vec::new(),
-        lock_changes,
-        lock_path: LockFile::beside(&manifest.path),
-        _cache: cache,
-    })
+    Ok(Acquisition { artifacts, parts: Vec::new(), lock_changes, lock_path: LockFile::beside(&manifest.path), cache })
 }
 
 fn client(manifest: &Manifest, options: &SourceOptions) -> Client {

@@ -5,6 +5,7 @@
 mod ansible;
 mod check;
 mod content;
+mod digesting;
 mod error;
 mod evidence;
 pub mod fetch;

@@ -3,6 +3,7 @@
 
 pub(crate) mod ansible;
 pub(crate) mod beside;
+mod early;
 pub(crate) mod emit;
 pub mod inspect;
 pub mod model;

@@ -1,13 +1,13 @@
-//! Packing: placements become blobs, an index and a `.run` file. Everything is read again and compared while it is packed.
+//! Packing: placements become blobs, an index and a `.run` file. Everything is compared while it is written.
 //! Where content comes from is in `fetch.rs` and `content/place.rs`; the format is in the crate `payload`.
 
 pub(crate) mod compress;
+mod passing;
 pub(crate) mod stub;
 
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use payload::index::{
@@ -15,14 +15,16 @@ use payload::index::{
     Role, Stub, Target,
 };
 use payload::{
-    CHUNK_SIZE, Contents, Digest, Hasher, Layout, PayloadError, Progress, Watch, elf_facts, seal, signature_length,
-    write_package,
+    CHUNK_SIZE, Contents, Digest, Hasher, Layout, PayloadError, Watch, elf_facts, seal, signature_length, write_package,
 };
 
 use crate::content::place::{Content, Entry, Placed};
+use crate::digesting::{Chunks, Facts, read_once};
 use crate::evidence::{licenses, sbom};
+use crate::fetch::Cache;
 use crate::manifest::Manifest;
 use crate::signing::{SignError, Signer};
+use passing::{Chunked, Hashing, ReadAt};
 
 /// The member with the bill of materials.
 const SBOM: &str = "sbom.cdx.json";
@@ -35,6 +37,8 @@ pub struct PackOptions<'a> {
     pub builder_version: &'a str,
     /// An empty private directory for compressed blobs.
     pub workdir: &'a Path,
+    /// Knows the chunks of content that was read before.
+    pub cache: &'a Cache,
     pub threads: u32,
     /// Told of the content's bytes, before compression.
     pub watch: Watch<'a>,
@@ -225,7 +229,40 @@ impl Contents for Packed<'_> {
             Stored::Disk(path) => Box::new(File::open(path)?),
         })
     }
+
+    /// Content is digested here as well: what a lock file or the cache says of it was not proven before.
+    fn write_blob(
+        &self,
+        position: usize,
+        facts: &Blob,
+        out: &mut dyn Write,
+        watch: Watch<'_>,
+    ) -> Result<(), PayloadError> {
+        let what = format!("blob {}", facts.digest);
+        let mut unwritten = false;
+        let mut each = |bytes: &[u8]| {
+            out.write_all(bytes).inspect_err(|_| unwritten = true)?;
+            (watch.progress)(bytes.len() as u64);
+            Ok(())
+        };
+        // One byte more tells that it grew.
+        let stored = self.blob(position).map(|input| input.take(facts.stored_size.saturating_add(1)));
+        let read = stored.and_then(|input| read_once(input, &mut each));
+        let found = match read {
+            Ok(found) => found,
+            Err(source) if unwritten => return Err(PayloadError::Write { what, source }),
+            Err(source) => return Err(PayloadError::Read { what, source }),
+        };
+        if found.chunks != facts.chunks || facts.encoding == Encoding::Raw && found.digest != facts.digest {
+            let problem = "it changed while it was packed".to_owned();
+            return Err(PayloadError::Damaged { region: what, problem });
+        }
+        Ok(())
+    }
 }
+
+/// How content is stored: the encoding, where, how long it is, and its chunks.
+type StoredFile = (Encoding, PathBuf, u64, Vec<Digest>);
 
 /// Blobs by the digest of their content.
 struct Store<'a> {
@@ -271,32 +308,52 @@ impl Store<'_> {
         })?;
         // Weights do not get smaller, and stored raw they can be copied without being decoded.
         let raw = role == Role::ModelBlob && size > CHUNK_SIZE || !compress::pays(&file, size).map_err(read)?;
-        let (encoding, stored) =
-            if raw { (Encoding::Raw, path.to_owned()) } else { (Encoding::Xz, self.compress(digest, path, &file)?) };
-        let progress = if raw { self.options.watch.progress } else { &|_| () };
-        let facts = File::open(&stored).and_then(|file| chunks(&file, progress));
-        let (chunks, stored_size, found) = facts.map_err(read)?;
-        if raw && found != digest {
-            return Err(PackError::Changed { path: shown, expected: digest, found });
-        }
+        let stored = if raw { self.take_raw(digest, path, size, &file)? } else { self.compress(digest, path, &file)? };
+        let (encoding, stored, stored_size, chunks) = stored;
         self.blobs.push(Blob { digest, size, encoding, stored_size, chunks });
         self.stored.push(Stored::Disk(stored));
         Ok(elf)
     }
 
-    fn compress(&self, digest: Digest, path: &Path, file: &File) -> Result<PathBuf, PackError> {
+    /// Nothing is read of content whose chunks are known: they are compared when it is written.
+    fn take_raw(&self, digest: Digest, path: &Path, size: u64, file: &File) -> Result<StoredFile, PackError> {
+        if let Some(chunks) = self.options.cache.chunks(digest, size) {
+            (self.options.watch.progress)(size);
+            return Ok((Encoding::Raw, path.to_owned(), size, chunks));
+        }
+        let shown = path.display().to_string();
+        let progress = self.options.watch.progress;
+        let mut each = |bytes: &[u8]| {
+            progress(bytes.len() as u64);
+            Ok(())
+        };
+        let found = read_once(ReadAt { file, offset: 0 }, &mut each);
+        let Facts { digest: found, chunks, length } =
+            found.map_err(|source| PackError::Read { path: shown.clone(), source })?;
+        if found != digest {
+            return Err(PackError::Changed { path: shown, expected: digest, found });
+        }
+        self.options.cache.remember_chunks(digest, &chunks);
+        Ok((Encoding::Raw, path.to_owned(), length, chunks))
+    }
+
+    fn compress(&self, digest: Digest, path: &Path, file: &File) -> Result<StoredFile, PackError> {
         let shown = path.display().to_string();
         let failed = |source| PackError::Compress { path: shown.clone(), source };
         let stored = self.options.workdir.join(format!("{}.xz", digest.blob_name()));
-        let mut output = File::options().read(true).write(true).create_new(true).open(&stored).map_err(failed)?;
+        let mut output = File::create_new(&stored).map_err(failed)?;
         let mut input = Hashing {
             input: ReadAt { file, offset: 0 },
             hasher: Hasher::default(),
             progress: self.options.watch.progress,
         };
+        let mut output = Chunked { output: &mut output, chunks: Chunks::default(), length: 0 };
         compress::compress(&mut input, &mut output, self.options.threads).map_err(failed)?;
         let found = input.hasher.finish();
-        if found == digest { Ok(stored) } else { Err(PackError::Changed { path: shown, expected: digest, found }) }
+        if found != digest {
+            return Err(PackError::Changed { path: shown, expected: digest, found });
+        }
+        Ok((Encoding::Xz, stored, output.length, output.chunks.finish()))
     }
 
     /// Blobs lie in the payload in the order in which files are put in place, models last.
@@ -306,53 +363,5 @@ impl Store<'_> {
         let mut pairs: Vec<(Blob, Stored)> = self.blobs.drain(..).zip(self.stored.drain(..)).collect();
         pairs.sort_by_key(|(blob, _)| place.get(&blob.digest).copied());
         (self.blobs, self.stored) = pairs.into_iter().unzip();
-    }
-}
-
-/// The digests of all chunks of a file, its length, and the digest of the whole.
-fn chunks(file: &File, progress: Progress<'_>) -> io::Result<(Vec<Digest>, u64, Digest)> {
-    let (mut chunks, mut whole, mut length) = (Vec::new(), Hasher::default(), 0);
-    let mut reader = ReadAt { file, offset: 0 };
-    let mut buffer = Vec::new();
-    loop {
-        buffer.clear();
-        reader.by_ref().take(CHUNK_SIZE).read_to_end(&mut buffer)?;
-        if buffer.is_empty() {
-            return Ok((chunks, length, whole.finish()));
-        }
-        chunks.push(Digest::of(&buffer));
-        whole.update(&buffer);
-        length += buffer.len() as u64;
-        progress(buffer.len() as u64);
-    }
-}
-
-/// Reads a file from its start, whatever others do with its position.
-struct ReadAt<'a> {
-    file: &'a File,
-    offset: u64,
-}
-
-impl Read for ReadAt<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.file.read_at(buffer, self.offset)?;
-        self.offset += count as u64;
-        Ok(count)
-    }
-}
-
-/// Hashes what passes through, and tells of it.
-struct Hashing<'a, R> {
-    input: R,
-    hasher: Hasher,
-    progress: Progress<'a>,
-}
-
-impl<R: Read> Read for Hashing<'_, R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let count = self.input.read(buffer)?;
-        self.hasher.update(&buffer[..count]);
-        (self.progress)(count as u64);
-        Ok(count)
     }
 }

@@ -1,20 +1,21 @@
 //! The whole way from a manifest to a package: manifest → resolve → fetch → verify → place → pack → emit.
 //! Each stage lives in the file of its name; this one only hands on from one to the next.
 
+use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
 use payload::index::{Arch, Component as ComponentFact, ComponentKind as Kind, Index, SourceFact};
-use payload::{Digest, PublicKey, Watch};
+use payload::{Digest, PayloadError, PublicKey, Watch};
 
 use crate::content::place::place;
 use crate::error::BuildError;
 use crate::evidence::inventory;
 use crate::fetch::artifact::Artifact;
 use crate::fetch::cache::{Cache, WORK_PREFIX};
-use crate::fetch::{SourceOptions, acquire};
+use crate::fetch::{Acquisition, SourceOptions, acquire};
 use crate::lock::LockFile;
 use crate::manifest::{self, Component, ComponentKind, Content, Manifest, Parsed, SourceKind, select};
-use crate::output::emit::{packed_content, refuse_to_replace, refuse_without_room};
+use crate::output::emit::{EmitError, packed_content, refuse_to_replace, refuse_without_room};
 use crate::output::volumes::{self, Volume};
 use crate::output::{ansible, beside};
 use crate::pack::stub::stub;
@@ -112,74 +113,126 @@ pub fn prep(
         ansible::require_ours(&output, &manifest.package.name)?;
     }
     volumes::require_ours(&output, request.force)?;
-    let acquisition = acquire(manifest, &components, options, progress)?;
-    // Nobody prunes what is being packed.
-    let cache = Cache::open(&options.cache_dir)?;
-    let workdir = workdir(&cache)?;
-    let facts: Vec<ComponentFact> = components
-        .iter()
-        .zip(&acquisition.artifacts)
-        .enumerate()
-        .map(|(at, (component, artifact))| {
-            let parts = acquisition.parts.iter().filter(|part| part.component == at).map(|part| &part.artifact);
-            fact(component, artifact.as_ref(), parts)
+    let job = Job { request, manifest, stub, components: &components, output: &output, unproven: Cell::default() };
+    let unread = SourceOptions { unread: true, ..options.clone() };
+    let mut lock_changes = Vec::new();
+    match job.build(&unread, progress, &mut lock_changes) {
+        Err(error) if job.unproven.get() && may_be_other_content(&error) => {
+            let text = "content is not what the lock file or the cache says: everything is read again";
+            progress.event(&Event::Note { text });
+            Cache::open(&options.cache_dir)?.forget_chunks();
+            job.build(&SourceOptions { unread: false, ..options.clone() }, progress, &mut lock_changes)
+        }
+        outcome => outcome,
+    }
+}
+
+/// Whether a build that compares content while it packs it failed in a way that other content than expected explains.
+fn may_be_other_content(error: &BuildError) -> bool {
+    let changed = |error: &PackError| {
+        matches!(error, PackError::Changed { .. } | PackError::Payload(PayloadError::Damaged { .. }))
+    };
+    match error {
+        BuildError::Place(_) => true,
+        BuildError::Pack(error) | BuildError::Emit(EmitError::Pack { source: error, .. }) => changed(error),
+        _ => false,
+    }
+}
+
+/// What is built, and from what.
+struct Job<'a> {
+    request: &'a Request<'a>,
+    manifest: &'a Manifest,
+    stub: &'a [u8],
+    components: &'a [&'a Component],
+    output: &'a Path,
+    /// Whether something was packed that nobody had read before.
+    unproven: Cell<bool>,
+}
+
+impl Job<'_> {
+    fn build(
+        &self,
+        options: &SourceOptions,
+        progress: &dyn ProgressSink,
+        lock_changes: &mut Vec<String>,
+    ) -> Result<Built, BuildError> {
+        let mut acquisition = acquire(self.manifest, self.components, options, progress)?;
+        lock_changes.append(&mut acquisition.lock_changes);
+        let built = self.pack(&mut acquisition, progress);
+        self.unproven.set(acquisition.cache.unproven());
+        Ok(Built { lock_changes: std::mem::take(lock_changes), ..built? })
+    }
+
+    fn pack(&self, acquisition: &mut Acquisition, progress: &dyn ProgressSink) -> Result<Built, BuildError> {
+        let Self { request, manifest, stub, components, output, .. } = *self;
+        let workdir = workdir(&acquisition.cache)?;
+        let facts: Vec<ComponentFact> = components
+            .iter()
+            .zip(&acquisition.artifacts)
+            .enumerate()
+            .map(|(at, (component, artifact))| {
+                let parts = acquisition.parts.iter().filter(|part| part.component == at).map(|part| &part.artifact);
+                fact(component, artifact.as_ref(), parts)
+            })
+            .collect();
+        let jobs: Vec<_> = components.iter().copied().zip(std::mem::take(&mut acquisition.artifacts)).collect();
+        let placed = place(manifest, request.arch, &jobs, &acquisition.parts, workdir.path()).map_err(Box::new)?;
+        let name = output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        let item = ItemId::PACKAGE;
+        let location = output.display().to_string();
+        progress.event(&Event::Started { item, name: &name, location: &location, size: None });
+        let packing = Work::begin(progress, item, Activity::Packing, placed.content_size());
+        let pack_options = PackOptions {
+            arch: request.arch,
+            stub,
+            builder_version: env!("CARGO_PKG_VERSION"),
+            workdir: workdir.path(),
+            cache: &acquisition.cache,
+            threads: request.threads,
+            watch: Watch { progress: &|bytes| packing.add(bytes), ..Watch::nobody() },
+            signer: request.signer,
+        };
+        let packed = pack(manifest, facts, &placed, &pack_options)?;
+        refuse_without_room(output, packed.index.total_length)?;
+        let layout = packed.layout()?;
+        let cut = volumes::cut(&layout, request.chunk_size.unwrap_or(layout.length()))?;
+        let writing = Work::begin(progress, item, Activity::Writing, packed.index.stored_size());
+        let watch = Watch { progress: &|bytes| writing.add(bytes), ..Watch::nobody() };
+        let (volumes, file_digest) = volumes::emit(output, cut, &mut packed_content(&packed, output, watch))?;
+        progress.event(&Event::Stopped { item });
+        let (roles, collection) = match request.format {
+            Format::Run => (Vec::new(), None),
+            Format::Ansible => ansible::write(output, &volumes).map(|(paths, made)| (paths, Some(made)))?,
+        };
+        let mut warnings = placed.warnings;
+        warnings.extend(volumes::fat32_warning(&name, layout.length()).filter(|_| request.chunk_size.is_none()));
+        let subject = inventory::Subject {
+            manifest,
+            index: &packed.index,
+            index_digest: packed.digest(),
+            file_name: &name,
+            file_digest,
+            models: &placed.model_facts,
+            key: request.signer.map(Signer::public),
+            collection: collection.as_ref().map(|made| (made.name.as_str(), made.digest)),
+        };
+        let page = request.inventory.then(|| inventory::page(&subject));
+        let mut beside = beside::write(output, &volumes, packed.sbom(), page.as_deref())?;
+        beside.extend(roles);
+        Ok(Built {
+            output: output.to_owned(),
+            digest: packed.digest(),
+            file_digest,
+            volumes,
+            key: request.signer.map(|signer| signer.public().clone()),
+            beside,
+            index: packed.index,
+            warnings,
+            lock_changes: Vec::new(),
+            lock_path: acquisition.lock_path.clone(),
         })
-        .collect();
-    let jobs: Vec<_> = components.iter().copied().zip(acquisition.artifacts).collect();
-    let placed = place(manifest, request.arch, &jobs, &acquisition.parts, workdir.path()).map_err(Box::new)?;
-    let name = output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let item = ItemId::PACKAGE;
-    let location = output.display().to_string();
-    progress.event(&Event::Started { item, name: &name, location: &location, size: None });
-    let packing = Work::begin(progress, item, Activity::Packing, placed.content_size());
-    let pack_options = PackOptions {
-        arch: request.arch,
-        stub,
-        builder_version: env!("CARGO_PKG_VERSION"),
-        workdir: workdir.path(),
-        threads: request.threads,
-        watch: Watch { progress: &|bytes| packing.add(bytes), ..Watch::nobody() },
-        signer: request.signer,
-    };
-    let packed = pack(manifest, facts, &placed, &pack_options)?;
-    refuse_without_room(&output, packed.index.total_length)?;
-    let layout = packed.layout()?;
-    let cut = volumes::cut(&layout, request.chunk_size.unwrap_or(layout.length()))?;
-    let writing = Work::begin(progress, item, Activity::Writing, packed.index.stored_size());
-    let watch = Watch { progress: &|bytes| writing.add(bytes), ..Watch::nobody() };
-    let (volumes, file_digest) = volumes::emit(&output, cut, &mut packed_content(&packed, &output, watch))?;
-    progress.event(&Event::Stopped { item });
-    let (roles, collection) = match request.format {
-        Format::Run => (Vec::new(), None),
-        Format::Ansible => ansible::write(&output, &volumes).map(|(paths, made)| (paths, Some(made)))?,
-    };
-    let mut warnings = placed.warnings;
-    warnings.extend(volumes::fat32_warning(&name, layout.length()).filter(|_| request.chunk_size.is_none()));
-    let subject = inventory::Subject {
-        manifest,
-        index: &packed.index,
-        index_digest: packed.digest(),
-        file_name: &name,
-        file_digest,
-        models: &placed.model_facts,
-        key: request.signer.map(Signer::public),
-        collection: collection.as_ref().map(|made| (made.name.as_str(), made.digest)),
-    };
-    let page = request.inventory.then(|| inventory::page(&subject));
-    let mut beside = beside::write(&output, &volumes, packed.sbom(), page.as_deref())?;
-    beside.extend(roles);
-    Ok(Built {
-        output,
-        digest: packed.digest(),
-        file_digest,
-        volumes,
-        key: request.signer.map(|signer| signer.public().clone()),
-        beside,
-        index: packed.index,
-        warnings,
-        lock_changes: acquisition.lock_changes,
-        lock_path: acquisition.lock_path,
-    })
+    }
 }
 
 /// Everything that a build of this manifest may read, whatever is included.

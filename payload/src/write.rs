@@ -3,7 +3,7 @@
 
 use std::io::{Read, Write};
 
-use crate::format::index::Index;
+use crate::format::index::{Blob, Index};
 use crate::format::layout::{CHUNK_SIZE, Layout, Region};
 use crate::{Digest, PayloadError, Watch};
 
@@ -13,6 +13,33 @@ pub trait Contents {
     fn document(&self, position: usize) -> std::io::Result<Vec<u8>>;
     /// The stored bytes of one of [`Index::blobs`].
     fn blob(&self, position: usize) -> std::io::Result<Box<dyn Read + '_>>;
+
+    /// Writes these bytes, and compares them with what the index says of them.
+    fn write_blob(
+        &self,
+        position: usize,
+        facts: &Blob,
+        out: &mut dyn Write,
+        watch: Watch<'_>,
+    ) -> Result<(), PayloadError> {
+        let name = format!("blob {}", facts.digest);
+        let mut input = self.blob(position).map_err(PayloadError::read(&name))?;
+        let mut buffer = Vec::new();
+        for expected in &facts.chunks {
+            watch.go_on()?;
+            buffer.clear();
+            input.by_ref().take(CHUNK_SIZE).read_to_end(&mut buffer).map_err(PayloadError::read(&name))?;
+            if Digest::of(&buffer) != *expected {
+                return Err(PayloadError::damaged(name, "it changed while it was packed"));
+            }
+            put(out, &buffer, &name)?;
+            (watch.progress)(buffer.len() as u64);
+        }
+        if input.read(&mut [0]).map_err(PayloadError::read(&name))? != 0 {
+            return Err(PayloadError::damaged(name, "it grew while it was packed"));
+        }
+        Ok(())
+    }
 }
 
 /// Fills in the total length, which depends on the length of the index, which depends on it; and gives the JSON form.
@@ -51,7 +78,7 @@ pub fn write_package(
             Region::Known { bytes, what } => put(out, &bytes.bytes()?, what)?,
             Region::Index => put(out, json, "the index")?,
             Region::Document(position) => put_document(out, index, *position, contents)?,
-            Region::Blob(position) => put_blob(out, index, *position, contents, watch)?,
+            Region::Blob(position) => contents.write_blob(*position, &index.blobs[*position], out, watch)?,
         }
     }
     out.flush().map_err(PayloadError::write("the package"))
@@ -74,31 +101,4 @@ fn put_document(
         return Err(PayloadError::damaged(name, "it changed while it was packed"));
     }
     put(out, &bytes, name)
-}
-
-fn put_blob(
-    out: &mut dyn Write,
-    index: &Index,
-    position: usize,
-    contents: &dyn Contents,
-    watch: Watch<'_>,
-) -> Result<(), PayloadError> {
-    let facts = &index.blobs[position];
-    let name = format!("blob {}", facts.digest);
-    let mut input = contents.blob(position).map_err(PayloadError::read(&name))?;
-    let mut buffer = Vec::new();
-    for expected in &facts.chunks {
-        watch.go_on()?;
-        buffer.clear();
-        input.by_ref().take(CHUNK_SIZE).read_to_end(&mut buffer).map_err(PayloadError::read(&name))?;
-        if Digest::of(&buffer) != *expected {
-            return Err(PayloadError::damaged(name, "it changed while it was packed"));
-        }
-        put(out, &buffer, &name)?;
-        (watch.progress)(buffer.len() as u64);
-    }
-    if input.read(&mut [0]).map_err(PayloadError::read(&name))? != 0 {
-        return Err(PayloadError::damaged(name, "it grew while it was packed"));
-    }
-    Ok(())
 }

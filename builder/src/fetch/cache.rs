@@ -3,30 +3,37 @@
 
 pub(crate) mod housekeeping;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use nix::sys::stat::futimens;
 use nix::sys::time::TimeSpec;
-use payload::{Digest, Hasher};
+use payload::{CHUNK_SIZE, Digest};
 use serde::{Deserialize, Serialize};
 
+use crate::digesting::{Facts, read_once};
 use crate::fetch::error::SourceError;
 use crate::fetch::net::retry::Cancel;
+use crate::small_file;
 
 /// How often another builder's lock is tried again.
 const LOCK_POLL: Duration = Duration::from_millis(200);
 /// What the directories of builds begin with; they go with their build, or with the next `prune`.
 pub(crate) const WORK_PREFIX: &str = "work.";
-const CHUNK: usize = 128 << 10;
 
 /// A cache directory that no `prune` touches while this value lives.
 #[derive(Debug)]
 pub struct Cache {
     dir: PathBuf,
     _in_use: File,
+    /// Whose chunks were read by this very process.
+    read: Mutex<BTreeSet<Digest>>,
+    unproven: AtomicBool,
 }
 
 /// What is known of an object beside its bytes; for people.
@@ -39,13 +46,14 @@ pub(crate) struct Info {
 impl Cache {
     /// Opens the cache in `dir`, which is made if it is missing.
     pub fn open(dir: &Path) -> Result<Self, SourceError> {
-        for sub in ["sha256", "info", "partial", "locks"] {
+        for sub in ["sha256", "info", "chunks", "partial", "locks"] {
             let path = dir.join(sub);
             fs::create_dir_all(&path).map_err(SourceError::disk("create the cache directory", path))?;
         }
         let in_use = lock_file(&dir.join("in-use.lock"))?;
         in_use.lock_shared().map_err(SourceError::disk("lock the cache", dir))?;
-        Ok(Self { dir: dir.to_owned(), _in_use: in_use })
+        let (read, unproven) = (Mutex::default(), AtomicBool::default());
+        Ok(Self { dir: dir.to_owned(), _in_use: in_use, read, unproven })
     }
 
     /// Where the object with this digest is, or would be.
@@ -72,8 +80,10 @@ impl Cache {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(SourceError::disk("open", path)(error)),
         };
-        let (found, size) = hash(&file, seen).map_err(SourceError::disk("read", &path))?;
+        let Facts { digest: found, chunks, length: size } =
+            hash(&file, seen).map_err(SourceError::disk("read", &path))?;
         if found == digest {
+            self.remember_chunks(digest, &chunks);
             // Tells `prune` when the object was last useful; nothing else depends on it.
             let _ = futimens(&file, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW);
             return Ok(Some((path, size)));
@@ -85,6 +95,61 @@ impl Cache {
     /// Whether an object of this digest is here; its bytes are not looked at.
     pub(crate) fn has(&self, digest: Digest) -> bool {
         self.object(digest).is_file()
+    }
+
+    /// The object's path and size if it is here and may have the digest: its bytes are compared when they are packed.
+    pub(crate) fn unread(&self, digest: Digest) -> Option<(PathBuf, u64)> {
+        let path = self.object(digest);
+        let file = File::open(&path).ok()?;
+        let size = file.metadata().ok()?.len();
+        let _ = futimens(&file, &TimeSpec::UTIME_NOW, &TimeSpec::UTIME_NOW);
+        Some((path, size))
+    }
+
+    /// The digests of the chunks of content that was read before. Nothing proves them but reading it again.
+    pub(crate) fn chunks(&self, digest: Digest, size: u64) -> Option<Vec<Digest>> {
+        if size <= CHUNK_SIZE {
+            return Some((size > 0).then_some(digest).into_iter().collect());
+        }
+        let text = small_file::read_text(&self.chunk_list(digest), small_file::BY_PROGRAMS).ok()?;
+        let chunks: Vec<Digest> = text.lines().map(str::parse).collect::<Result<_, _>>().ok()?;
+        if chunks.len() as u64 != size.div_ceil(CHUNK_SIZE) {
+            return None;
+        }
+        if !self.read.lock().unwrap_or_else(PoisonError::into_inner).contains(&digest) {
+            self.note_unproven();
+        }
+        Some(chunks)
+    }
+
+    /// Remembers them; nothing but time depends on that.
+    pub(crate) fn remember_chunks(&self, digest: Digest, chunks: &[Digest]) {
+        if chunks.len() > 1 {
+            let lines: Vec<String> = chunks.iter().map(|chunk| format!("{}\n", chunk.hex())).collect();
+            let _ = fs::write(self.chunk_list(digest), lines.concat());
+            self.read.lock().unwrap_or_else(PoisonError::into_inner).insert(digest);
+        }
+    }
+
+    /// Forgets all of them, because one was wrong.
+    pub(crate) fn forget_chunks(&self) {
+        for list in fs::read_dir(self.dir.join("chunks")).into_iter().flatten().flatten() {
+            let _ = fs::remove_file(list.path());
+        }
+    }
+
+    /// Something is taken for what it is said to be, until it is packed.
+    pub(crate) fn note_unproven(&self) {
+        self.unproven.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether something was.
+    pub(crate) fn unproven(&self) -> bool {
+        self.unproven.load(Ordering::Relaxed)
+    }
+
+    fn chunk_list(&self, digest: Digest) -> PathBuf {
+        self.dir.join("chunks").join(digest.hex())
     }
 
     /// Waits until no other builder works on `key`; `None` when cancelled. `waiting` is called once if it must wait.
@@ -135,20 +200,14 @@ fn lock_file(path: &Path) -> Result<File, SourceError> {
     options.open(path).map_err(SourceError::disk("open the lock", path))
 }
 
-/// Reads to the end: digest and length in bytes.
-pub(crate) fn hash(mut from: impl Read, seen: &dyn Fn(u64)) -> std::io::Result<(Digest, u64)> {
-    let mut hasher = Hasher::default();
-    let mut buffer = vec![0; CHUNK];
+/// Reads to the end.
+pub(crate) fn hash(from: impl Read, seen: &dyn Fn(u64)) -> std::io::Result<Facts> {
     let mut length = 0;
-    loop {
-        let read = from.read(&mut buffer)?;
-        if read == 0 {
-            return Ok((hasher.finish(), length));
-        }
-        hasher.update(&buffer[..read]);
-        length += read as u64;
+    read_once(from, &mut |bytes| {
+        length += bytes.len() as u64;
         seen(length);
-    }
+        Ok(())
+    })
 }
 
 #[cfg(test)]

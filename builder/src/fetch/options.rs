@@ -68,6 +68,9 @@ pub struct SourceOptions {
     pub timeouts: Timeouts,
     pub retry: RetryPolicy,
     pub free_space: SpaceProbe,
+    /// Takes weights whose digest the lock file or the cache knows without reading them. Whoever packs them compares them,
+    /// and acquires again without this when they are other ones.
+    pub unread: bool,
 }
 
 impl std::fmt::Debug for SourceOptions {
@@ -144,6 +147,7 @@ impl SourceOptions {
             timeouts: Timeouts { connect: Duration::from_secs(30), stall: Duration::from_secs(60) },
             retry: RetryPolicy::default(),
             free_space: Arc::new(free_space),
+            unread: false,
         }
     }
 }

@@ -3,9 +3,10 @@
 
 use std::path::Path;
 
-use payload::Digest;
+use payload::{CHUNK_SIZE, Digest};
 use url::Url;
 
+use crate::digesting::Facts;
 use crate::fetch::artifact::{Artifact, VerifiedFile};
 use crate::fetch::error::SourceError;
 use crate::fetch::named::NamedComponent;
@@ -50,6 +51,14 @@ pub(crate) struct Resolver<'a> {
 }
 
 impl Resolved {
+    fn orders_mut(&mut self) -> &mut [Order] {
+        match self {
+            Self::Local(_) => &mut [],
+            Self::File(order) => std::slice::from_mut(order),
+            Self::Model { orders, .. } => orders,
+        }
+    }
+
     /// What must be fetched.
     pub(crate) fn orders(&self) -> &[Order] {
         match self {
@@ -90,8 +99,8 @@ impl<'a> Resolver<'a> {
         let about = NamedComponent::from(component);
         let pinned = self.pinned(&about, source)?;
         self.check_final_hosts(&about, pinned)?;
-        match &source.kind {
-            SourceKind::File { path } => self.local(item, component, source.checksum, path),
+        let mut resolved = match &source.kind {
+            SourceKind::File { path } => self.local(item, component, source.checksum, path, pinned),
             SourceKind::Url { url } => {
                 self.check_hosts(&about, url)?;
                 self.url(about, url, source.checksum, pinned)
@@ -101,7 +110,16 @@ impl<'a> Resolver<'a> {
                 self.github(&about, release, source.checksum, pinned)
             }
             SourceKind::OllamaRegistry { model } => self.registry(&about, model, source.checksum, pinned),
-        }
+        }?;
+        let unread = self.may_stay_unread(component);
+        resolved.orders_mut().iter_mut().for_each(|order| order.unread = unread);
+        Ok(resolved)
+    }
+
+    /// Weights are packed as they are, and compared while they are written. What is taken apart is compared before.
+    fn may_stay_unread(&self, component: &Component) -> bool {
+        let weights = matches!(component.kind, ComponentKind::ModelFile { .. } | ComponentKind::ModelPart { .. });
+        self.options.unread && weights
     }
 
     /// The lock file's entry, if it is for this very source and to be followed.
@@ -147,6 +165,7 @@ impl<'a> Resolver<'a> {
         component: &Component,
         checksum: Option<Digest>,
         path: &Path,
+        pinned: Option<&LockedComponent>,
     ) -> Result<Resolved, SourceError> {
         let about = NamedComponent::from(component);
         let given = as_given(path, &self.manifest.path);
@@ -159,11 +178,15 @@ impl<'a> Resolver<'a> {
         let name = full.file_name().unwrap_or_default().to_string_lossy().into_owned();
         let size = Some(metadata.len());
         self.fetcher.progress.event(&Event::Started { item, name: &about.component, location: &location, size });
-        let activity = Activity::Hashing;
-        self.fetcher.progress.event(&Event::Working { item, activity, position: 0, size });
-        let steps = Steps::default();
-        let seen = |position| steps.report(self.fetcher.progress, item, position);
-        let (digest, size) = hash_local(&full, &seen).map_err(SourceError::disk("read", &full))?;
+        let pin = pinned.and_then(|entry| entry.files.first()).filter(|_| self.may_stay_unread(component));
+        let pin = pin.filter(|pin| Some(pin.size) == size && pin.size > CHUNK_SIZE);
+        let (digest, size) = match pin.filter(|pin| checksum.is_none_or(|expected| expected == pin.sha256)) {
+            Some(pin) => {
+                self.fetcher.cache.note_unproven();
+                (pin.sha256, pin.size)
+            }
+            None => self.hash(item, &full, size)?,
+        };
         if let Some(expected) = checksum.filter(|expected| *expected != digest) {
             self.fetcher.progress.event(&Event::Stopped { item });
             let hint = "the file is left as it is: replace it by the right one, or correct source.checksum";
@@ -174,6 +197,16 @@ impl<'a> Resolver<'a> {
         let locked = LockedFile { url: location.clone(), final_host: None, media_type: None, size, sha256: digest };
         let file = VerifiedFile { path: full, name, size, digest, location };
         Ok(Resolved::Local(Box::new((Artifact::File(file), locked))))
+    }
+
+    fn hash(&self, item: ItemId, path: &Path, size: Option<u64>) -> Result<(Digest, u64), SourceError> {
+        let activity = Activity::Hashing;
+        self.fetcher.progress.event(&Event::Working { item, activity, position: 0, size });
+        let steps = Steps::default();
+        let seen = |position| steps.report(self.fetcher.progress, item, position);
+        let Facts { digest, chunks, length } = hash_local(path, &seen).map_err(SourceError::disk("read", path))?;
+        self.fetcher.cache.remember_chunks(digest, &chunks);
+        Ok((digest, length))
     }
 
     fn url(
@@ -228,7 +261,7 @@ impl<'a> Resolver<'a> {
             self.check_trust(&about, &url)?;
         }
         let label = about.component.clone();
-        Ok(Resolved::File(Box::new(Order { about, name, label, get: Get::new(url), expected, size })))
+        Ok(Resolved::File(Box::new(Order { about, name, label, get: Get::new(url), expected, size, unread: false })))
     }
 
     /// Content whose digest nobody states is trusted only when the user asks for it.

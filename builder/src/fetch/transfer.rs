@@ -10,9 +10,10 @@ pub(crate) mod space;
 use std::fs::File;
 use std::path::PathBuf;
 
-use payload::{Digest, Hasher};
+use payload::{CHUNK_SIZE, Digest, Hasher};
 use url::Url;
 
+use crate::digesting::Facts;
 use crate::fetch::cache::Cache;
 use crate::fetch::error::SourceError;
 use crate::fetch::named::NamedComponent;
@@ -38,6 +39,8 @@ pub(crate) struct Order {
     pub expected: Option<Digest>,
     /// In bytes, where known beforehand.
     pub size: Option<u64>,
+    /// Whether it may be taken from the cache without being read: its bytes are compared when they are packed.
+    pub unread: bool,
 }
 
 /// A file that is in the cache and has the expected digest.
@@ -131,6 +134,11 @@ impl Fetcher<'_> {
 
     fn cached(&self, item: ItemId, order: &Order) -> Result<Option<Fetched>, SourceError> {
         let Some(digest) = order.expected else { return Ok(None) };
+        if let Some((path, size)) = self.unread(order, digest) {
+            self.cache.note_unproven();
+            self.finished(item, order, size, digest, Origin::Cached);
+            return Ok(Some(Fetched { path, size, digest, final_host: None }));
+        }
         let steps = Steps::default();
         let seen = |position| steps.report(self.progress, item, position);
         if self.cache.has(digest) {
@@ -147,14 +155,20 @@ impl Fetcher<'_> {
         Ok(Some(Fetched { path, size, digest, final_host: None }))
     }
 
+    /// Something large of the right name and size.
+    fn unread(&self, order: &Order, digest: Digest) -> Option<(PathBuf, u64)> {
+        let found = self.cache.unread(digest).filter(|_| order.unread)?;
+        (found.1 > CHUNK_SIZE && Some(found.1) == order.size).then_some(found)
+    }
+
     /// Reports that the file is here.
     pub(crate) fn finished(&self, item: ItemId, order: &Order, size: u64, digest: Digest, origin: Origin) {
         self.progress.event(&Event::Finished { item, name: &order.label, size, digest, origin });
     }
 }
 
-/// The digest and size of a local file.
-pub(crate) fn hash_local(path: &std::path::Path, seen: &dyn Fn(u64)) -> std::io::Result<(Digest, u64)> {
+/// What is known of a local file.
+pub(crate) fn hash_local(path: &std::path::Path, seen: &dyn Fn(u64)) -> std::io::Result<Facts> {
     crate::fetch::cache::hash(File::open(path)?, seen)
 }
 

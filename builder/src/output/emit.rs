@@ -10,8 +10,10 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::linkat;
-use payload::{Digest, Hasher, PayloadError};
+use payload::{Digest, PayloadError};
 
+use super::early::EarlyWriter;
+use crate::digesting::Written;
 use crate::pack::{PackError, Packed};
 use crate::unfinished::Unfinished;
 
@@ -156,9 +158,9 @@ pub(super) type Content<'a> = &'a mut dyn FnMut(&mut dyn Write) -> Result<(), Em
 
 /// Writes a package to `path`, over an older file of that name; gives the digest of the whole file.
 pub(super) fn emit_whole(path: &Path, content: Content<'_>) -> Result<Digest, EmitError> {
-    let mut hasher = Hasher::default();
-    at_once(path, 0o755, &mut |file| content(&mut Digesting { file, hasher: &mut hasher }))?;
-    Ok(hasher.finish())
+    let digest = Written::new().map_err(|source| EmitError::Write { path: path.to_owned(), source })?;
+    at_once(path, 0o755, &mut |file| content(&mut Digesting { file, digest: &digest, early: EarlyWriter::default() }))?;
+    Ok(digest.finish())
 }
 
 /// What writes a package that was just packed.
@@ -180,13 +182,15 @@ pub(super) fn emit_beside(bytes: &[u8], path: &Path) -> Result<(), EmitError> {
 /// What is written is digested on its way.
 struct Digesting<'a> {
     file: &'a mut File,
-    hasher: &'a mut Hasher,
+    digest: &'a Written,
+    early: EarlyWriter,
 }
 
 impl Write for Digesting<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let count = self.file.write(bytes)?;
-        self.hasher.update(&bytes[..count]);
+        self.digest.update(&bytes[..count]);
+        self.early.wrote(self.file, count);
         Ok(count)
     }
 

@@ -6,10 +6,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use payload::{Cut, Digest, FAT32_MAX, Hasher, Layout, MAX_VOLUMES, volume_name};
+use payload::{Cut, Digest, FAT32_MAX, Layout, MAX_VOLUMES, volume_name};
 
 use super::beside;
+use super::early::EarlyWriter;
 use super::emit::{Content, EmitError, directory_of, emit_whole, hidden};
+use crate::digesting::Written;
 use crate::unfinished::Unfinished;
 
 /// A file that holds a package, or a part of it.
@@ -110,7 +112,8 @@ pub(super) fn emit_wrapped(
     wrap: Wrap<'_>,
     content: Content<'_>,
 ) -> Result<(Vec<Volume>, Digest), EmitError> {
-    let mut cutter = Cutter { path, cut, wrap, complete: Vec::new(), current: None, whole: Hasher::default() };
+    let whole = Written::new().map_err(|source| EmitError::Write { path: path.to_owned(), source })?;
+    let mut cutter = Cutter { path, cut, wrap, complete: Vec::new(), current: None, whole };
     content(&mut cutter)?;
     let Cutter { complete, whole, .. } = cutter;
     let mut volumes = Vec::new();
@@ -150,14 +153,15 @@ struct Cutter<'a> {
     wrap: Wrap<'a>,
     complete: Vec<(Unfinished, Volume)>,
     current: Option<Current>,
-    whole: Hasher,
+    whole: Written,
 }
 
 /// The volume that is being written.
 struct Current {
     unfinished: Unfinished,
     file: File,
-    hasher: Hasher,
+    digest: Written,
+    early: EarlyWriter,
     left: u64,
     wrapping: Option<Wrapping>,
 }
@@ -168,12 +172,13 @@ impl Cutter<'_> {
         let make = || hidden().tempfile_in(directory)?.keep().map(|(file, name)| (name, file)).map_err(|e| e.error);
         let wrapping = (self.wrap)(self.complete.len())?;
         let (unfinished, mut file) = Unfinished::make(make)?;
-        let mut hasher = Hasher::default();
+        let digest = Written::new()?;
         if let Some(wrapping) = &wrapping {
             file.write_all(&wrapping.before)?;
-            hasher.update(&wrapping.before);
+            digest.update(&wrapping.before);
         }
-        Ok(Current { unfinished, file, hasher, left: self.cut.length(self.complete.len()), wrapping })
+        let left = self.cut.length(self.complete.len());
+        Ok(Current { unfinished, file, digest, early: EarlyWriter::default(), left, wrapping })
     }
 
     fn end(&mut self, mut current: Current) -> io::Result<()> {
@@ -184,13 +189,13 @@ impl Cutter<'_> {
         let mut mode = if number == 0 { 0o755 } else { 0o644 };
         if let Some(wrapping) = current.wrapping {
             current.file.write_all(&wrapping.behind)?;
-            current.hasher.update(&wrapping.behind);
+            current.digest.update(&wrapping.behind);
             length += (wrapping.before.len() + wrapping.behind.len()) as u64;
             (name, mode) = (wrapping.name, 0o644);
         }
         current.file.set_permissions(fs::Permissions::from_mode(mode))?;
         current.file.sync_all()?;
-        let volume = Volume { path: self.path.with_file_name(name), length, digest: current.hasher.finish() };
+        let volume = Volume { path: self.path.with_file_name(name), length, digest: current.digest.finish() };
         self.complete.push((current.unfinished, volume));
         Ok(())
     }
@@ -204,7 +209,8 @@ impl Write for Cutter<'_> {
         };
         let count = usize::try_from(current.left).unwrap_or(usize::MAX).min(bytes.len());
         let count = current.file.write(&bytes[..count])?;
-        current.hasher.update(&bytes[..count]);
+        current.digest.update(&bytes[..count]);
+        current.early.wrote(&current.file, count);
         self.whole.update(&bytes[..count]);
         current.left -= count as u64;
         if current.left == 0 {

@@ -151,6 +151,10 @@ pub fn cache_prune(dir: &Path, what: Prune, now: SystemTime) -> Result<CacheRepo
             report.kept += 1;
         }
     }
+    // They cost nothing but another reading.
+    let lists = files(&dir.join("chunks"))?;
+    let old = |list: &&DirEntry| list.metadata().and_then(|facts| facts.modified()).is_ok_and(goes);
+    remove(&lists.iter().filter(old).map(DirEntry::path).collect::<Vec<_>>())?;
     let locks: Vec<_> = files(&dir.join("locks"))?.iter().map(DirEntry::path).collect();
     remove(&locks)?;
     Ok(report)

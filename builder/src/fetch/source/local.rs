@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use payload::{Digest, Hasher};
 
+use crate::digesting::Facts;
 use crate::fetch::transfer::hash_local;
 
 /// The digest of a directory and the bytes of its files together.
@@ -29,7 +30,7 @@ pub(crate) fn hash_directory(root: &Path) -> io::Result<(Digest, u64)> {
             } else if kind.is_symlink() {
                 ("l", fs::read_link(entry.path())?.into_os_string().into_encoded_bytes())
             } else if kind.is_file() {
-                let (digest, length) = hash_local(&entry.path(), &|_| ())?;
+                let Facts { digest, length, .. } = hash_local(&entry.path(), &|_| ())?;
                 size += length;
                 let executable = entry.metadata()?.permissions().mode() & 0o111 != 0;
                 (if executable { "x" } else { "f" }, digest.to_string().into_bytes())

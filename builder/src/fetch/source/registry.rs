@@ -167,6 +167,7 @@ impl Model {
             get,
             expected: Some(blob.digest),
             size: Some(blob.size),
+            unread: false,
         })
     }
 }

@@ -331,6 +331,7 @@ impl<'a> Download<'a> {
 
     fn keep(self, origin: Origin) -> Result<Fetched, Failure> {
         let (size, digest) = (self.partial.position(), self.partial.digest());
+        self.fetcher.cache.remember_chunks(digest, &self.partial.chunks());
         let dir = self.fetcher.cache.dir();
         let part = self.partial.finish().map_err(SourceError::disk("finish the download below", dir))?;
         let info = Info { name: self.order.name.clone(), url: shown(self.order.url()) };

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use payload::{Digest, Hasher};
 use serde::{Deserialize, Serialize};
 
+use crate::digesting::Chunks;
 use crate::small_file;
 
 /// What the server said about the content when its first byte came.
@@ -26,6 +27,7 @@ pub(crate) struct Partial {
     sidecar: PathBuf,
     file: File,
     hasher: Hasher,
+    chunks: Chunks,
     position: u64,
     version: Version,
     /// How many requests the bytes come from; more than one may have mixed two versions.
@@ -63,6 +65,7 @@ impl Partial {
             sidecar,
             file,
             hasher: Hasher::default(),
+            chunks: Chunks::default(),
             position: 0,
             version: Version::default(),
             pieces: 0,
@@ -90,6 +93,7 @@ impl Partial {
                 break;
             }
             self.hasher.update(&buffer[..read]);
+            self.chunks.update(&buffer[..read]);
             self.position += read as u64;
             seen(self.position);
         }
@@ -110,6 +114,7 @@ impl Partial {
         self.file.set_len(0)?;
         self.file.seek(SeekFrom::Start(0))?;
         self.hasher = Hasher::default();
+        self.chunks = Chunks::default();
         self.position = 0;
         self.pieces = 0;
         self.inherited = false;
@@ -129,6 +134,7 @@ impl Partial {
     pub(crate) fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all(bytes)?;
         self.hasher.update(bytes);
+        self.chunks.update(bytes);
         self.position += bytes.len() as u64;
         Ok(())
     }
@@ -151,6 +157,11 @@ impl Partial {
     /// The digest of the bytes.
     pub(crate) fn digest(&self) -> Digest {
         self.hasher.clone().finish()
+    }
+
+    /// The digests of their chunks.
+    pub(crate) fn chunks(&self) -> Vec<Digest> {
+        self.chunks.clone().finish()
     }
 
     /// The file with the bytes; the sidecar is removed, for the download has ended.
