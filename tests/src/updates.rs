@@ -22,7 +22,8 @@ const ELF_MACHINE: std::ops::Range<usize> = 18..20;
 const NO_MACHINE: [u8; 2] = [0xff, 0xfe];
 
 /// Packages on a directory that stands for a USB stick: `first.run` (Ollama with the instruct model), `broken.run` and
-/// `upgrade.run` of the same package; `update.run` (Gemma alone) and `other.run`, its next version, which has another model.
+/// `upgrade.run` of the same package, and `more.run`, which has one more model; `update.run` (Gemma alone) and `other.run`, its
+/// next version, which has another model.
 #[derive(Debug)]
 pub struct Stick {
     directory: TempDir,
@@ -50,6 +51,8 @@ impl Stick {
         // Bytes behind its end make another program of it that does the same.
         fs::OpenOptions::new().append(true).open(&program)?.write_all(b"\n")?;
         pack("upgrade", service("3"))?;
+        let named = "name = \"more\"\nmodel = \"corp/SmolLM2-More\"\n";
+        pack("more", service("4") + &model("more", "instruct.gguf").replace("name = \"more\"\n", named))?;
         fs::copy(BUSYBOX, &program)?;
         pack("broken", service("2"))?;
         pack("update", models("1", "gemma3", "gemma.gguf"))?;

@@ -54,6 +54,7 @@ impl Host {
         self.gets_a_model_while_it_answers()?;
         self.goes_back_when_an_upgrade_fails()?;
         self.is_upgraded()?;
+        self.gets_another_model_with_the_next_version()?;
         self.loses_a_model_that_the_next_version_drops()
     }
 
@@ -175,6 +176,15 @@ impl Host {
         ensure!(self.main_pid()? != before, "the old program still runs");
         self.has(&["gemma3", "smollm2", "mine"])?;
         self.answers("gemma3")
+    }
+
+    /// A version of the same package with another model and the same program.
+    fn gets_another_model_with_the_next_version(&self) -> Result<()> {
+        let before = self.main_pid()?;
+        let upgraded = self.run(&["/media/usb/more.run", "--install"])?;
+        ensure!(upgraded.ok(), "{}", upgraded.describe());
+        ensure!(self.main_pid()? == before, "the service was started again");
+        self.has(&["corp/SmolLM2-More", "smollm2", "gemma3", "mine"])
     }
 
     fn loses_a_model_that_the_next_version_drops(&self) -> Result<()> {

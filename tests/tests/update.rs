@@ -128,6 +128,17 @@ fn the_store_is_where_the_drop_ins_say_and_unclear_ones_are_refused() -> Result<
         package_below(&run, &root, &["--install"])?.exits(23)?.says("into which store the models go")?;
         before.equals(&Tree::of(&root)?)?;
     }
+    if needs_root() {
+        return Ok(());
+    }
+    // The service's own account may lead the link elsewhere while files are placed.
+    let root = official(&scenario, "linked")?;
+    fs::create_dir_all(root.join("data/models"))?;
+    fs::create_dir_all(root.join("usr/share/ollama/.ollama"))?;
+    std::os::unix::fs::chown(root.join("usr/share/ollama/.ollama"), Some(UID), Some(997))?;
+    std::os::unix::fs::symlink("/data/models", root.join(STORE))?;
+    let refused = package_below(&run, &root, &["--install"])?.exits(23)?;
+    refused.says("the link models may have been placed by somebody else")?.says("set OLLAMA_MODELS")?;
     Ok(())
 }
 

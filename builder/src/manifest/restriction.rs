@@ -117,6 +117,7 @@ fn known(reader: &Reader<'_>, name: &Spanned<&str>) -> Result<String, Reported> 
     }
     let diagnostic = Diagnostic::error(name.span(), format!("{given:?} is no restriction of the installer's drop-in"));
     let help = match nearest(given, names()) {
+        _ if ["IPAddressDeny", "IPAddressAllow"].contains(&given) => "`ip_allow` widens it, or drops it".to_owned(),
         Some(near) => format!("did you mean {near:?}?"),
         None => format!("one of {}", names().collect::<Vec<_>>().join(", ")),
     };

@@ -1,6 +1,7 @@
 //! Services of the package: stopped, enabled, started, as systemd and the administrator want it.
 //! How a service is watched after its start is in `host/unit.rs`.
 
+use payload::RelPath;
 use payload::index::Role;
 
 use super::Proof;
@@ -10,6 +11,7 @@ use super::store::Store;
 use crate::host::tool::Tool;
 use crate::host::unit::UnitState;
 use crate::plan::facts::Systemd;
+use crate::record::receipt::LinkTarget;
 
 impl Planner<'_> {
     /// A unit of the same name elsewhere is somebody else's: it would silently stop counting.
@@ -27,12 +29,15 @@ impl Planner<'_> {
         if self.host.systemd != Systemd::Running {
             return self.services_of_an_image();
         }
-        let disturbs = self.plan.steps.iter().any(Step::disturbs_services);
+        let disturbing = || self.plan.steps.iter().filter(|step| step.disturbs_services());
+        let disturbs = disturbing().count() > 0;
+        // Ollama looks for its models whenever it is asked for one.
+        let disturbs_ollama = !disturbing().all(|step| self.is_about_models(step));
         if self.plan.steps.iter().any(|step| self.changes_units(step)) {
             self.plan.steps.push(Step::ReloadSystemd);
         }
         for unit in &self.index.units {
-            self.service(&unit.name, disturbs);
+            self.service(&unit.name, if unit.drop_in.is_some() { disturbs_ollama } else { disturbs });
         }
         self.service_of_the_store();
         self.services_no_longer_shipped();
@@ -93,6 +98,26 @@ impl Planner<'_> {
             Store::Own | Store::Nobodys(_) | Store::Unclear(_) => None,
         })?;
         Some(Proof { unit, models: self.index.models.iter().map(|model| model.name.clone()).collect() })
+    }
+
+    /// Whether a step changes nothing but the models in a store.
+    fn is_about_models(&self, step: &Step) -> bool {
+        let of_a_model = |role: Role| matches!(role, Role::ModelBlob | Role::ModelManifest);
+        let shipped = |path: &RelPath| self.index.files.iter().find(|file| file.path == *path).map(|file| file.role);
+        match step {
+            Step::PlaceFile(place) => of_a_model(place.role),
+            Step::MakeHardLink { to, .. } => shipped(to).is_some_and(of_a_model),
+            Step::RemoveFile { path, .. } => {
+                let Some(receipt) = &self.host.receipt else { return false };
+                let link = receipt.links.iter().find(|link| link.path == *path);
+                let file = match link.map(|link| &link.target) {
+                    Some(LinkTarget::Hard(file)) => file,
+                    _ => path,
+                };
+                receipt.file(file).is_some_and(|file| of_a_model(file.role))
+            }
+            _ => false,
+        }
     }
 
     fn changes_units(&self, step: &Step) -> bool {

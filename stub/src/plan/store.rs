@@ -9,7 +9,7 @@ use payload::{Mode, Owner, RelPath};
 use crate::error::Error;
 use crate::host::models;
 use crate::host::ollama::{self, Service};
-use crate::host::root::{Found, Root};
+use crate::host::root::{Cause, Found, Root};
 use crate::record::others::Others;
 
 /// What was decided about the store of the package's models.
@@ -44,6 +44,13 @@ pub fn settle<'a>(index: &'a Index, root: &Root, others: &Others) -> Result<(Cow
     let Store::Found(found) = &store else { return Ok((Cow::Borrowed(index), store)) };
     if let Some(problem) = found.directory.join("blobs").ok().and_then(|path| file_problem(&path)) {
         return Ok((Cow::Borrowed(index), Store::Unclear(format!("{}; {problem}", found.why))));
+    }
+    match root.look_directory(&found.directory) {
+        // Whoever owns the store decides where that leads.
+        Err(error) if matches!(error.cause, Cause::UntrustedLink(_)) => {
+            return Ok((Cow::Borrowed(index), Store::Unclear(format!("{}; {error}", found.why))));
+        }
+        looked => drop(looked?),
     }
     if found.directory == own {
         return Ok((Cow::Borrowed(index), store));

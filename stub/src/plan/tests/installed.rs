@@ -99,6 +99,63 @@ const WHAT_WAS_DONE_TO_IT_SINCE_IT_WAS_INSTALLED: &[Row] = &[
     ),
     ("one name of a model was removed", "", |it| it.gone("opt/x/m/b"), &["+ make-hard-link /opt/x/m/b"]),
     (
+        "a model was damaged while its Ollama runs",
+        "replace",
+        |it| {
+            it.index.units[0].drop_in = Some(path("etc/systemd/system/x.service.d/y.conf"));
+            it.unit("active", "");
+            it.file("opt/x/m/w", "damage", 0o644, 550);
+            it.file("opt/x/m/b", "damage", 0o644, 550);
+        },
+        &[
+            "+ place-file /opt/x/m/w keeping /opt/x/m/w.airgap-deploy-backup",
+            "+ remove-file /opt/x/m/b",
+            "+ make-hard-link /opt/x/m/b",
+            "+ restore-labels",
+        ],
+    ),
+    (
+        "a model is no longer shipped while another service runs",
+        "",
+        |it| {
+            it.unit("active", "");
+            it.index.files.retain(|file| file.path.name() != "w");
+            it.index.links.pop();
+        },
+        &[
+            "+ stop-unit x.service",
+            "+ remove-file /opt/x/m/w",
+            "+ remove-file /opt/x/m/b",
+            "+ afterwards start-unit x.service",
+        ],
+    ),
+    (
+        "a model is no longer shipped while its Ollama runs",
+        "",
+        |it| {
+            it.index.units[0].drop_in = Some(path("etc/systemd/system/x.service.d/y.conf"));
+            it.unit("active", "");
+            it.index.files.retain(|file| file.path.name() != "w");
+            it.index.links.pop();
+        },
+        &["+ remove-file /opt/x/m/w", "+ remove-file /opt/x/m/b"],
+    ),
+    (
+        "a program was edited while its Ollama runs",
+        "replace",
+        |it| {
+            it.index.units[0].drop_in = Some(path("etc/systemd/system/x.service.d/y.conf"));
+            it.unit("active", "");
+            it.file("opt/x/tool", "mine", 0o644, 0);
+        },
+        &[
+            "+ stop-unit x.service",
+            "+ place-file /opt/x/tool keeping /opt/x/tool.airgap-deploy-backup",
+            "+ restore-labels",
+            "+ afterwards start-unit x.service",
+        ],
+    ),
+    (
         "the other name of a model was removed",
         "",
         |it| it.gone("opt/x/m/w"),
