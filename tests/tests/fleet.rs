@@ -36,6 +36,7 @@ fn each_host_ends_as_it_should() -> Result<()> {
     test.a_service_arrives_from_a_stick_alone_and_beside_another()?;
     test.two_services_arrive_from_a_mirror_and_start_in_order()?;
     test.an_upgrade_rolls_over_the_hosts_from_a_share()?;
+    test.hosts_that_trust_a_key_take_what_it_signed_alone()?;
     test.everything_goes_again()?;
     for (before, after) in empty.iter().zip(test.trees()?) {
         let difference = before.difference(&after);
@@ -124,11 +125,27 @@ impl Test {
         let serve = ["python3", "-m", "http.server", "--bind", CONTROLLER, "--directory", &directory, "8000"];
         let mut mirror = self.fleet.beside(&serve)?;
         let mut mirror = mirror.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
-        let url = format!("metrics_mirror=http://{CONTROLLER}:8000/metrics");
-        let installed = self.play("metrics/ansible/metrics-mirror.yml", &["--limit", "empty,full", "-e", &url]);
+        let play = |version: &str, more: &[&str]| {
+            let url = format!("metrics_mirror=http://{CONTROLLER}:8000/{version}");
+            let options = [&["--limit", "empty,full", "-e", &url], more].concat();
+            self.play(&format!("{version}/ansible/metrics-mirror.yml"), &options)
+        };
+        let plays = [
+            play("metrics", &["--check", "--diff"]),
+            play("metrics", &[]),
+            play("metrics-2", &[]),
+            play("metrics-2", &[]),
+        ];
         let _ = mirror.kill();
         mirror.wait()?;
-        let installed = installed?.succeeded()?;
+        let [planned, installed, upgraded, again] = plays;
+        let (planned, installed) = (planned?.succeeded()?, installed?.succeeded()?);
+        ensure!(planned.said.stdout.contains("+start metrics-often.service"), "{}", planned.said.describe());
+        let (upgraded, again) = (upgraded?.succeeded()?, again?.succeeded()?);
+        for host in ["empty", "full"] {
+            ensure!(planned.of(host)?.changed == 1 && upgraded.of(host)?.changed > 0, "{}", upgraded.said.describe());
+            ensure!(again.of(host)? == UNCHANGED, "{}", again.said.describe());
+        }
         for host in ["empty", "full"] {
             ensure!(installed.of(host)?.changed > 0, "{}", installed.said.describe());
             self.answers(host, "http://127.0.0.1:9111/metrics", "node_processes_threads")?;
@@ -156,10 +173,28 @@ impl Test {
         self.answers("empty", httpd::URL, "two")
     }
 
+    fn hosts_that_trust_a_key_take_what_it_signed_alone(&self) -> Result<()> {
+        let keys = serde_json::json!({"demo_trusted_keys": [self.media.path().join("site.pub")]}).to_string();
+        let installed = self.play("update/ansible/demo.yml", &["-e", &keys])?.succeeded()?;
+        let again = self.play("update/ansible/demo.yml", &["-e", &keys])?.succeeded()?;
+        for host in HOSTS {
+            ensure!(installed.of(host)?.changed > 0 && again.of(host)? == UNCHANGED, "{}", again.said.describe());
+            self.answers(host, httpd::URL, "update")?;
+        }
+        // Now nobody but the owner of the key can bring something.
+        let unsigned = self.play("node/ansible/node-exporter.yml", &["--limit", "current"])?;
+        ensure!(unsigned.of("current")? == Recap { changed: 0, failed: 1 }, "{}", unsigned.said.describe());
+        ensure!(unsigned.said.stdout.contains("not signed"), "{}", unsigned.said.describe());
+        for host in HOSTS {
+            self.fleet.machine(host)?.must(&["rm", "-r", "/etc/airgap-deploy"])?;
+        }
+        Ok(())
+    }
+
     fn everything_goes_again(&self) -> Result<()> {
         for (name, hosts) in [
-            ("two/ansible/demo-uninstall.yml", &HOSTS[..]),
-            ("metrics/ansible/metrics-uninstall.yml", &HOSTS[..2]),
+            ("update/ansible/demo-uninstall.yml", &HOSTS[..]),
+            ("metrics-2/ansible/metrics-uninstall.yml", &HOSTS[..2]),
             ("node/ansible/node-exporter-uninstall.yml", &HOSTS[..]),
         ] {
             let play = self.play(name, &[])?.succeeded()?;
@@ -167,7 +202,7 @@ impl Test {
                 ensure!(play.of(host)?.changed > 0, "{}", play.said.describe());
             }
         }
-        let again = self.play("two/ansible/demo-uninstall.yml", &[])?.succeeded()?;
+        let again = self.play("update/ansible/demo-uninstall.yml", &[])?.succeeded()?;
         for host in HOSTS {
             ensure!(again.of(host)? == UNCHANGED, "{}", again.said.describe());
         }
@@ -185,11 +220,14 @@ impl Media {
         let directory = tempfile::Builder::new().prefix("airgap-deploy-media-").tempdir_in("/var/tmp")?;
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
         let media = Self { directory };
-        for (name, page) in [("one", "one"), ("two", "two")] {
+        let key = media.path().join("site.key");
+        succeed(argv(&[&builder()?.to_string_lossy(), "keygen", "--no-password", "--quiet"])?.arg(&key), SOON)?;
+        for (extra, name) in ["one", "two", "update"].into_iter().enumerate() {
             let program = fs::read("/bin/busybox")?;
             // Bytes behind its end make another program of it that does the same.
-            let program = [program.as_slice(), &vec![0; usize::from(name == "two")]].concat();
-            media.pack(name, "demo", "httpd", &program, &httpd::service(page, name))?;
+            let program = [program.as_slice(), &vec![0; extra]].concat();
+            let signed = (name == "update").then_some(key.as_path());
+            media.pack(name, "demo", "httpd", &program, &httpd::service(name, name), signed)?;
         }
         let archive = fs::read(exporter::release()?)?;
         let manifest = |name: &str| -> Result<String> {
@@ -197,10 +235,14 @@ impl Media {
             exporter::from_file(&fs::read_to_string(path)?)
         };
         let node = manifest("AirGapDeploy.node-exporter.toml")?;
-        media.pack("node", "node-exporter", exporter::ARCHIVE, &archive, &node)?;
+        media.pack("node", "node-exporter", exporter::ARCHIVE, &archive, &node, None)?;
         let newer = node.replace("version = \"1.12.1\"", "version = \"1.12.2\"").replace(":9100", ":9101");
-        media.pack("node-2", "node-exporter", exporter::ARCHIVE, &archive, &newer)?;
-        media.pack("metrics", "metrics", exporter::ARCHIVE, &archive, &manifest("AirGapDeploy.metrics.toml")?)?;
+        media.pack("node-2", "node-exporter", exporter::ARCHIVE, &archive, &newer, None)?;
+        let metrics = manifest("AirGapDeploy.metrics.toml")?;
+        media.pack("metrics", "metrics", exporter::ARCHIVE, &archive, &metrics, None)?;
+        let newer = metrics.replace("version = \"1.12.1\"", "version = \"1.12.2\"").replace(":9110", ":9112");
+        ensure!(newer != metrics, "the manifest has another version");
+        media.pack("metrics-2", "metrics", exporter::ARCHIVE, &archive, &newer, None)?;
         Ok(media)
     }
 
@@ -208,7 +250,15 @@ impl Media {
         self.directory.path()
     }
 
-    fn pack(&self, directory: &str, package: &str, source: &str, bytes: &[u8], manifest: &str) -> Result<()> {
+    fn pack(
+        &self,
+        directory: &str,
+        package: &str,
+        source: &str,
+        bytes: &[u8],
+        manifest: &str,
+        key: Option<&Path>,
+    ) -> Result<()> {
         let work = tempfile::tempdir()?;
         fs::write(work.path().join(source), bytes)?;
         fs::write(work.path().join("AirGapDeploy.toml"), manifest)?;
@@ -216,7 +266,7 @@ impl Media {
         fs::create_dir(&output)?;
         let mut command = argv(&[&builder()?.to_string_lossy(), "--format", "ansible", "--update-lock", "--quiet"])?;
         command.arg("--output").arg(output.join(format!("{package}.run"))).current_dir(work.path());
-        succeed(&mut command, BUILT_WITHIN)?;
+        succeed(command.args(key.iter().flat_map(|key| [Path::new("--sign-key"), key])), BUILT_WITHIN)?;
         Ok(())
     }
 }
