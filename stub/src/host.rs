@@ -5,6 +5,7 @@ pub(crate) mod about;
 pub(crate) mod account;
 #[expect(clippy::disallowed_methods, reason = "bytes of a file that root/ opened, and its length")]
 pub(crate) mod change;
+pub(crate) mod contents;
 pub(crate) mod diagnosis;
 pub(crate) mod failpoint;
 pub(crate) mod gpu;

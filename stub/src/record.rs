@@ -6,3 +6,4 @@ pub(crate) mod others;
 pub mod receipt;
 pub(crate) mod state;
 pub(crate) mod version_order;
+pub(crate) mod vouch;

@@ -201,16 +201,24 @@ fn a_package_with_something_behind_its_end_is_refused() -> Result<()> {
     Ok(())
 }
 
+/// What stands already is not read again from the package: damage there is found when it is used, or by `--verify`.
 #[test]
-fn a_damaged_package_of_something_installed_is_refused_and_changes_nothing() -> Result<()> {
+fn a_damaged_package_of_something_installed_changes_nothing() -> Result<()> {
     let bench = Bench::new()?;
     package_below(&bench.good, &bench.root, &["--install"])?.exits(0)?;
     let installed = Tree::of(&bench.root)?;
     let bad = bench.bad.to_str().context("UTF-8")?;
+    let mut head = true;
     for (start, end, name) in bench.regions()? {
+        head &= !name.starts_with("document") && !name.starts_with("blob");
         bench
             .flipped(start + (end - start) / 2, || {
-                refusal(package_below(&bench.good, &bench.root, &["--payload", bad, "--install"])?)?;
+                let outcome = package_below(&bench.good, &bench.root, &["--payload", bad, "--install"])?;
+                if head {
+                    refusal(outcome)?;
+                } else {
+                    outcome.exits(0)?.says("nothing was changed")?;
+                }
                 installed.equals(&Tree::of(&bench.root)?)
             })
             .with_context(|| name)?;

@@ -1,6 +1,8 @@
 //! Carries out a cleared plan: journal, stage, commit, receipt; on failure back to the state before.
 //! What a single step does is in `plan/step.rs`; what happens after a crash is in `recover.rs`.
 
+use std::collections::HashMap;
+
 use nix::errno::Errno;
 use payload::index::Role;
 use payload::{Mode, Package, PayloadError, RelPath, Watch};
@@ -16,7 +18,7 @@ use crate::host::interrupt;
 use crate::host::machine::Machine;
 use crate::host::machine::StepError;
 use crate::host::program;
-use crate::host::root::{FileSystem, Found, FsError};
+use crate::host::root::{FileSystem, Found, FsError, Stat};
 use crate::host::unit::Manager;
 use crate::plan::Plan;
 use crate::plan::preflight::{self, ClearedPlan};
@@ -77,7 +79,8 @@ pub fn apply(
     };
     let made = receipt.made.iter().chain(&header.made).cloned().collect();
     let receipt = Receipt { made, ..receipt };
-    let outcome = run(plan, package, machine, &receipt, &header, workers, events);
+    let mut placed = HashMap::new();
+    let outcome = run(plan, package, machine, &receipt, &header, workers, &mut placed, events);
     if let Err(failure) = outcome
         && !recover::is_complete(&machine.root, name, &header).unwrap_or(false)
     {
@@ -86,7 +89,7 @@ pub fn apply(
     }
     // The journal goes last: until then a recovery starts what is to run.
     let started = if plan.rollback { Ok(()) } else { start(plan, machine, events) };
-    match recover::finish(machine, name, &header.areas, plan.steps.iter()) {
+    match recover::complete(machine, &receipt, &header.areas, plan.steps.iter(), &placed) {
         Ok(kept) => kept.iter().for_each(|line| events.note(line)),
         Err(error) => events.note(&leftovers(&error)),
     }
@@ -97,6 +100,7 @@ pub fn apply(
     }
 }
 
+#[expect(clippy::too_many_arguments, reason = "an installation is about all of these")]
 fn run(
     plan: &Plan,
     package: &Package,
@@ -104,6 +108,7 @@ fn run(
     receipt: &Receipt,
     header: &Header,
     workers: usize,
+    placed: &mut HashMap<RelPath, Stat>,
     events: &dyn Events,
 ) -> Result<(), Failure> {
     let name = &package.index().package.name;
@@ -124,14 +129,17 @@ fn run(
     }
     // In the order in which content lies in the package: no medium is needed twice.
     let position = |place: &PlaceFile| package.index().blobs.iter().position(|blob| blob.digest == place.digest);
-    let mut placed: Vec<&PlaceFile> = plan.placed().collect();
-    placed.sort_by_cached_key(|place| position(place));
-    for place in placed {
+    let mut to_place: Vec<&PlaceFile> = plan.placed().collect();
+    to_place.sort_by_cached_key(|place| position(place));
+    for place in to_place {
         let watch = Watch { progress: &|bytes| events.staged(bytes), stop: &interrupt::requested };
         if place.role == Role::Installer {
             stage_installer(place, &stub, machine, watch)?;
         } else {
             stage_file(place, package, machine, workers, watch)?;
+        }
+        if let Found::File(facts) = root.look(&place.staged)? {
+            placed.insert(place.path.clone(), facts.stat());
         }
     }
     // Undoing a step recognises what was placed by its staged name: that must be on the disk before.

@@ -1,18 +1,22 @@
 //! After a crash, a failure or an interruption: back to the state before, or forward when all was in place.
 //! How one step is undone is in `plan/step.rs`; it is the same for rollback, recovery and uninstallation.
 
+use std::collections::HashMap;
+
 use payload::index::PackageName;
-use payload::{Digest, RelPath};
+use payload::{Digest, Mode, RelPath};
 
 use crate::apply::journal::{self, Header, Unfinished};
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::host::diagnosis;
 use crate::host::machine::{Machine, StepError, Undone};
-use crate::host::root::{Found, FsError, Root};
+use crate::host::root::{Found, FsError, Root, Stat};
 use crate::host::unit::Manager;
 use crate::plan::step::{OldVersion, Step};
+use crate::record::receipt::Receipt;
 use crate::record::state::{self, StateError};
+use crate::record::vouch;
 
 /// What recovery did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -196,9 +200,49 @@ fn stop_what_runs_again(unfinished: &Unfinished, manager: Manager) -> Vec<String
     stopped.filter_map(|outcome| Some(outcome.err()?.to_string())).collect()
 }
 
-/// Cleans up after an installation that is complete. Doing this twice is the same as once. Says what somebody changed
-/// while it ran, and where that is kept.
-pub fn finish<'a>(
+/// Cleans up after an installation that is complete, and is recovered: nobody can say any more what the files that it placed
+/// held at the moment, so the receipt does not vouch for them.
+fn finish<'a>(
+    machine: &Machine,
+    package: &PackageName,
+    areas: &[RelPath],
+    steps: impl Iterator<Item = &'a Step>,
+) -> Result<Vec<String>, StepError> {
+    let kept = clear_away(machine, package, areas, steps)?;
+    close(&machine.root, package)?;
+    Ok(kept)
+}
+
+/// Cleans up after an installation that has just been completed. The stat data of files are as they stay only when the staged
+/// copies have gone: then the receipt is written once more, to vouch for them by how they were `placed`.
+pub fn complete<'a>(
+    machine: &Machine,
+    receipt: &Receipt,
+    areas: &[RelPath],
+    steps: impl Iterator<Item = &'a Step>,
+    placed: &HashMap<RelPath, Stat>,
+) -> Result<Vec<String>, StepError> {
+    let (root, name) = (&machine.root, &receipt.package);
+    let kept = clear_away(machine, name, areas, steps)?;
+    let vouched = vouch::vouched(receipt, root, placed);
+    root.write_atomically(&state::receipt(name), &vouched.to_json(), Mode::READABLE)?;
+    close(root, name)?;
+    Ok(kept)
+}
+
+/// The end of an installation: its journal goes, after everything else that only the installation needed.
+fn close(root: &Root, package: &PackageName) -> Result<(), FsError> {
+    for name in state::unfinished_files(package) {
+        if root.look(&name)? != Found::Absent {
+            root.remove(&name)?;
+        }
+    }
+    root.remove(&state::journal(package))
+}
+
+/// Clears away what only a running installation needs, but for its journal. Doing this twice is the same as once. Says what
+/// somebody changed while it ran, and where that is kept.
+fn clear_away<'a>(
     machine: &Machine,
     package: &PackageName,
     areas: &[RelPath],
@@ -211,7 +255,6 @@ pub fn finish<'a>(
     }
     let kept = keep_what_was_changed(machine, steps)?;
     clean_areas(root, areas)?;
-    root.remove(&state::journal(package))?;
     Ok(kept)
 }
 

@@ -82,6 +82,12 @@ pub struct Args {
     /// Take everything back when a service does not come up, or a model does not answer; without it, it stays installed
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub rollback: bool,
+    /// Read every file that is installed already, also those that the receipt vouches for by inode, size and times
+    #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
+    pub verify_installed: bool,
+    /// With --status: read every file, also those that the receipt vouches for by inode, size and times
+    #[arg(long, requires = "status")]
+    pub full: bool,
     /// Replace files that are in the way, keeping a backup that --uninstall puts back
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub replace: bool,

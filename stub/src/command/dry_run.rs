@@ -4,7 +4,7 @@
 use payload::Package;
 
 use super::cli::Args;
-use super::target::{UNFINISHED, open_root, options};
+use super::target::{UNFINISHED, open_root, options, thoroughly};
 use crate::apply::recover;
 use crate::error::{Error, Finding};
 use crate::exit::Exit;
@@ -22,7 +22,7 @@ use crate::report::{json, signature, text};
 pub fn dry_run(package: &Package, args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Error> {
     let root = open_root(args)?;
     let installer = Installer::of(package).map_err(|error| Error::payload(&error))?;
-    let (index, host) = &Host::probe(package.index(), &root, &installer, args.replace)?;
+    let (index, host) = &Host::probe(package.index(), &root, &installer, thoroughly(args))?;
     let plan = plan(index, host, options(args, package));
     evidence.about(&index.package.name, host.receipt.as_ref());
     let findings = preflight::findings(&plan, index, host);

@@ -7,13 +7,13 @@ use std::sync::Mutex;
 use indicatif::ProgressBar;
 use nix::unistd::geteuid;
 use payload::index::{Index, PackageName};
-use payload::{Digest, Package, PayloadError, Watch};
+use payload::{Digest, Mode, Package, Watch};
 use serde_json::Value;
 
 use super::cli::Args;
 use super::medium;
 use super::recover::{recover_noted, tell_recovered};
-use super::target::{lock, machine, open_root, options};
+use super::target::{lock, machine, open_root, options, thoroughly};
 use crate::apply::commit::{self, Events};
 use crate::apply::proof::{self, Answers};
 use crate::apply::recover;
@@ -25,7 +25,7 @@ use crate::host::program::Installer;
 use crate::plan::facts::{Host, Systemd};
 use crate::plan::step::Step;
 use crate::plan::{Plan, plan, preflight};
-use crate::record::state;
+use crate::record::{state, vouch};
 use crate::report::evidence::Evidence;
 use crate::report::proof as proof_report;
 use crate::report::screen::Screen;
@@ -47,58 +47,96 @@ pub fn install(
     if evidence.is_wanted() {
         evidence.about(&index.package.name, state::read_receipt(&root, &index.package.name).ok().flatten().as_ref());
     }
+    let name = &index.package.name;
     let installer = &Installer::of(package).map_err(|error| Error::payload(&error))?;
     if root.is_live() && !geteuid().is_root() {
-        let (index, host) = Host::probe(index, &root, installer, args.replace)?;
+        let (index, host) = Host::probe(index, &root, installer, thoroughly(args))?;
         let plan = plan(&index, &host, options(args, package));
         return Err(Error::refused(preflight::findings(&plan, &index, &host)));
     }
-    let workers = medium::prepare(package, args, workers, screen)?;
     let _lock = lock(&root)?;
-    // Before anything changes, a recovery included. Blobs follow: those that are placed while they are staged.
-    package.verify_blobs(|_| false, workers, Watch::nobody()).map_err(|error| Error::payload(&error))?;
     interrupt::watch();
     let machine = machine(root)?;
-    let (recovered, remains) = recover_noted(&machine, &index.package.name, Some(package.digest()), evidence)?;
-    tell_recovered(recovered, screen);
-    remains.kept.iter().chain(&remains.units).for_each(|line| screen.warn(&payload::printable(line)));
-    let (index, host) = &Host::probe(index, &machine.root, installer, args.replace)?;
+    let mut ready = None;
+    if recover::unfinished(&machine.root, name)?.is_some() {
+        ready = Some(verify_head(package, args, workers, screen)?);
+        recover_first(&machine, package, screen, evidence)?;
+    }
+    let (index, host) = &Host::probe(index, &machine.root, installer, thoroughly(args))?;
     let plan = plan(index, host, options(args, package));
-    let give_up = |error: Error| match recover::roll_back(&machine, &index.package.name, false) {
+    let give_up = |error: Error| match recover::roll_back(&machine, name, false) {
         Ok(_) => error,
         Err(rollback) => rollback,
     };
-    verify_what_stays(package, &plan, workers, screen).map_err(|error| give_up(Error::payload(&error)))?;
     if plan.is_empty() && preflight::findings(&plan, index, host).is_empty() {
-        recover::roll_back(&machine, &index.package.name, false)?;
+        recover::roll_back(&machine, name, false)?;
+        renew_receipt(&plan, package, host, &machine)?;
         let console = Console::new(screen, ProgressBar::hidden(), evidence);
         if let Some(proof) = &plan.proof {
             proof::prove(proof, &machine, &console).map_err(|error| error.state(commit::INSTALLED))?;
         }
-        evidence.verified(package);
         text::warning_lines(host.command.warning.iter()).for_each(|line| screen.warn(&line));
-        already_installed(index, &console);
+        already_installed(index, host, &console);
         return Ok(());
     }
+    let workers = if let Some(workers) = ready {
+        workers
+    } else {
+        let workers = verify_head(package, args, workers, screen)?;
+        recover_first(&machine, package, screen, evidence)?;
+        workers
+    };
     let receipt = plan.made.receipt(index, package.digest(), signature::trusted_key(package), host.receipt.as_ref());
     let cleared = preflight::clear(plan, index, host).map_err(|findings| give_up(Error::refused(findings)))?;
     for line in signature::lines(package) {
         if package.signature().is_trusted() { screen.say(&line) } else { screen.warn(&line) }
     }
     text::warnings(cleared.plan()).for_each(|line| screen.warn(&line));
-    let bar =
-        screen.progress("installing", cleared.plan().placed().map(|place| stored_size(index, place.digest)).sum());
+    let placed: HashSet<Digest> = cleared.plan().placed().map(|place| place.digest).collect();
+    let sizes = cleared.plan().placed().map(|place| stored_size(index, place.digest));
+    let bar = screen.progress("installing", sizes.sum());
     evidence.will_install(cleared.plan(), index, host);
     let console = Console::new(screen, bar, evidence);
-    let (generation, name) = (receipt.generation, &index.package.name);
+    let generation = receipt.generation;
     let outcome = commit::apply(&cleared, package, &machine, receipt, workers, &console);
     console.bar.finish_and_clear();
     if outcome.is_err() {
         note_rollback(&machine, name, (generation, package.digest()), evidence);
     }
     outcome?;
-    evidence.verified(package);
+    if package.index().blobs.iter().all(|blob| placed.contains(&blob.digest)) {
+        evidence.verified(package);
+    } else {
+        evidence.verified_in_part();
+    }
     done(cleared.plan(), index, host.systemd == Systemd::Running, &console);
+    Ok(())
+}
+
+/// Everything but the blobs: before anything changes, a recovery included. Blobs follow, those that are placed, while they are
+/// staged; what is in place already is not read again. Says how many workers read.
+fn verify_head(package: &Package, args: &Args, workers: usize, screen: Screen) -> Result<usize, Error> {
+    let workers = medium::prepare(package, args, workers, screen)?;
+    package.verify_blobs(|_| false, workers, Watch::nobody()).map_err(|error| Error::payload(&error))?;
+    Ok(workers)
+}
+
+fn recover_first(machine: &Machine, package: &Package, screen: Screen, evidence: &Evidence) -> Result<(), Error> {
+    let name = &package.index().package.name;
+    let (recovered, remains) = recover_noted(machine, name, Some(package.digest()), evidence)?;
+    tell_recovered(recovered, screen);
+    remains.kept.iter().chain(&remains.units).for_each(|line| screen.warn(&payload::printable(line)));
+    Ok(())
+}
+
+/// What was read because the receipt does not vouch for it is not read again the next time.
+fn renew_receipt(plan: &Plan, package: &Package, host: &Host, machine: &Machine) -> Result<(), Error> {
+    let Some(receipt) = host.receipt.as_ref().filter(|receipt| receipt.index == package.digest()) else {
+        return Ok(());
+    };
+    if let Some(renewed) = vouch::renewed(receipt, &plan.made.stats) {
+        machine.root.write_atomically(&state::receipt(&receipt.package), &renewed.to_json(), Mode::READABLE)?;
+    }
     Ok(())
 }
 
@@ -114,34 +152,25 @@ fn note_rollback(machine: &Machine, name: &PackageName, meant: (u64, Digest), ev
     }
 }
 
-/// Compares the blobs whose files are in place already: a damaged package is never called installed.
-fn verify_what_stays(package: &Package, plan: &Plan, workers: usize, screen: Screen) -> Result<(), PayloadError> {
-    let placed: HashSet<Digest> = plan.placed().map(|place| place.digest).collect();
-    let stay = |digest| !placed.contains(&digest);
-    let blobs = package.index().blobs.iter().filter(|blob| stay(blob.digest));
-    let bar = screen.progress("verifying", blobs.map(|blob| blob.stored_size).sum());
-    let watch = Watch { progress: &|bytes| bar.inc(bytes), stop: &interrupt::requested };
-    let outcome = package.verify_blobs(stay, workers, watch);
-    bar.finish_and_clear();
-    outcome
-}
-
 fn stored_size(index: &Index, digest: Digest) -> u64 {
     index.blob(digest).map_or(0, |blob| blob.stored_size)
 }
 
-fn already_installed(index: &Index, console: &Console<'_>) {
+fn already_installed(index: &Index, host: &Host, console: &Console<'_>) {
     let screen = console.screen;
     let document = serde_json::json!({
         "install": 1,
         "package": index.package.name.as_str(),
         "changed": false,
+        "trusted": json::sum(host.looked_at.trusted),
+        "read": json::sum(host.looked_at.read),
         "answers": console.answers(),
     });
     console.evidence.result(&document);
     if screen.json {
         screen.json(&document);
     }
+    screen.say_all(&text::trusted(&host.looked_at, "--verify-installed").into_iter().collect::<Vec<_>>());
     screen.say(&format!("{} is installed already: nothing was changed", index.package.name));
 }
 

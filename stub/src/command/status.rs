@@ -28,7 +28,7 @@ pub fn status(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Er
         return Err(not_installed(&name, unfinished));
     };
     let receipt = Others::read(&machine.root, &name)?.with_shared_command(receipt);
-    let mut status = status::status(&receipt, &machine, systemd)?;
+    let mut status = status::status(&receipt, &machine, systemd, args.full)?;
     if unfinished {
         status.add(UNFINISHED.to_owned(), Remedy::GoOnOrBack);
     }

@@ -15,6 +15,7 @@ use crate::exit::Exit;
 use crate::host::machine::Machine;
 use crate::host::root::{Lock, Root};
 use crate::host::unit::{Manager, systemd_runs};
+use crate::plan::facts::Thoroughly;
 use crate::plan::{Downgrade, Options};
 use crate::record::others::package_names;
 use crate::record::receipt::Receipt;
@@ -45,6 +46,10 @@ pub fn options(args: &Args, package: &Package) -> Options {
         rollback: args.rollback,
         downgrade: if allowed { Downgrade::Allowed } else { Downgrade::Refused },
     }
+}
+
+pub fn thoroughly(args: &Args) -> Thoroughly {
+    Thoroughly { verify_installed: args.verify_installed, replace: args.replace }
 }
 
 pub fn lock(root: &Root) -> Result<Lock, Error> {

@@ -5,6 +5,7 @@ mod exclusive;
 mod found;
 mod read;
 mod remove;
+mod sure;
 mod walk;
 mod write;
 
@@ -20,7 +21,8 @@ use payload::RelPath;
 use crate::error::Error;
 use crate::exit::Exit;
 use crate::host::change;
-pub use found::{Attributes, FileSystem, Found};
+pub use found::{Attributes, FileSystem, Found, Stat};
+pub use sure::wait_for_clock;
 
 /// Where the running system keeps what is gone after a reboot.
 const RUN: &str = "/run";

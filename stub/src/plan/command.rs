@@ -9,6 +9,7 @@ use payload::{Mode, Owner, RelPath};
 
 use super::Warning;
 use crate::error::Error;
+use crate::host::contents::Known;
 use crate::host::program::Installer;
 use crate::host::root::{Attributes, Found, FsError, Root};
 use crate::record::others::Others;
@@ -47,11 +48,12 @@ pub fn settle<'a>(
     others: &Others,
     receipt: Option<&Receipt>,
     installer: &Installer,
+    known: &Known,
 ) -> Result<(Cow<'a, Index>, Settled), Error> {
     let Some(path) = index.install.command.clone() else { return Ok((index, Settled::default())) };
     let standing = match unfit(&path, &index, root)? {
         Some(why) => Standing::Refused(why, ELSEWHERE),
-        None => standing(&path, root, others, receipt, installer)?,
+        None => standing(&path, root, others, receipt, installer, known)?,
     };
     let (digest, size, version) = match standing {
         Standing::Ours => (installer.digest, installer.size, installer.version.clone()),
@@ -115,6 +117,7 @@ fn standing(
     others: &Others,
     own: Option<&Receipt>,
     installer: &Installer,
+    known: &Known,
 ) -> Result<Standing, FsError> {
     let recorded: Vec<&Receipt> =
         others.that_share_command(path).chain(own.filter(|own| own.has_command(path))).collect();
@@ -131,7 +134,7 @@ fn standing(
         }
         (Found::Absent | Found::Hidden, _) => Standing::Ours,
         (Found::File(facts), newest) => {
-            let found = root.digest(path)?;
+            let found = known.digest(&facts).map_or_else(|| root.digest(path), Ok)?;
             let made = recorded.iter().any(|receipt| receipt.made_command());
             match newest.filter(|(_, command)| command.digest == found) {
                 Some((receipt, _)) if made && is_newer(receipt) => Standing::Ours,

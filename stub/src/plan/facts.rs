@@ -15,14 +15,14 @@ pub use self::units::Systemd;
 use self::units::{namesakes, systemd, units};
 use crate::error::Error;
 use crate::host::account::Accounts;
+use crate::host::contents::{Contents, Known, Tally};
 use crate::host::gpu::{self, Gpus};
-use crate::host::interrupt;
 use crate::host::memory;
 use crate::host::models::{self, StoreManifest};
 use crate::host::names;
 use crate::host::platform;
 use crate::host::program::Installer;
-use crate::host::root::{FileSystem, Found, FsError, Root};
+use crate::host::root::{FileSystem, Found, FsError, Root, Stat};
 use crate::host::tool::Tool;
 use crate::host::unit::UnitState;
 use crate::plan::command;
@@ -50,6 +50,8 @@ pub struct Host {
     pub systemd: Systemd,
     pub accounts: Accounts,
     pub entries: HashMap<RelPath, Existing>,
+    /// How many of them were trusted without reading them, and how many were read.
+    pub looked_at: Tally,
     /// For the directory of every entry: where its staging directory can be.
     pub anchors: HashMap<Option<RelPath>, Anchor>,
     /// What an interrupted installation staged, with the bytes that it takes on the disk.
@@ -78,12 +80,23 @@ pub struct Host {
     pub command: command::Settled,
 }
 
+/// What is read of the files that stand where the package has some.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Thoroughly {
+    /// Also what the receipt vouches for.
+    pub verify_installed: bool,
+    /// Also what is in the way: to replace it, one must know what it holds.
+    pub replace: bool,
+}
+
 /// What stands at a path of the package.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Existing {
     pub found: Found,
     /// Of a regular file, when it could be one the plan knows.
     pub digest: Option<Digest>,
+    /// By these stat data it is known that the digest is still right, as long as they are the same.
+    pub stat: Option<Stat>,
     /// Of a regular file: a free name for keeping it when it is replaced.
     pub backup: Option<RelPath>,
 }
@@ -98,37 +111,37 @@ pub struct Anchor {
 
 impl Existing {
     fn plain(found: Found) -> Self {
-        Self { found, digest: None, backup: None }
+        Self { found, digest: None, stat: None, backup: None }
     }
 }
 
 impl Host {
     /// Looks at everything a plan for this package needs to know. The index comes back as it is carried out here: its
-    /// models lie in the store of the Ollama that this machine has, and `installer` may become a command. To `replace` files,
-    /// one must know what they hold.
+    /// models lie in the store of the Ollama that this machine has, and `installer` may become a command.
     pub fn probe<'a>(
         index: &'a Index,
         root: &Root,
         installer: &Installer,
-        replace: bool,
+        thoroughly: Thoroughly,
     ) -> Result<(Cow<'a, Index>, Self), Error> {
         let others = Others::read(root, &index.package.name)?;
         let receipt =
             state::read_receipt(root, &index.package.name)?.map(|receipt| others.with_shared_command(receipt));
         let (index, store) = store::settle(index, root, &others)?;
-        let (index, command) = command::settle(index, root, &others, receipt.as_ref(), installer)?;
-        let host = Self { command, ..Self::look(&index, root, receipt, others, store, replace)? };
+        let mut known = Known::default();
+        if !thoroughly.verify_installed {
+            others.tell(&mut known);
+            if let Some(receipt) = &receipt {
+                receipt.tell(&mut known);
+            }
+        }
+        let (index, command) = command::settle(index, root, &others, receipt.as_ref(), installer, &known)?;
+        let (entries, looked_at) = entries(&index, root, receipt.as_ref(), &known, thoroughly.replace)?;
+        let host = Self { entries, looked_at, command, ..Self::look(&index, root, receipt, others, store)? };
         Ok((index, host))
     }
 
-    fn look(
-        index: &Index,
-        root: &Root,
-        receipt: Option<Receipt>,
-        others: Others,
-        store: Store,
-        replace: bool,
-    ) -> Result<Self, Error> {
+    fn look(index: &Index, root: &Root, receipt: Option<Receipt>, others: Others, store: Store) -> Result<Self, Error> {
         let live = root.is_live();
         let systemd = systemd(root);
         let (users, groups) = account_names(index);
@@ -144,7 +157,8 @@ impl Host {
             glibc: platform::glibc(root)?,
             systemd,
             accounts: Accounts::look_up(root, &users, &groups)?,
-            entries: entries(index, root, receipt.as_ref(), replace)?,
+            entries: HashMap::new(),
+            looked_at: Tally::default(),
             units,
             namesakes: namesakes(index, root, receipt.as_ref())?,
             systemd_silent,
@@ -215,67 +229,73 @@ fn exists(root: &Root, path: &str) -> Result<bool, FsError> {
     }
 }
 
+/// What stands at every path of the package, and of its earlier version. Read is only what may matter: a file whose length
+/// allows it to be what the package has, or had, or one that may be set aside: who takes it away, or puts it back, compares
+/// it once more.
 fn entries(
     index: &Index,
     root: &Root,
     receipt: Option<&Receipt>,
+    known: &Known,
     replace: bool,
-) -> Result<HashMap<RelPath, Existing>, FsError> {
+) -> Result<(HashMap<RelPath, Existing>, Tally), FsError> {
     let mut entries = HashMap::new();
     for directory in &index.directories {
         entries.insert(directory.path.clone(), Existing::plain(root.look_directory(&directory.path)?));
     }
+    let mut wanted = HashMap::new();
+    let sizes: HashMap<Digest, u64> = index.blobs.iter().map(|blob| (blob.digest, blob.size)).collect();
+    let blobs: HashMap<&RelPath, Digest> = index.files.iter().map(|file| (&file.path, file.blob)).collect();
     for file in &index.files {
-        let size = index.blob(file.blob).map(|blob| blob.size);
-        let compared = replace || file.role == Role::Installer;
-        entries.insert(file.path.clone(), existing_file(root, &file.path, size, receipt, compared)?);
+        wanted.insert(&file.path, sizes.get(&file.blob).copied());
     }
     for link in &index.links {
-        let size = match &link.kind {
-            LinkKind::Hard { to } => index
-                .files
-                .iter()
-                .find(|file| file.path == *to)
-                .and_then(|file| index.blob(file.blob))
-                .map(|blob| blob.size),
+        let blob = match &link.kind {
+            LinkKind::Hard { to } => blobs.get(to),
             LinkKind::Symbolic { .. } => None,
         };
-        entries.insert(link.path.clone(), existing_file(root, &link.path, size, receipt, replace)?);
+        wanted.insert(&link.path, blob.and_then(|blob| sizes.get(blob)).copied());
     }
     let recorded = receipt.iter().flat_map(|receipt| {
         let links = receipt.links.iter().map(|link| &link.path);
         receipt.files.iter().map(|file| &file.path).chain(links)
     });
     for path in recorded {
-        if !entries.contains_key(path) {
-            entries.insert(path.clone(), existing_file(root, path, None, receipt, false)?);
+        wanted.entry(path).or_insert(None);
+    }
+    let command = index.files.iter().find(|file| file.role == Role::Installer).map(|file| &file.path);
+    let mut asked = Vec::new();
+    for (path, size) in &wanted {
+        let found = root.look(path)?;
+        let mut existing = Existing::plain(found);
+        if let Found::File(facts) = existing.found {
+            existing.backup = names::free_backup(root, path)?;
+            let recorded = receipt.and_then(|receipt| receipt.content(path));
+            if replace
+                || command == Some(*path)
+                || Some(facts.size) == *size
+                || recorded.is_some_and(|file| file.size == facts.size)
+            {
+                asked.push((*path, facts));
+            }
+        }
+        entries.insert((*path).clone(), existing);
+    }
+    let contents = Contents::find_out(root, asked.iter().copied(), known)?;
+    for (path, facts) in asked {
+        if let (Some(content), Some(existing)) = (contents.of(&facts), entries.get_mut(path)) {
+            existing.digest = readable(&content.digest)?;
+            existing.stat = content.stat;
         }
     }
-    Ok(entries)
+    Ok((entries, contents.tally))
 }
 
-/// Reads the content only where its length allows it to be what the package has, where the receipt says that the package
-/// put it there, or where it may be set aside: who takes it away, or puts it back, compares it once more.
-fn existing_file(
-    root: &Root,
-    path: &RelPath,
-    size: Option<u64>,
-    receipt: Option<&Receipt>,
-    replace: bool,
-) -> Result<Existing, FsError> {
-    let found = root.look(path)?;
-    let Found::File(facts) = found else { return Ok(Existing::plain(found)) };
-    let recorded = receipt.is_some_and(|receipt| receipt.content(path).is_some());
-    let known = Some(facts.size) == size || recorded || replace;
-    let digest = if known { readable_digest(root, path)? } else { None };
-    Ok(Existing { found, digest, backup: names::free_backup(root, path)? })
-}
-
-fn readable_digest(root: &Root, path: &RelPath) -> Result<Option<Digest>, FsError> {
-    match root.digest_unless(path, interrupt::requested) {
-        Ok(digest) => Ok(Some(digest)),
+fn readable(digest: &Result<Digest, FsError>) -> Result<Option<Digest>, FsError> {
+    match digest {
+        Ok(digest) => Ok(Some(*digest)),
         Err(error) if error.errno() == Some(nix::errno::Errno::EACCES) => Ok(None),
-        Err(error) => Err(error),
+        Err(error) => Err(error.clone()),
     }
 }
 

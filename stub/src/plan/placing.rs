@@ -26,10 +26,7 @@ impl Planner<'_> {
         for (position, file) in self.index.files.iter().enumerate().filter(|(_, file)| wanted(file.role)) {
             let path = &file.path;
             match self.standing(path, &file.owner, file) {
-                Standing::Same => {
-                    self.plan.unchanged.push(path.clone());
-                    self.keep_origin(path);
-                }
+                Standing::Same => self.keep(path),
                 Standing::Absent => self.place(position, file, Replaces::Nothing, Origin::Created),
                 Standing::OursUnchanged => {
                     let backup = self.backup(position, file);
@@ -61,14 +58,21 @@ impl Planner<'_> {
         match existing.map(|existing| (&existing.found, existing.digest)) {
             Some((Found::File(facts), digest)) => {
                 if digest == Some(file.blob) && facts.mode == file.mode.bits() && self.belongs_to(*facts, &file.owner) {
-                    self.plan.unchanged.push(path.clone());
-                    return self.keep_origin(path);
+                    return self.keep(path);
                 }
                 let (backup, seen) = (self.backup(position, file), Some(*facts));
                 let digest = digest.unwrap_or(file.blob);
                 self.place(position, file, Replaces::Ours { backup, digest, seen }, self.recorded_origin(path));
             }
             _ => self.place(position, file, Replaces::Nothing, Origin::Created),
+        }
+    }
+
+    fn keep(&mut self, path: &RelPath) {
+        self.plan.unchanged.push(path.clone());
+        self.keep_origin(path);
+        if let Some(stat) = self.host.entries.get(path).and_then(|existing| existing.stat) {
+            self.plan.made.stats.insert(path.clone(), stat);
         }
     }
 
@@ -238,10 +242,7 @@ impl Planner<'_> {
         let path = &link.path;
         let fresh = self.plan.placed().any(|place| place.path == *to);
         match self.standing(path, &file.owner, file) {
-            Standing::Same if !fresh || self.our_file(path).is_none() => {
-                self.plan.unchanged.push(path.clone());
-                self.keep_origin(path);
-            }
+            Standing::Same if !fresh || self.our_file(path).is_none() => self.keep(path),
             Standing::Absent => self.make_hard_link(path, to, file),
             Standing::OurLink(target) => {
                 self.plan.steps.push(Step::RemoveSymbolicLink { path: path.clone(), target });

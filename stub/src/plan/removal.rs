@@ -2,6 +2,7 @@
 //! It is carried out in `apply/uninstall.rs`.
 
 mod purge;
+mod standing;
 
 use std::collections::BTreeSet;
 
@@ -16,7 +17,8 @@ use crate::host::models::{self, StoreManifest};
 use crate::host::root::{Found, FsError};
 use crate::host::unit::{Enabler, Manager, UnitState};
 use crate::record::others::Others;
-use crate::record::receipt::{FileEntry, LinkEntry, LinkTarget, Origin, Receipt};
+use crate::record::receipt::{Origin, Receipt};
+use standing::Standing;
 
 /// One thing uninstallation does.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -129,9 +131,10 @@ pub fn plan(
     purge: bool,
 ) -> Result<UninstallPlan, Error> {
     let mut plan = UninstallPlan::default();
+    let standing = Standing::look(receipt, machine)?;
     let heirs = others.heirs(receipt).into_iter();
     plan.removals.extend(heirs.map(|heir| Removal::HandOver(Box::new(heir))));
-    let models = plan.models(receipt, others, machine, purge)?;
+    let models = plan.models(receipt, others, &standing, machine, purge)?;
     for unit in &receipt.units {
         if !plan.goes(unit, &others.that_have_unit(unit)) {
             continue;
@@ -146,12 +149,28 @@ pub fn plan(
     }
     for link in receipt.links.iter().rev() {
         if plan.is_ours_alone(&link.path, &link.origin, others) && plan.is_no_models(&link.path, &models) {
-            plan_entry(&link.path, &link.origin, link_is_unchanged(link, receipt, machine), machine, purge, &mut plan);
+            plan_entry(
+                &link.path,
+                &link.origin,
+                standing.link_is_unchanged(link, receipt),
+                &standing,
+                machine,
+                purge,
+                &mut plan,
+            );
         }
     }
     for file in receipt.files.iter().rev() {
         if plan.is_ours_alone(&file.path, &file.origin, others) && plan.is_no_models(&file.path, &models) {
-            plan_entry(&file.path, &file.origin, file_is_unchanged(file, machine), machine, purge, &mut plan);
+            plan_entry(
+                &file.path,
+                &file.origin,
+                standing.file_is_unchanged(file),
+                &standing,
+                machine,
+                purge,
+                &mut plan,
+            );
         }
     }
     let made = receipt.directories.iter().filter(|entry| plan.is_ours_alone(&entry.path, &entry.origin, others));
@@ -248,6 +267,7 @@ impl UninstallPlan {
         &mut self,
         receipt: &Receipt,
         others: &Others,
+        standing: &Standing,
         machine: &Machine,
         purge: bool,
     ) -> Result<Vec<StoreManifest>, FsError> {
@@ -262,7 +282,7 @@ impl UninstallPlan {
                 let recorded = receipt.file(&manifest.path).filter(|file| file.origin != Origin::AlreadyPresent);
                 let goes = match recorded {
                     Some(file) => {
-                        others.that_have(&file.path).is_empty() && (purge || file_is_unchanged(file, machine)?)
+                        others.that_have(&file.path).is_empty() && (purge || standing.file_is_unchanged(file)?)
                     }
                     None if purged(&manifest.path) => {
                         self.models_of_others.push(manifest.model.clone());
@@ -311,43 +331,18 @@ impl UninstallPlan {
     }
 }
 
-fn link_is_unchanged(link: &LinkEntry, receipt: &Receipt, machine: &Machine) -> Result<bool, FsError> {
-    Ok(match (&link.target, machine.root.look(&link.path)?) {
-        (_, Found::Absent) => true,
-        (LinkTarget::Symbolic(target), Found::Link { target: found }) => found == *target,
-        (LinkTarget::Hard(to), Found::File(facts)) => match (machine.root.look(to)?, receipt.file(to)) {
-            (Found::File(other), _) if (other.device, other.inode) == (facts.device, facts.inode) => true,
-            (_, Some(recorded)) => {
-                facts.size == recorded.size
-                    && machine.root.digest_unless(&link.path, interrupt::requested)? == recorded.digest
-            }
-            _ => false,
-        },
-        _ => false,
-    })
-}
-
-fn file_is_unchanged(file: &FileEntry, machine: &Machine) -> Result<bool, FsError> {
-    Ok(match machine.root.look(&file.path)? {
-        Found::Absent => true,
-        Found::File(facts) => {
-            facts.size == file.size && machine.root.digest_unless(&file.path, interrupt::requested)? == file.digest
-        }
-        _ => false,
-    })
-}
-
 /// Plans the removal of a file or link, or that what it took the place of is put back.
 fn plan_entry(
     path: &RelPath,
     origin: &Origin,
     unchanged: Result<bool, FsError>,
+    standing: &Standing,
     machine: &Machine,
     purge: bool,
     plan: &mut UninstallPlan,
 ) {
     // What cannot be looked at is kept, with the reason.
-    let seen = machine.root.look(path).unwrap_or(Found::Hidden);
+    let seen = standing.found(path).cloned().unwrap_or(Found::Hidden);
     let removal = match origin {
         Origin::Replaced { backup, digest } => match set_aside(path, backup, *digest, machine) {
             Ok(Aside::PutBack) => return,

@@ -7,6 +7,7 @@ use payload::index::{Index, Link, LinkKind};
 use payload::{Digest, PublicKey, RelPath};
 
 use crate::host::account::MadeAccount;
+use crate::host::root::Stat;
 use crate::record::receipt::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt, SignedBy};
 
 /// What an installation makes, gathered while it is planned.
@@ -16,6 +17,8 @@ pub struct Made {
     pub group: Option<MadeAccount>,
     /// Where each path of the package comes from.
     pub origins: BTreeMap<RelPath, Origin>,
+    /// Of files that stay as they are: by these they are known again.
+    pub stats: BTreeMap<RelPath, Stat>,
     /// Files and links of an earlier version that stay because other packages need them.
     pub for_others: BTreeSet<RelPath>,
     /// Version of the installer that is the command.
@@ -68,6 +71,7 @@ impl Made {
             owner: file.owner.clone(),
             role: file.role,
             origin: self.origin(&file.path),
+            stat: self.stats.get(&file.path).copied(),
         };
         let waits = |origin: &Origin, path: &RelPath| {
             let stays = matches!(origin, Origin::Replaced { .. }) || self.for_others.contains(path);
@@ -79,7 +83,7 @@ impl Made {
         let second_names =
             second_names.filter(|(_, link)| waits(&link.origin, &link.path)).filter_map(|(receipt, link)| {
                 let file = receipt.content(&link.path)?.clone();
-                Some(FileEntry { path: link.path.clone(), origin: link.origin.clone(), ..file })
+                Some(FileEntry { path: link.path.clone(), origin: link.origin.clone(), stat: link.stat, ..file })
             });
         index.files.iter().map(entry).chain(earlier.cloned()).chain(second_names).collect()
     }
@@ -97,7 +101,8 @@ impl Made {
             LinkKind::Hard { to } => LinkTarget::Hard(to.clone()),
             LinkKind::Symbolic { target } => LinkTarget::Symbolic(target.clone()),
         };
-        LinkEntry { path: link.path.clone(), target, origin: self.origin(&link.path) }
+        let stat = self.stats.get(&link.path).copied();
+        LinkEntry { path: link.path.clone(), target, origin: self.origin(&link.path), stat }
     }
 }
 

@@ -8,6 +8,7 @@ use payload::names::STATE_DIRECTORY;
 use payload::{AccountName, Owner, RelPath};
 
 use crate::host::account::MadeAccount;
+use crate::host::contents::Known;
 use crate::host::models;
 use crate::host::root::{Found, FsError, Root};
 use crate::record::receipt::{Origin, Receipt};
@@ -41,6 +42,11 @@ impl Others {
     #[cfg(test)]
     pub fn of(receipts: Vec<Receipt>) -> Self {
         Self { receipts, unfinished: Vec::new() }
+    }
+
+    /// Adds the contents that their receipts vouch for.
+    pub fn tell(&self, known: &mut Known) {
+        self.receipts.iter().for_each(|receipt| receipt.tell(known));
     }
 
     /// The packages that have something at `path`.

@@ -9,7 +9,9 @@ use payload::index::{PackageName, Role};
 use payload::{Digest, Mode, Owner, RelPath};
 
 use crate::host::account::MadeAccount;
+use crate::host::contents::Known;
 use crate::host::models;
+use crate::host::root::Stat;
 use crate::record::version_order;
 
 /// What is known about an installed package.
@@ -78,6 +80,8 @@ pub struct FileEntry {
     pub owner: Owner,
     pub role: Role,
     pub origin: Origin,
+    /// As it was installed: while they are these, the content is what it was. `None` where they would prove nothing.
+    pub stat: Option<Stat>,
 }
 
 /// A link of the package.
@@ -86,6 +90,8 @@ pub struct LinkEntry {
     pub path: RelPath,
     pub target: LinkTarget,
     pub origin: Origin,
+    /// Of a hard link: of the file that it is, as of a file itself.
+    pub stat: Option<Stat>,
 }
 
 /// What a link points to.
@@ -122,6 +128,20 @@ impl Receipt {
             Some(LinkTarget::Hard(to)) => self.file(to),
             Some(LinkTarget::Symbolic(_)) => None,
             None => self.file(path),
+        }
+    }
+
+    /// Adds the contents that this receipt vouches for.
+    pub fn tell(&self, known: &mut Known) {
+        for file in &self.files {
+            if let Some(stat) = file.stat {
+                known.add(stat, file.digest);
+            }
+        }
+        for link in &self.links {
+            if let (Some(stat), Some(file)) = (link.stat, self.content(&link.path)) {
+                known.add(stat, file.digest);
+            }
         }
     }
 
@@ -180,7 +200,7 @@ impl Receipt {
         let mine = self.files.iter_mut().find(|file| file.role == Role::Installer && file.path == theirs.path);
         let known = self.command_version.as_deref().unwrap_or_default();
         if let Some(mine) = mine.filter(|_| version_order::compare(version, known).is_gt()) {
-            (mine.digest, mine.size, mine.mode) = (theirs.digest, theirs.size, theirs.mode);
+            (mine.digest, mine.size, mine.mode, mine.stat) = (theirs.digest, theirs.size, theirs.mode, theirs.stat);
             self.command_version = Some(version.clone());
         }
     }

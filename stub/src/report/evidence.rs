@@ -84,6 +84,13 @@ impl Evidence {
         }
     }
 
+    /// Every byte of it that was used was compared: what is in place already was not read again.
+    pub fn verified_in_part(&self) {
+        if let Some(package) = &mut self.gathered().package {
+            package.what_was_used_verified();
+        }
+    }
+
     /// Which package the action is about, and the receipt that was there.
     pub fn about(&self, name: &PackageName, receipt: Option<&Receipt>) {
         self.gathered().about = Some((name.clone(), receipt.map(document::Installed::of)));

@@ -7,6 +7,7 @@ use payload::index::Index;
 use serde_json::{Value, json};
 
 use crate::error::Finding;
+use crate::host::contents::Sum;
 use crate::host::gpu::Gpus;
 use crate::plan::Plan;
 use crate::plan::facts::Host;
@@ -42,6 +43,8 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Va
         "rollback": plan.rollback,
         "proof": plan.proof.as_ref().map(|proof| json!({"unit": proof.unit, "models": proof.models})),
         "unchanged": plan.unchanged.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "trusted": sum(host.looked_at.trusted),
+        "read": sum(host.looked_at.read),
         "space": space,
         "own_files": {
             "directory": state::directory(&index.package.name).to_string(),
@@ -57,6 +60,11 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Va
         "warnings": warnings(plan),
         "findings": findings,
     })
+}
+
+/// Files and their bytes.
+pub fn sum(sum: Sum) -> Value {
+    json!({"files": sum.files, "bytes": sum.bytes})
 }
 
 /// What will probably not work, and what to do about it.

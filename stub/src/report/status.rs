@@ -1,14 +1,16 @@
 //! What is installed, compared with the receipt: files, units, and where the service's sockets lead (`host/sockets.rs`).
 //! Putting things right again is done by installing again.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
-use payload::{Digest, RelPath};
+use payload::RelPath;
 use serde_json::{Value, json};
 
+use super::{json, text};
 use crate::error::Error;
+use crate::host::contents::{Contents, Known, Tally};
 use crate::host::machine::Machine;
-use crate::host::root::Found;
+use crate::host::root::{Attributes, Found, Stat};
 use crate::host::sockets::{self, Sockets};
 use crate::host::unit::{Manager, UnitState};
 use crate::record::receipt::{FileEntry, LinkTarget, Origin, Receipt};
@@ -30,6 +32,7 @@ enum Fault {
     Missing,
     Changed,
     OtherMode,
+    OtherOwner,
     Unreadable,
     NoFile,
     OtherLink,
@@ -41,6 +44,7 @@ impl Fault {
             Self::Missing => "is missing",
             Self::Changed => "was changed",
             Self::OtherMode => "has another mode",
+            Self::OtherOwner => "has another owner",
             Self::Unreadable => "cannot be read by this user",
             Self::NoFile => "is no regular file",
             Self::OtherLink => "is not the link that was installed",
@@ -51,7 +55,7 @@ impl Fault {
         match self {
             Self::Unreadable => Remedy::AsRoot,
             Self::NoFile | Self::OtherLink => Remedy::MoveAway,
-            Self::Missing | Self::Changed | Self::OtherMode => Remedy::Replace,
+            Self::Missing | Self::Changed | Self::OtherMode | Self::OtherOwner => Remedy::Replace,
         }
     }
 }
@@ -60,6 +64,8 @@ impl Fault {
 #[derive(Debug, Default)]
 pub struct Status {
     pub intact: usize,
+    /// How many files were trusted without reading them, and how many were read.
+    pub looked_at: Tally,
     pub problems: Vec<String>,
     remedies: BTreeSet<Remedy>,
     pub units: Vec<UnitStatus>,
@@ -74,29 +80,23 @@ pub struct UnitStatus {
     pub sockets: Option<Sockets>,
 }
 
-/// Compares the machine with a receipt.
-pub fn status(receipt: &Receipt, machine: &Machine, systemd: Option<Manager>) -> Result<Status, Error> {
+/// Compares the machine with a receipt; `full` reads every file, also what the receipt vouches for.
+pub fn status(receipt: &Receipt, machine: &Machine, systemd: Option<Manager>, full: bool) -> Result<Status, Error> {
     let mut status = Status::default();
-    for file in &receipt.files {
-        let problem = file_problem(file, &file.path, machine)?;
-        status.count(&file.path.to_string(), problem);
+    let mut known = Known::default();
+    if !full {
+        receipt.tell(&mut known);
     }
-    for link in &receipt.links {
-        let problem = match (&link.target, machine.root.look(&link.path)?) {
-            (_, Found::Absent) => Some(Fault::Missing),
-            (LinkTarget::Symbolic(target), Found::Link { target: found }) if found == *target => None,
-            (LinkTarget::Hard(to), Found::File(facts)) => match (machine.root.look(to)?, receipt.file(to)) {
-                // One file with two names: it was compared under the other one.
-                (Found::File(other), _) if (other.device, other.inode) == (facts.device, facts.inode) => None,
-                (_, Some(file)) => file_problem(file, &link.path, machine)?,
-                _ => Some(Fault::Changed),
-            },
-            (_, Found::Hidden) => Some(Fault::Unreadable),
-            (LinkTarget::Hard(_), _) => Some(Fault::NoFile),
-            (LinkTarget::Symbolic(_), _) => Some(Fault::OtherLink),
-        };
-        status.count(&link.path.to_string(), problem);
+    let entries = entries(receipt, machine)?;
+    let files = entries.iter().filter_map(|entry| match (&entry.found, entry.should_be) {
+        (Found::File(facts), ShouldBe::File(file)) if facts.size == file.size => Some((entry.path, *facts)),
+        _ => None,
+    });
+    let contents = Contents::find_out(&machine.root, files, &known)?;
+    for entry in &entries {
+        status.count(&entry.path.to_string(), entry.problem(&contents));
     }
+    status.looked_at = contents.tally;
     if let Some(manager) = systemd {
         status.units = receipt.units.iter().map(|unit| unit_status(unit, manager)).collect();
         let problems: Vec<String> = status.units.iter().filter_map(UnitStatus::problem).collect();
@@ -107,26 +107,94 @@ pub fn status(receipt: &Receipt, machine: &Machine, systemd: Option<Manager>) ->
     Ok(status)
 }
 
-/// What is wrong with what stands at `path`, which should be the recorded `file`.
-fn file_problem(file: &FileEntry, path: &RelPath, machine: &Machine) -> Result<Option<Fault>, Error> {
-    Ok(match machine.root.look(path)? {
-        Found::Absent => Some(Fault::Missing),
-        Found::Hidden => Some(Fault::Unreadable),
-        Found::File(facts) if facts.size != file.size => Some(Fault::Changed),
-        // What was there before the package keeps the mode that it has.
-        Found::File(facts) if facts.mode != file.mode.bits() && file.origin != Origin::AlreadyPresent => {
-            Some(Fault::OtherMode)
-        }
-        Found::File(_) => match machine.root.digest(path) {
-            Ok(digest) => changed(digest, file.digest),
-            Err(_) => Some(Fault::Unreadable),
-        },
-        _ => Some(Fault::NoFile),
-    })
+/// What the receipt has at a path, and what stands there.
+struct Entry<'a> {
+    path: &'a RelPath,
+    should_be: ShouldBe<'a>,
+    /// As it was when the receipt was written.
+    stat: Option<Stat>,
+    found: Found,
+    /// A second name of a file of the receipt: that is compared under its first one.
+    second: bool,
 }
 
-fn changed(found: Digest, recorded: Digest) -> Option<Fault> {
-    (found != recorded).then_some(Fault::Changed)
+#[derive(Clone, Copy)]
+enum ShouldBe<'a> {
+    File(&'a FileEntry),
+    Link(&'a str),
+    /// A hard link to what the receipt does not have.
+    Unknown,
+}
+
+fn entries<'a>(receipt: &'a Receipt, machine: &Machine) -> Result<Vec<Entry<'a>>, Error> {
+    let mut entries = Vec::new();
+    let mut inodes = HashMap::new();
+    for file in &receipt.files {
+        let found = machine.root.look(&file.path)?;
+        inodes.insert(&file.path, inode(&found));
+        entries.push(Entry {
+            path: &file.path,
+            should_be: ShouldBe::File(file),
+            stat: file.stat,
+            found,
+            second: false,
+        });
+    }
+    for link in &receipt.links {
+        let found = machine.root.look(&link.path)?;
+        let (should_be, second) = match &link.target {
+            LinkTarget::Symbolic(target) => (ShouldBe::Link(target), false),
+            LinkTarget::Hard(to) => {
+                let second = inode(&found).is_some() && inodes.get(to) == Some(&inode(&found));
+                (receipt.file(to).map_or(ShouldBe::Unknown, ShouldBe::File), second)
+            }
+        };
+        entries.push(Entry { path: &link.path, should_be, stat: link.stat, found, second });
+    }
+    Ok(entries)
+}
+
+fn inode(found: &Found) -> Option<(u64, u64)> {
+    match found {
+        Found::File(facts) => Some((facts.device, facts.inode)),
+        _ => None,
+    }
+}
+
+impl Entry<'_> {
+    /// What is wrong with what stands there.
+    fn problem(&self, contents: &Contents) -> Option<Fault> {
+        match (&self.found, self.should_be) {
+            _ if self.second => None,
+            (Found::Absent, _) => Some(Fault::Missing),
+            (Found::Link { target: found }, ShouldBe::Link(target)) if found == target => None,
+            (Found::Hidden, _) => Some(Fault::Unreadable),
+            (_, ShouldBe::Link(_)) => Some(Fault::OtherLink),
+            (Found::File(_), ShouldBe::Unknown) => Some(Fault::Changed),
+            (Found::File(facts), ShouldBe::File(file)) => self.file_problem(facts, file, contents),
+            _ => Some(Fault::NoFile),
+        }
+    }
+
+    /// What was there before the package keeps the mode and the owner that it has.
+    fn file_problem(&self, facts: &Attributes, file: &FileEntry, contents: &Contents) -> Option<Fault> {
+        let made = file.origin != Origin::AlreadyPresent;
+        let now = facts.stat();
+        let another_owner = |stat: Stat| stat.is_same_file(&now) && (stat.uid, stat.gid) != (now.uid, now.gid);
+        if facts.size != file.size {
+            return Some(Fault::Changed);
+        }
+        if made && facts.mode != file.mode.bits() {
+            return Some(Fault::OtherMode);
+        }
+        match contents.of(facts).map(|content| &content.digest) {
+            Some(Ok(digest)) if *digest == file.digest => {
+                (made && self.stat.is_some_and(another_owner)).then_some(Fault::OtherOwner)
+            }
+            Some(Ok(_)) => Some(Fault::Changed),
+            Some(Err(_)) | None => Some(Fault::Unreadable),
+        }
+    }
 }
 
 fn unit_status(unit: &str, manager: Manager) -> UnitStatus {
@@ -220,6 +288,7 @@ impl Status {
             },
             format!("{} entries are as installed, {} are not", self.intact, self.problems.len()),
         ];
+        lines.extend(text::trusted(&self.looked_at, "--status --full"));
         lines.extend(self.problems.iter().map(|problem| format!("  {problem}")));
         for unit in &self.units {
             lines.push(format!("{}: {}", unit.name, unit.words()));
@@ -260,6 +329,8 @@ impl Status {
                 "words": payload::words_of_digest(key.fingerprint),
             })),
             "intact": self.intact,
+            "trusted": json::sum(self.looked_at.trusted),
+            "read": json::sum(self.looked_at.read),
             "problems": self.problems,
             "units": units,
             "models": receipt.models,

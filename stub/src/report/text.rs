@@ -7,6 +7,7 @@ use payload::printable;
 use super::summary;
 use crate::error::Finding;
 use crate::exit::Exit;
+use crate::host::contents::{Sum, Tally};
 use crate::plan::facts::Host;
 use crate::plan::gpus;
 use crate::plan::memory;
@@ -60,6 +61,7 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding], every
             lines.extend(plan.unchanged.iter().map(|path| format!("  {}", printable(&path.to_string()))));
         }
     }
+    lines.extend(trusted(&host.looked_at, "--verify-installed"));
     if !plan.root_power.is_empty() {
         lines.push("These decide what runs as root on this machine:".to_owned());
         lines.extend(plan.root_power.iter().map(|sentence| format!("  {}", printable(sentence))));
@@ -89,6 +91,15 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding], every
         }
     }
     lines
+}
+
+/// What nobody has read, in one line, with the `option` that reads it.
+pub fn trusted(looked_at: &Tally, option: &str) -> Option<String> {
+    let Sum { files, bytes } = looked_at.trusted;
+    (files > 0).then(|| {
+        let (files, bytes) = (summary::plural(files, "file"), payload::size(bytes));
+        format!("Trusted without reading: {files}, {bytes}: inode, size and times are as in the receipt ({option} reads all)")
+    })
 }
 
 /// What will probably not work, and what to do about it.

@@ -44,9 +44,41 @@ pub struct Attributes {
     pub inode: u64,
     /// When its content was changed last: seconds and nanoseconds since 1970.
     pub modified: (i64, i64),
+    /// When anything about it was changed last. Nobody can set this back.
+    pub changed: (i64, i64),
+}
+
+/// What stat(2) says of a file. Whoever changes what is in the file changes some of this too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Stat {
+    pub device: u64,
+    pub inode: u64,
+    pub size: u64,
+    pub uid: u32,
+    pub gid: u32,
+    pub modified: (i64, i64),
+    pub changed: (i64, i64),
+}
+
+impl Stat {
+    /// Whether it is one file, whatever became of it.
+    pub fn is_same_file(&self, other: &Self) -> bool {
+        (self.device, self.inode) == (other.device, other.inode)
+    }
+
+    /// Whether it is one file that nobody wrote to in between, though it may have got other names.
+    pub fn is_same_but_for_names(&self, other: &Self) -> bool {
+        self.is_same_file(other) && (self.size, self.modified) == (other.size, other.modified)
+    }
 }
 
 impl Attributes {
+    /// What tells whether the file is changed.
+    pub fn stat(&self) -> Stat {
+        let Self { device, inode, size, uid, gid, modified, changed, .. } = *self;
+        Stat { device, inode, size, uid, gid, modified, changed }
+    }
+
     /// Whether this is the same file with, as far as one can tell without reading it, the same content.
     pub fn is_same(&self, other: &Self) -> bool {
         let of =
@@ -96,5 +128,6 @@ pub(super) fn attributes(stat: &FileStat) -> Attributes {
         device: stat.st_dev,
         inode: stat.st_ino,
         modified: (stat.st_mtime, stat.st_mtime_nsec),
+        changed: (stat.st_ctime, stat.st_ctime_nsec),
     }
 }

@@ -11,6 +11,7 @@ use payload::{AccountName, Digest, Mode, Owner, RelPath};
 
 use crate::exit::Exit;
 use crate::host::account::{Accounts, User};
+use crate::host::contents::Tally;
 use crate::host::root::{Attributes, FileSystem, Found};
 use crate::host::tool::Tool;
 use crate::host::unit::UnitState;
@@ -102,11 +103,21 @@ fn add(index: &mut Index, at: &str, content: &str, role: Role) {
 }
 
 pub(super) fn attributes(mode: u32, uid: u32) -> Attributes {
-    Attributes { size: 1, allocated: 1, mode, uid, gid: uid, device: DEVICE, inode: 1, modified: (0, 0) }
+    Attributes {
+        size: 1,
+        allocated: 1,
+        mode,
+        uid,
+        gid: uid,
+        device: DEVICE,
+        inode: 1,
+        modified: (0, 0),
+        changed: (0, 0),
+    }
 }
 
 fn standing(found: Found) -> Existing {
-    Existing { found, digest: None, backup: None }
+    Existing { found, digest: None, stat: None, backup: None }
 }
 
 impl Case {
@@ -144,6 +155,7 @@ impl Case {
             systemd: Systemd::Running,
             accounts: Accounts { unused: Some(SERVICE), ..Accounts::default() },
             entries: HashMap::new(),
+            looked_at: Tally::default(),
             anchors: anchors.into_iter().map(|(parent, anchor)| (Some(path(parent)), anchor)).collect(),
             staged: HashMap::new(),
             receipt: None,
@@ -214,7 +226,7 @@ impl Case {
         let inode = content.bytes().fold(7, |sum, byte| sum * 31 % 1_000_003 + u64::from(byte));
         let found = Found::File(Attributes { inode, size: content.len() as u64, ..attributes(mode, uid) });
         let backup = format!("{at}.airgap-deploy-backup").parse().ok();
-        let existing = Existing { found, digest: Some(Digest::of(content.as_bytes())), backup };
+        let existing = Existing { found, digest: Some(Digest::of(content.as_bytes())), stat: None, backup };
         self.host.entries.insert(path(at), existing);
     }
 

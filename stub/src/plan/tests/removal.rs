@@ -95,6 +95,7 @@ impl Installed {
                 owner: owner("x"),
                 role,
                 origin: Origin::Created,
+                stat: None,
             };
             self.receipt.files.push(file);
         }

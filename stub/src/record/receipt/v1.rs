@@ -9,6 +9,7 @@ use payload::index::Role;
 use serde::{Deserialize, Serialize};
 
 use crate::host::account::MadeAccount;
+use crate::host::root::Stat;
 
 use super::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt, ReceiptError, SignedBy};
 
@@ -87,6 +88,19 @@ struct WireFile {
     role: WireRole,
     #[serde(flatten)]
     origin: WireOrigin,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    stat: Option<WireStat>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WireStat {
+    device: u64,
+    inode: u64,
+    size: u64,
+    uid: u32,
+    gid: u32,
+    mtime: String,
+    ctime: String,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -109,6 +123,8 @@ struct WireLink {
     symbolic: Option<String>,
     #[serde(flatten)]
     origin: WireOrigin,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    stat: Option<WireStat>,
 }
 
 fn broken(error: impl Display) -> ReceiptError {
@@ -192,6 +208,7 @@ fn read_file(wire: WireFile) -> Result<FileEntry, ReceiptError> {
         owner: Owner { user: parsed(&wire.owner)?, group: parsed(&wire.group)? },
         role,
         origin: read_origin(wire.origin)?,
+        stat: wire.stat.as_ref().map(read_stat).transpose()?,
     })
 }
 
@@ -201,7 +218,24 @@ fn read_link(wire: WireLink) -> Result<LinkEntry, ReceiptError> {
         (None, Some(target)) => LinkTarget::Symbolic(target),
         _ => return Err(broken(format!("link {:?} is neither hard nor symbolic", wire.path))),
     };
-    Ok(LinkEntry { path: parsed(&wire.path)?, target, origin: read_origin(wire.origin)? })
+    let stat = wire.stat.as_ref().map(read_stat).transpose()?;
+    Ok(LinkEntry { path: parsed(&wire.path)?, target, origin: read_origin(wire.origin)?, stat })
+}
+
+fn read_stat(wire: &WireStat) -> Result<Stat, ReceiptError> {
+    let WireStat { device, inode, size, uid, gid, .. } = *wire;
+    Ok(Stat { device, inode, size, uid, gid, modified: read_time(&wire.mtime)?, changed: read_time(&wire.ctime)? })
+}
+
+/// As `stat -c %.9Y` prints it: nine digits behind the dot.
+fn read_time(text: &str) -> Result<(i64, i64), ReceiptError> {
+    let no_time = || broken(format!("{text:?} is no time"));
+    let (seconds, nanoseconds) = text.split_once('.').ok_or_else(no_time)?;
+    let is_whole = nanoseconds.len() == 9 && nanoseconds.bytes().all(|digit| digit.is_ascii_digit());
+    match (seconds.parse(), nanoseconds.parse()) {
+        (Ok(seconds), Ok(nanoseconds)) if is_whole => Ok((seconds, nanoseconds)),
+        _ => Err(no_time()),
+    }
 }
 
 pub(super) fn render(receipt: &Receipt) -> Vec<u8> {
@@ -273,7 +307,14 @@ fn write_file(entry: &FileEntry) -> WireFile {
             Role::Installer => WireRole::Installer,
         },
         origin: write_origin(&entry.origin),
+        stat: entry.stat.as_ref().map(write_stat),
     }
+}
+
+fn write_stat(stat: &Stat) -> WireStat {
+    let Stat { device, inode, size, uid, gid, modified, changed } = *stat;
+    let time = |(seconds, nanoseconds): (i64, i64)| format!("{seconds}.{nanoseconds:09}");
+    WireStat { device, inode, size, uid, gid, mtime: time(modified), ctime: time(changed) }
 }
 
 fn write_link(entry: &LinkEntry) -> WireLink {
@@ -281,5 +322,11 @@ fn write_link(entry: &LinkEntry) -> WireLink {
         LinkTarget::Hard(to) => (Some(to.as_str().to_owned()), None),
         LinkTarget::Symbolic(target) => (None, Some(target.clone())),
     };
-    WireLink { path: entry.path.as_str().to_owned(), hard, symbolic, origin: write_origin(&entry.origin) }
+    WireLink {
+        path: entry.path.as_str().to_owned(),
+        hard,
+        symbolic,
+        origin: write_origin(&entry.origin),
+        stat: entry.stat.as_ref().map(write_stat),
+    }
 }

@@ -139,6 +139,10 @@ impl PackageFacts {
         ]
     }
 
+    pub(super) fn what_was_used_verified(&mut self) {
+        self.verified = "used";
+    }
+
     pub(super) fn everything_verified(&mut self, digest: Option<payload::Digest>) {
         self.verified = "everything";
         self.digest = digest.map(|digest| digest.to_string());
