@@ -5,8 +5,11 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use e2e::crash::draft::Draft;
+use e2e::crash::program::Run;
 use e2e::scenario::tree::{Kind, Tree};
 use e2e::scenario::{Scenario, package_below, sample};
+use payload::index::Role;
 use serde_json::Value;
 
 fn texts(list: &Value) -> Result<Vec<String>> {
@@ -138,5 +141,27 @@ fn the_copy_of_the_stub_in_the_state_directory_is_the_stub() -> Result<()> {
     package_below(&copy, &root, &["--status"])?.exits(0)?.says("sample 1.2.3 is installed")?;
     package_below(&copy, &root, &["--payload", run.to_str().context("UTF-8")?, "--install"])?.exits(0)?;
     package_below(&copy, &root, &["--install"])?.exits(10)?.says("--payload FILE")?;
+    Ok(())
+}
+
+/// The installer makes `/var` and `/var/lib` for its journal, before the first step of the plan.
+#[test]
+fn a_package_below_the_installers_own_directories_is_installed_as_planned() -> Result<()> {
+    let scratch = e2e::crash::directory()?;
+    let (run, root) = (scratch.path().join("x.run"), scratch.path().join("root"));
+    let mut draft = Draft::new("1", "var/lib/x", false)?;
+    draft.directory("var")?.directory("var/lib")?.directory("var/lib/x")?;
+    draft.file("var/lib/x/file", Role::Program, 0o644, b"content")?.write(&run)?;
+    fs::create_dir(&root)?;
+    for action in ["--dry-run", "--install", "--install", "--status", "--uninstall"] {
+        let ended = Run::new(&run, &root, &[action]).end();
+        assert_eq!(ended.code, Some(0), "{action}: {ended:?}");
+    }
+    assert_eq!(fs::read_dir(&root)?.count(), 0, "an uninstallation leaves something");
+    let killed = Run::new(&run, &root, &["--install"]).set("KILL_AT", 40).end();
+    assert!(killed.killed, "{killed:?}");
+    let recovered = Run::new(&run, &root, &["--recover"]).end();
+    assert_eq!(recovered.code, Some(0), "{recovered:?}");
+    assert_eq!(fs::read_dir(&root)?.count(), 0, "a recovery leaves something");
     Ok(())
 }

@@ -135,6 +135,8 @@ impl Planner<'_> {
         for directory in &self.index.directories {
             let path = &directory.path;
             match self.host.existing(path) {
+                // Made with the journal, before the first step; and it goes with the installer's own files.
+                Found::Absent if state::is_above(path) => self.keep_origin(path),
                 Found::Absent => {
                     self.plan.steps.push(Step::MakeDirectory { path: path.clone(), mode: directory.mode });
                     self.need(path, 0);

@@ -7,8 +7,11 @@ use payload::{RelPath, UnitName};
 use super::facts::Host;
 
 /// Directories whose files root's programs obey or run, and what that means.
-const OBEYED: [(&str, &str); 24] = [
+const OBEYED: [(&str, &str); 38] = [
+    ("etc/anacrontab", "cron runs it, as root"),
     ("etc/apt", "apt obeys it"),
+    ("etc/bash.bashrc", "every shell runs it, root's too"),
+    ("etc/binfmt.d", "the kernel starts programs as it says"),
     ("etc/cron.d", "cron runs it, as the user it names"),
     ("etc/cron.daily", "cron runs it as root"),
     ("etc/cron.hourly", "cron runs it as root"),
@@ -16,22 +19,33 @@ const OBEYED: [(&str, &str); 24] = [
     ("etc/cron.weekly", "cron runs it as root"),
     ("etc/crontab", "cron runs it, as the user it names"),
     ("etc/dbus-1", "D-Bus obeys it"),
+    ("etc/environment", "every login obeys it, root's too"),
+    ("etc/grub.d", "it is run as root when the boot loader is set up"),
     ("etc/init.d", "it is run as root on boot"),
+    ("etc/initramfs-tools", "it becomes part of what boots the machine"),
+    ("etc/kernel", "it is run as root with every new kernel"),
+    ("etc/ld.so.conf", "every program loads libraries from where it says"),
     ("etc/ld.so.conf.d", "every program loads libraries from where it says"),
     ("etc/logrotate.d", "logrotate obeys it, as root"),
     ("etc/modprobe.d", "the kernel's modules are loaded as it says"),
     ("etc/modules-load.d", "the kernel's modules are loaded as it says"),
     ("etc/NetworkManager", "NetworkManager obeys it"),
+    ("etc/network", "it is run as root when a network comes up"),
     ("etc/polkit-1", "it decides who may do what root may"),
+    ("etc/profile", "every login runs it, root's too"),
     ("etc/profile.d", "every login runs it, root's too"),
+    ("etc/rc.local", "it is run as root on boot"),
     ("etc/sysctl.d", "the kernel's settings follow it"),
+    ("etc/sysusers.d", "systemd makes accounts as it says"),
     ("etc/tmpfiles.d", "systemd makes and removes files as it says, as root"),
     ("etc/udev", "udev runs what it says, as root"),
     ("usr/lib/tmpfiles.d", "systemd makes and removes files as it says, as root"),
     ("usr/lib/udev", "udev runs what it says, as root"),
     ("usr/share/dbus-1", "D-Bus obeys it"),
     ("usr/share/polkit-1", "it decides who may do what root may"),
+    ("lib/modules", "the kernel loads it"),
     ("lib/udev", "udev runs what it says, as root"),
+    ("var/spool/cron", "cron runs it, as the user it is named after"),
 ];
 /// Where programs are found by their name alone.
 const SEARCHED: [&str; 6] = ["bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin"];

@@ -39,6 +39,11 @@ pub fn stub(package: &PackageName) -> RelPath {
     path(package, Some(STUB))
 }
 
+/// Whether the installer's own directory lies below this one.
+pub fn is_above(path: &RelPath) -> bool {
+    STATE_DIRECTORY.strip_prefix(path.as_str()).is_some_and(|rest| rest.starts_with('/'))
+}
+
 /// Where the stub waits until the installation is complete.
 pub fn fresh_stub(package: &PackageName) -> RelPath {
     path(package, Some(FRESH_STUB))

@@ -28,7 +28,7 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Va
         .iter()
         .map(|finding| json!({"exit_code": finding.exit as u8, "what": finding.what, "hint": finding.hint}))
         .collect();
-    json!({
+    let mut document = json!({
         "plan": 1,
         "package": {
             "name": index.package.name.as_str(),
@@ -38,11 +38,11 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Va
         "root": host.root.display().to_string(),
         "prefix": index.install.prefix.to_string(),
         "needs_root": host.live && !plan.is_empty(),
-        "steps": plan.steps.iter().map(step).collect::<Vec<_>>(),
+        "steps": null,
         "afterwards": plan.afterwards.iter().map(step).collect::<Vec<_>>(),
         "rollback": plan.rollback,
         "proof": plan.proof.as_ref().map(|proof| json!({"unit": proof.unit, "models": proof.models})),
-        "unchanged": plan.unchanged.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        "unchanged": null,
         "trusted": sum(host.looked_at.trusted),
         "read": sum(host.looked_at.read),
         "space": space,
@@ -59,7 +59,11 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Va
         "memory": memory(index, host),
         "warnings": warnings(plan),
         "findings": findings,
-    })
+    });
+    // `json!` would copy them, and there may be ten thousand.
+    document["steps"] = plan.steps.iter().map(step).collect();
+    document["unchanged"] = plan.unchanged.iter().map(ToString::to_string).collect();
+    document
 }
 
 /// Files and their bytes.

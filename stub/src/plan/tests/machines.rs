@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use payload::index::{Elf, GlibcVersion, Role};
+use payload::index::{Directory, Elf, GlibcVersion, Role};
+use payload::{Mode, Owner};
 
 use super::machine::{Case, account, owner, path, unit as state};
 use super::{Row, hold};
@@ -426,6 +427,15 @@ const MACHINES_THAT_CANNOT_HAVE_IT: &[Row] = &[
         "",
         |it| it.mounted("opt", |at| (at.device, at.free_inodes) = (2, Some(20))),
         &["+ 22 Out of disk space: /opt needs 6 inodes and has too few"],
+    ),
+    (
+        "directories above the installer's own are missing, and the package has them too",
+        "",
+        |it| {
+            let above = |at: &str| Directory { path: path(at), mode: Mode::EXECUTABLE, owner: Owner::root() };
+            it.index.directories.extend(["var", "var/lib", "var/lib/y", "var/log"].map(above));
+        },
+        &["+ make-directory /var/lib/y", "+ make-directory /var/log"],
     ),
     ("inodes that nobody counts", "", |it| it.mounted("opt", |at| (at.device, at.free_inodes) = (2, None)), &[]),
     (
