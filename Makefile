@@ -19,6 +19,7 @@ help:
 	@echo "make graph       which folders of the code import which"
 	@echo "make crash-point SCENARIO=upgrade CHANGE=17  one kill of the crash series, and what becomes of it"
 	@echo "make soak        all of the long series, of which the others run samples (hours; root on Debian)"
+	@echo "make bench       builder and installer against cp, tar, makeself, sha256sum and openssl; writes docs/performance.md"
 	@echo "make deny        banned crates, licences, and where it can be fetched the advisory database (installs cargo-deny)"
 	@echo "make fuzz-brief  every parser of untrusted bytes, $(FUZZ_SECONDS) seconds each (nightly compiler; installs cargo-fuzz)"
 	@echo "make fuzz-build  the fuzz targets, without running them"
@@ -79,6 +80,11 @@ soak: $(BUILDER)
 	cargo test --package e2e --test crash_ext4 -- --ignored --nocapture
 	AIRGAP_DEPLOY_EVERY=1 AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
 	  cargo test --package e2e --test matrix -- --ignored --nocapture --test-threads=1
+
+# Settings and what it needs are at the top of the script: SIZE=2048 make bench. An idle machine, and 6 times SIZE of disk.
+.PHONY: bench
+bench: build
+	tools/bench.py
 
 # One point of the crash series: SCENARIO is install, upgrade or uninstall; CHANGE the number of the change before which
 # the stub is killed; AGAIN that of the change before which the recovery is killed, if it is.
