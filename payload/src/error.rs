@@ -33,6 +33,9 @@ pub enum PayloadError {
     /// A volume is not the one that belongs here, or its bytes are not the ones that were packed.
     #[error("{name} {problem}")]
     Volume { name: String, numbers: Vec<usize>, problem: String },
+    /// The same of several volumes: an error of each.
+    #[error("{}", each(.0))]
+    Volumes(Vec<PayloadError>),
     /// Volumes were not found.
     #[error("{}", missing(volumes, looked))]
     Missing { volumes: Vec<Volume>, looked: Vec<String> },
@@ -58,6 +61,10 @@ impl PayloadError {
         let what = what.into();
         |source| Self::Write { what, source }
     }
+}
+
+fn each(errors: &[PayloadError]) -> String {
+    errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n")
 }
 
 fn missing(volumes: &[Volume], looked: &[String]) -> String {

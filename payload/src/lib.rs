@@ -3,6 +3,7 @@
 //! prints, or reads the clock, the environment or the arguments.
 
 mod copy;
+mod damage;
 mod decode;
 mod elf;
 mod error;

@@ -2,6 +2,8 @@
 //! Comparing all of it is in `verify.rs`, where things lie in `format/layout.rs`; what is done with them is the caller's
 //! business.
 
+use std::ops::RangeInclusive;
+
 use crate::format::index::Index;
 use crate::format::layout::{ALIGNMENT, CHUNK_SIZE, INDEX, INDEX_DIGEST, Layout, Region, SIGNATURE, digest_file};
 use crate::format::member::{self, BLOCK};
@@ -172,6 +174,13 @@ impl Package {
         self.index.blobs.get(blob).map_or(0, |blob| blob.chunks.len())
     }
 
+    /// The volumes in which a chunk lies.
+    pub(crate) fn chunk_volumes(&self, blob: usize, chunk: usize) -> Option<RangeInclusive<usize>> {
+        let inside = chunk as u64 * CHUNK_SIZE;
+        let length = CHUNK_SIZE.min(self.index.blobs.get(blob)?.stored_size.saturating_sub(inside));
+        self.parts.volumes_of(self.layout.blob_offset(blob)? + inside, length)
+    }
+
     /// Reads one chunk of a blob's stored bytes into `buffer`, and compares it with the index.
     /// On an error `buffer` holds nothing.
     pub fn read_chunk(&self, blob: usize, chunk: usize, buffer: &mut Vec<u8>) -> Result<(), PayloadError> {
@@ -239,14 +248,20 @@ impl Package {
     /// Compares one region that is no blob.
     pub(crate) fn check(&self, offset: u64, region: &Region) -> Result<(), PayloadError> {
         match region {
-            Region::Stub if self.stub == FileStub::AsPacked => self.stub().map(drop),
+            Region::Stub if self.stub == FileStub::AsPacked => {
+                let size = self.index.build.stub.size;
+                self.stub().map(drop).map_err(|error| self.parts.blame(offset, size, error))
+            }
             Region::Index => check_known(&self.parts, offset, &self.json, INDEX),
             Region::Known { bytes, what } => {
                 let bytes = bytes.bytes()?;
                 check_known(&self.parts, offset, &bytes, what)
                     .map_err(|error| self.parts.blame(offset, bytes.len() as u64, error))
             }
-            Region::Document(position) => self.document(*position).map(drop),
+            Region::Document(position) => {
+                let size = self.index.documents.get(*position).map_or(0, |facts| facts.size);
+                self.document(*position).map(drop).map_err(|error| self.parts.blame(offset, size, error))
+            }
             // Another program is told about, and content is compared chunk by chunk, in `verify.rs`.
             Region::Stub | Region::Blob(_) => Ok(()),
         }

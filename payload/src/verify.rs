@@ -1,9 +1,10 @@
 //! Compares a `.run` file with its index: every byte of it, and the content that the bytes stand for.
 //! Opening a file, and reading one part of it, is in `read.rs`.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use crate::damage::Damage;
 use crate::format::index::Encoding;
 use crate::format::layout::Region;
 use crate::{Digest, Hasher, InOrder, Package, PayloadError, Watch};
@@ -19,13 +20,23 @@ enum Task<'a> {
 struct RawBlob {
     position: usize,
     content: InOrder,
+    /// Not all of it was read, or not all of it is right.
+    given_up: AtomicBool,
+}
+
+impl RawBlob {
+    fn give_up(&self) {
+        self.given_up.store(true, Ordering::Relaxed);
+        self.content.abandon();
+    }
 }
 
 impl Package {
     /// Compares every byte of the file with the index, and every blob with the digest of its content, on `workers` threads.
     ///
     /// # Errors
-    /// [`PayloadError::Damaged`] names the first damaged region that was found.
+    /// [`PayloadError::Damaged`] names the first damaged region that was found; [`PayloadError::Volume`], and of several
+    /// [`PayloadError::Volumes`], every volume that is damaged.
     pub fn verify(&self, workers: usize, watch: Watch<'_>) -> Result<(), PayloadError> {
         if workers <= 1 {
             return self.verify_in_order(watch);
@@ -35,35 +46,75 @@ impl Package {
 
     /// The same from the first byte to the last, each medium once.
     fn verify_in_order(&self, watch: Watch<'_>) -> Result<(), PayloadError> {
-        let mut buffer = Vec::new();
+        let damage = Damage::of(self.parts());
         for (offset, region) in self.regions() {
             watch.go_on()?;
-            let Region::Blob(position) = region else {
-                self.check(offset, region)?;
-                continue;
+            let outcome = match region {
+                Region::Blob(position) => self.verify_blob_in_order(*position, &damage, watch),
+                region => self.check(offset, region),
             };
-            let Some(blob) = self.index().blobs.get(*position) else { continue };
-            if blob.encoding == Encoding::Xz {
-                self.decode(*position, 1, watch, |_| Ok::<(), PayloadError>(()))?;
-                continue;
-            }
-            let mut hasher = Hasher::default();
-            for chunk in 0..self.chunk_count(*position) {
-                watch.go_on()?;
-                self.read_chunk(*position, chunk, &mut buffer)?;
-                hasher.update(&buffer);
-                (watch.progress)(buffer.len() as u64);
-            }
-            blob.check_content(Some(hasher.finish()))?;
+            outcome.or_else(|error| damage.note(error))?;
         }
-        Ok(())
+        damage.end()
+    }
+
+    fn verify_blob_in_order(&self, position: usize, damage: &Damage<'_>, watch: Watch<'_>) -> Result<(), PayloadError> {
+        let Some(blob) = self.index().blobs.get(position) else { return Ok(()) };
+        if blob.encoding == Encoding::Xz {
+            return self.verify_compressed(position, 1, damage, watch);
+        }
+        let (mut hasher, mut buffer, mut whole) = (Hasher::default(), Vec::new(), true);
+        for chunk in 0..self.chunk_count(position) {
+            watch.go_on()?;
+            match self.compare_chunk(position, chunk, &mut buffer, damage)? {
+                true => hasher.update(&buffer),
+                false => whole = false,
+            }
+            (watch.progress)(buffer.len() as u64);
+        }
+        if whole { blob.check_content(Some(hasher.finish())) } else { Ok(()) }
+    }
+
+    /// Reads a chunk, unless it lies in a volume that is bad anyway; whether it is right.
+    fn compare_chunk(
+        &self,
+        blob: usize,
+        chunk: usize,
+        buffer: &mut Vec<u8>,
+        damage: &Damage<'_>,
+    ) -> Result<bool, PayloadError> {
+        if self.chunk_volumes(blob, chunk).is_some_and(|volumes| damage.is_in(volumes)) {
+            buffer.clear();
+            return Ok(false);
+        }
+        match self.read_chunk(blob, chunk, buffer) {
+            Ok(()) => Ok(true),
+            Err(error) => damage.note(error).map(|()| false),
+        }
+    }
+
+    /// Decoding ends with the first chunk that is damaged; those behind it may lie in other volumes.
+    fn verify_compressed(
+        &self,
+        position: usize,
+        workers: usize,
+        damage: &Damage<'_>,
+        watch: Watch<'_>,
+    ) -> Result<(), PayloadError> {
+        let Err(error) = self.decode(position, workers, watch, |_| Ok::<(), PayloadError>(())) else { return Ok(()) };
+        damage.note(error)?;
+        let mut buffer = Vec::new();
+        (0..self.chunk_count(position)).try_for_each(|chunk| {
+            watch.go_on()?;
+            self.compare_chunk(position, chunk, &mut buffer, damage).map(drop)
+        })
     }
 
     /// Compares everything that is no blob, as far as it lies in volumes that are here, and the blobs that are `wanted`: what
     /// is left is compared when it is read.
     ///
     /// # Errors
-    /// [`PayloadError::Damaged`] names the first damaged region that was found.
+    /// As [`Package::verify`].
     pub fn verify_blobs(
         &self,
         wanted: impl Fn(Digest) -> bool,
@@ -78,19 +129,27 @@ impl Package {
                     Some(blob) if blob.encoding == Encoding::Xz => compressed.push(*position),
                     _ => {
                         tasks.extend((0..self.chunk_count(*position)).map(|chunk| Task::Chunk(raw.len(), chunk)));
-                        raw.push(RawBlob { position: *position, content: InOrder::default() });
+                        raw.push(RawBlob {
+                            position: *position,
+                            content: InOrder::default(),
+                            given_up: AtomicBool::new(false),
+                        });
                     }
                 },
                 other if self.parts().is_here(offset) => tasks.push(Task::Region(offset, other)),
                 _ => {}
             }
         }
-        self.compare(&tasks, &raw, workers, watch)?;
-        for blob in raw {
+        let damage = Damage::of(self.parts());
+        self.compare(&tasks, &raw, workers, &damage, watch)?;
+        for blob in raw.into_iter().filter(|blob| !blob.given_up.load(Ordering::Relaxed)) {
             self.compare_content(blob)?;
         }
         // One after another: each is decoded on all workers.
-        compressed.into_iter().try_for_each(|position| self.decode(position, workers, watch, |_| Ok(())))
+        for position in compressed {
+            self.verify_compressed(position, workers, &damage, watch)?;
+        }
+        damage.end()
     }
 
     fn compare(
@@ -98,6 +157,7 @@ impl Package {
         tasks: &[Task<'_>],
         raw: &[RawBlob],
         workers: usize,
+        damage: &Damage<'_>,
         watch: Watch<'_>,
     ) -> Result<(), PayloadError> {
         let next = AtomicUsize::new(0);
@@ -107,10 +167,15 @@ impl Package {
             while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
                 watch.go_on()?;
                 match task {
-                    Task::Region(offset, region) => self.check(*offset, region)?,
+                    Task::Region(offset, region) => {
+                        self.check(*offset, region).or_else(|error| damage.note(error))?;
+                    }
                     Task::Chunk(blob, chunk) => {
-                        self.read_chunk(raw[*blob].position, *chunk, &mut buffer)?;
-                        raw[*blob].content.add(*chunk, &buffer);
+                        if self.compare_chunk(raw[*blob].position, *chunk, &mut buffer, damage)? {
+                            raw[*blob].content.add(*chunk, &buffer);
+                        } else {
+                            raw[*blob].give_up();
+                        }
                         (watch.progress)(buffer.len() as u64);
                     }
                 }
@@ -123,9 +188,7 @@ impl Package {
                     if let Err(error) = work() {
                         next.store(tasks.len(), Ordering::Relaxed);
                         failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
-                        for blob in raw {
-                            blob.content.abandon();
-                        }
+                        raw.iter().for_each(RawBlob::give_up);
                     }
                 });
             }

@@ -69,6 +69,9 @@ impl Error {
             PayloadError::Volume { .. } => Self::new(Exit::Damaged, error.to_string())
                 .state(NOTHING_CHANGED)
                 .hint("copy that volume again from where it was built, and compare with --verify"),
+            PayloadError::Volumes(_) => Self::new(Exit::Damaged, error.to_string())
+                .state(NOTHING_CHANGED)
+                .hint("copy these volumes again from where it was built, and compare with --verify"),
             PayloadError::Missing { .. } => Self::new(Exit::VolumeMissing, error.to_string())
                 .state(NOTHING_CHANGED)
                 .hint("put them beside the first volume, or name the directory of each: --volumes DIR; if there is only one file, it was cut off: copy it again"),

@@ -217,6 +217,44 @@ fn a_flipped_byte_names_its_volume() -> Result<()> {
 }
 
 #[test]
+fn every_volume_that_is_bad_is_named_at_once() -> Result<()> {
+    let bench = Bench::new()?;
+    let (second, third) = (&bench.volumes[1], &bench.volumes[2]);
+    let named = |outcome: Outcome, why: [&str; 2]| -> Result<()> {
+        outcome.exits(10)?.says("package.run.002 ")?.says(why[0])?.says("package.run.003 ")?.says(why[1])?;
+        Ok(())
+    };
+    let both = |why: [&str; 2]| -> Result<()> {
+        named(bench.verify(&[])?, why)?;
+        let first = bench.first().to_str().context("UTF-8")?;
+        named(run(bench.scenario.builder()?.args(["verify", first]))?, why)
+    };
+    // In the middle of each, behind the chunks that a volume is known by.
+    let inside = SeekFrom::Start(5 << 20);
+    for path in [second, third] {
+        flip(path, inside)?;
+    }
+    both(["is damaged", "is damaged"])?;
+    let (two, three) = (fs::read(second)?, fs::read(third)?);
+    fs::write(third, &three[..three.len() - 512])?;
+    both(["is damaged", "is cut off"])?;
+    fs::write(second, &three)?;
+    fs::write(third, &two)?;
+    both(["holds volume 3 of this package", "holds volume 2 of this package"])?;
+    named(
+        package_below(bench.first(), &bench.root, &["--install"])?,
+        ["holds volume 3 of this package", "holds volume 2 of this package"],
+    )?;
+    // One that is copied again, and the other is left alone.
+    fs::write(second, &two)?;
+    fs::write(third, &three)?;
+    flip(second, inside)?;
+    let outcome = bench.verify(&[])?.exits(10)?.says("package.run.003 is damaged")?;
+    ensure!(!outcome.stderr.contains("package.run.002"), "{outcome}");
+    Ok(())
+}
+
+#[test]
 fn volumes_that_are_cut_off_swapped_or_of_another_package_are_named() -> Result<()> {
     let bench = Bench::new()?;
     let (second, third) = (&bench.volumes[1], &bench.volumes[2]);

@@ -31,6 +31,7 @@ fn damaged(path: &Path, error: &payload::PayloadError) -> Failure {
             "put them beside the first volume, or name the directory of each: --volumes DIR"
         }
         PayloadError::Volume { .. } => "copy that volume again from where it was built",
+        PayloadError::Volumes(_) => "copy these volumes again from where it was built",
         _ => "build it again, or copy it again from where it was built",
     };
     Failure::new(payload_exit_code(error), format!("{}: {error}", path.display()), hint)
@@ -84,7 +85,8 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     }
     let package = open(&args.file, &args.volumes.volumes, &trust)?;
     let wrong = |error| damaged(&args.file, &package.narrow(error));
-    let missing = package.parts().missing().map_err(wrong)?;
+    // What is wrong with the volumes that are here is found below, together with what is wrong inside others.
+    let missing = package.parts().missing().unwrap_or_default();
     if !missing.is_empty() {
         return Err(wrong(package.parts().are_missing(missing)));
     }

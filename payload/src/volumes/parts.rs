@@ -4,6 +4,7 @@
 use std::fmt;
 use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -96,25 +97,39 @@ impl Parts {
     /// The volumes that are not there now. Nobody is asked.
     ///
     /// # Errors
-    /// [`PayloadError::Volume`] when a file with the name of a volume is none of this package.
+    /// [`PayloadError::Volume`], or [`PayloadError::Volumes`], when files with the names of volumes are none of this package.
     pub fn missing(&self) -> Result<Vec<Volume>, PayloadError> {
         let Some(cut) = self.cut else { return Ok(Vec::new()) };
-        let mut missing = Vec::new();
+        let (mut missing, mut wrong) = (Vec::new(), Vec::new());
         for volume in 0..cut.count() {
             let mut open = self.lock();
             match self.look(&mut open, cut, volume) {
                 Ok(_) => {}
                 Err(Absent::Nowhere) => missing.push(self.describe(cut, volume)),
-                Err(wrong @ Absent::Wrong(..)) => return Err(self.refusal(cut, volume, wrong)),
+                Err(absent @ Absent::Wrong(..)) => wrong.push(self.refusal(cut, volume, absent)),
             }
         }
-        Ok(missing)
+        match wrong.len() {
+            0 => Ok(missing),
+            1 => wrong.pop().map_or(Ok(missing), Err),
+            _ => Err(PayloadError::Volumes(wrong)),
+        }
     }
 
     /// Whether this byte of the package is in a file that is open.
     pub(crate) fn is_here(&self, offset: u64) -> bool {
         let volume = self.cut.map_or(0, |cut| *cut.volumes(offset, 1).start());
+        self.is_open(volume)
+    }
+
+    /// Whether the file of a volume is open.
+    pub(crate) fn is_open(&self, volume: usize) -> bool {
         matches!(self.lock().get(volume), Some(Some(_)))
+    }
+
+    /// The volumes in which these bytes lie; `None` when the package is one file.
+    pub(crate) fn volumes_of(&self, offset: u64, length: u64) -> Option<RangeInclusive<usize>> {
+        self.cut.map(|cut| cut.volumes(offset, length))
     }
 
     /// That some volumes are missing, and where they were looked for.
@@ -189,6 +204,9 @@ impl Parts {
     /// Of several volumes that an error names, those that the list of digests beside the package does not clear; and what
     /// the list says of them. Reads these volumes.
     pub(crate) fn narrow(&self, error: PayloadError) -> PayloadError {
+        if let PayloadError::Volumes(errors) = error {
+            return PayloadError::Volumes(errors.into_iter().map(|error| self.narrow(error)).collect());
+        }
         let PayloadError::Volume { numbers, problem, .. } = &error else { return error };
         let mut suspects: Vec<usize> = numbers.iter().map(|number| number - 1).collect();
         let mut shortest_first = suspects.clone();
@@ -247,7 +265,8 @@ impl Parts {
         }
     }
 
-    fn asks(&self) -> bool {
+    /// Whether somebody is asked for a volume that is not there.
+    pub(crate) fn asks(&self) -> bool {
         self.search.as_ref().is_some_and(|search| search.ask.is_some())
     }
 
