@@ -30,6 +30,7 @@ acceptance-machines: $(BUILDER)
 	  cargo test --quiet --package e2e --test acceptance -- --ignored --nocapture --test-threads=1
 	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
 	  cargo test --quiet --package e2e --test living -- --ignored --nocapture
+	cargo test --quiet --package e2e --test sticks -- --ignored --test-threads=1
 	cargo test --quiet --package e2e --test large -- --ignored
 	cargo test --quiet --package e2e --test evidence -- --ignored
 	cargo test --quiet --package e2e --test trust -- minisign

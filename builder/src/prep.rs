@@ -213,6 +213,7 @@ impl Job<'_> {
             index_digest: packed.digest(),
             file_name: &name,
             file_digest,
+            volumes: volumes.iter().map(Volume::facts).collect(),
             models: &placed.model_facts,
             key: request.signer.map(Signer::public),
             collection: collection.as_ref().map(|made| (made.name.as_str(), made.digest)),

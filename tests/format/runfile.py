@@ -512,6 +512,23 @@ def units(index):
 # Reading -------------------------------------------------------------------------------------------------------------
 
 
+def other_volumes(path, size, total):
+    """The bytes of `x.run.002` and so on: all but the last as long as the first, which is whole kB or MiB or fills FAT32."""
+    if size % 1000 and size % (1 << 20) and size != (1 << 32) - 1:
+        raise Damaged("it is cut off")
+    data = b""
+    for number in range(2, -(-total // size) + 1):
+        try:
+            with open("%s.%03d" % (path, number), "rb") as file:
+                volume = file.read()
+        except FileNotFoundError:
+            raise Damaged("volume %d is missing" % number) from None
+        if len(volume) != min(size, total - size - len(data)):
+            raise Damaged("volume %d has another length" % number)
+        data += volume
+    return data
+
+
 class RunFile:
     """An opened `.run` file whose index is intact and makes sense."""
 
@@ -546,6 +563,8 @@ class RunFile:
             raise Damaged("the stub has another length")
         if self.index["total_length"] != length:
             raise Unreadable("the total length does not follow from the members")
+        if len(self.data) < length:
+            self.data += other_volumes(path, len(self.data), length)
         if len(self.data) != length:
             raise Damaged("the file has another length")
 

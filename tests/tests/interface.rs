@@ -40,7 +40,7 @@ for pair in sys.argv[1:]:
 struct Tour(Vec<(&'static str, Value)>);
 
 /// The key that tells what a document is, and its schema.
-const KINDS: [(&str, &str); 19] = [
+const KINDS: [(&str, &str); 22] = [
     ("plan", "plan"),
     ("install", "install"),
     ("verify", "verify"),
@@ -59,6 +59,9 @@ const KINDS: [(&str, &str); 19] = [
     ("keygen", "keygen"),
     ("lock", "lock"),
     ("inspect_model", "inspect-model"),
+    ("list_installed", "list-installed"),
+    ("split", "split"),
+    ("join", "join"),
     ("cache_pruned", "cache-pruned"),
 ];
 
@@ -93,7 +96,8 @@ impl Tour {
         scenario.write("root/etc/group", "root:x:0:\n")?;
         let report = scenario.path("report.json");
         let mut act = |arguments: &[&str], code: i32| -> Result<()> {
-            let reported = !arguments.iter().any(|word| ["--list", "--version", "--explain"].contains(word));
+            let unreported = ["--list", "--list-installed", "--version", "--explain"];
+            let reported = !arguments.iter().any(|word| unreported.contains(word));
             let extra = if reported { vec!["--report", report.to_str().context("UTF-8")?] } else { Vec::new() };
             self.said(&package_below(&path, &root, &[arguments, &["--json"], &extra].concat())?.exits(code)?)?;
             if reported { self.file(&report) } else { Ok(()) }
@@ -111,6 +115,7 @@ impl Tour {
         act(&["--version"], 0)?;
         act(&["--explain", "22"], 0)?;
         act(&["--status"], 0)?;
+        act(&["--list-installed"], 0)?;
         act(&["--recover", "--dry-run"], 0)?;
         act(&["--recover"], 0)?;
         act(&["--uninstall", "--dry-run"], 0)?;
@@ -157,6 +162,8 @@ impl Tour {
         say(0, &["verify", "package.run"])?;
         say(0, &["inspect", "package.run"])?;
         say(0, &["inspect", "inputs/llama2-7b.gguf"])?;
+        say(0, &["split", "package.run", "--chunk-size", "8MB", "--output", "volumes"])?;
+        say(0, &["join", "volumes/package.run", "--output", "joined.run"])?;
         say(0, &["explain", "42"])?;
         say(0, &["cache", "prune"])?;
         self.file(&report)?;

@@ -346,6 +346,7 @@ fn a_copy_without_payload_looks_after_every_package_by_its_name() -> Result<()> 
     assert!(root.join("opt/sample").exists() && !root.join("opt/second").exists());
     // A key that is no longer trusted keeps nobody from removing what it signed.
     fs::write(root.join(KEYS).join("broken.pub"), "no key")?;
+    package_below(&site.good, root, &["--uninstall"])?.exits(11)?.says("--uninstall PACKAGE")?;
     package_below(&copy, root, &["--uninstall", "sample"])?.exits(0)?;
     assert!(!root.join("opt/sample").exists());
     Ok(())

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
+use e2e::crash::program::Run;
+use e2e::crash::workspace;
 use e2e::scenario::outcome::{Outcome, run};
 use e2e::scenario::tree::Tree;
 use e2e::scenario::{Scenario, gguf, package, package_below, sample};
@@ -105,6 +107,15 @@ fn cat_of_the_volumes_is_the_package_and_join_makes_it_too() -> Result<()> {
     run(bench.scenario.builder()?.arg("join").arg(bench.first()).arg("--output").arg(&again))?.exits(0)?;
     ensure!(fs::read(&again)? == joined, "join makes another file");
     run(Command::new("sha256sum").args(["-c", "again.run.sha256"]).current_dir(bench.scenario.path("")))?.exits(0)?;
+    // A reader that was made from docs/format.md alone.
+    let reader = || -> Result<Outcome> {
+        let script = workspace().join("tests/format/runfile.py");
+        run(Command::new("python3").arg("-B").arg(script).arg("verify").arg(bench.first()))
+    };
+    reader()?.exits(0)?;
+    flip(&bench.volumes[2], SeekFrom::Start(5 << 20))?;
+    reader()?.exits(10)?;
+    flip(&bench.volumes[2], SeekFrom::Start(5 << 20))?;
     // Any stick that holds one of the volumes and the list can be compared.
     let stick = bench.away(2)?;
     fs::copy(directory.join("package.run.sha256"), stick.join("package.run.sha256"))?;
@@ -132,6 +143,12 @@ fn a_build_in_volumes_is_the_package_that_a_build_without_makes() -> Result<()> 
     let answer = build(&["--chunk-size", &size, "--json"])?.exits(0)?.json()?;
     let volumes = answer["volumes"].as_array().context("volumes")?;
     ensure!(volumes.len() == bench.volumes.len(), "{answer}");
+    // Whoever approves the transfer reads how many there are, and the digest of each.
+    let page = fs::read_to_string(output.with_file_name("package.run.html"))?;
+    ensure!(page.contains(&format!("in {} volumes", volumes.len())) && !page.contains("in one file"), "{page}");
+    for volume in volumes {
+        ensure!(page.contains(volume["digest"].as_str().context("a digest")?), "{volume} is not on the page");
+    }
     for volume in &bench.volumes {
         let name = volume.file_name().context("a name")?;
         ensure!(fs::read(volume)? == fs::read(output.with_file_name(name))?, "{name:?} differs");
@@ -393,5 +410,72 @@ fn the_builder_writes_the_layout_of_airgap_transfer() -> Result<()> {
     split("13MB")?.exits(44)?.says("another packing")?;
     flip(&directory.join("chunk_002.tar"), SeekFrom::Start(1 << 20))?;
     package(&program, &["--payload", chunks, "--verify"])?.exits(10)?.says("chunk_002.tar")?;
+    Ok(())
+}
+
+#[test]
+fn a_signed_package_in_volumes_is_trusted_by_its_first_and_installed_from_all() -> Result<()> {
+    let bench = Bench::new()?;
+    let builder = |arguments: &[&str]| -> Result<Outcome> { run(bench.scenario.builder()?.args(arguments)) };
+    builder(&["keygen", "site.key", "--no-password"])?.exits(0)?;
+    builder(&["keygen", "other.key", "--no-password"])?.exits(0)?;
+    bench.scenario.directory("signed")?;
+    let signed = ["--manifest", "AirGapDeploy.toml", "--sign-key", "site.key", "--chunk-size", "13MB"];
+    builder(&[&signed[..], &["--output", "signed/package.run"]].concat())?.exits(0)?;
+    let first = bench.scenario.path("signed/package.run");
+    let text = |name: &str| bench.scenario.path(name).to_str().map(str::to_owned).context("UTF-8");
+    let (site, other) = (text("site.pub")?, text("other.pub")?);
+    builder(&["verify", "signed/package.run", "--trusted-key", &site])?.exits(0)?;
+    // The first volume is enough to say no, and nothing of the others is asked for.
+    let away = bench.scenario.directory("away")?;
+    for number in ["002", "003"] {
+        let name = format!("package.run.{number}");
+        fs::rename(bench.scenario.path("signed").join(&name), away.join(&name))?;
+    }
+    for action in ["--list", "--dry-run", "--verify", "--install"] {
+        package_below(&first, &bench.root, &[action, "--trusted-key", &other])?.exits(11)?;
+    }
+    package_below(&first, &bench.root, &["--dry-run", "--trusted-key", &site])?.exits(0)?;
+    package_below(&first, &bench.root, &["--install", "--trusted-key", &site])?.exits(24)?.says("package.run.002")?;
+    let away = away.to_str().context("UTF-8")?;
+    let install = ["--install", "--trusted-key", &site, "--volumes", away];
+    package_below(&first, &bench.root, &install)?.exits(0)?;
+    package_below(&first, &bench.root, &["--status", "sample"])?.exits(0)?.says("signed by key")?;
+    builder(&["join", "signed/package.run", "--volumes", away, "--output", "joined.run"])?.exits(0)?;
+    builder(&["verify", "joined.run", "--trusted-key", &site])?.exits(0)?;
+    Ok(())
+}
+
+#[test]
+fn after_a_kill_in_the_second_volume_the_next_installation_goes_on() -> Result<()> {
+    let bench = Bench::new()?;
+    let model = fs::read(bench.scenario.path("model.gguf"))?;
+    let staged = |root: &Path| -> Result<usize> {
+        let mut copied = 0;
+        for entry in fs::read_dir(root.join("opt/.airgap-deploy.sample")).into_iter().flatten() {
+            let bytes = fs::read(entry?.path())?;
+            let same = |(one, other): (&[u8], &[u8])| one == other;
+            copied =
+                copied.max(bytes.chunks(4096).zip(model.chunks(4096)).take_while(|pair| same(*pair)).count() * 4096);
+        }
+        Ok(copied)
+    };
+    for change in 1.. {
+        let root = bench.scenario.target(&format!("killed-{change}"))?;
+        let ended = Run::new(bench.first(), &root, &["--install"]).set("KILL_AT", change).end();
+        ensure!(ended.killed, "no kill in the second volume: {ended:?}");
+        // The model begins in the first volume, whose end lies before this.
+        if staged(&root)? < 13_000_000 {
+            fs::remove_dir_all(&root)?;
+            continue;
+        }
+        ensure!(staged(&root)? < model.len() && !root.join("opt/ollama/models/llama2-7b.gguf").exists());
+        let second = bench.away(2)?;
+        let volumes = ["--install", "--volumes", second.to_str().context("UTF-8")?];
+        package_below(bench.first(), &root, &volumes)?.exits(0)?;
+        ensure!(fs::read(root.join("opt/ollama/models/llama2-7b.gguf"))? == model, "the model is another one");
+        ensure!(!root.join("var/lib/airgap-deploy/sample/journal").exists(), "the journal is left");
+        return Ok(());
+    }
     Ok(())
 }

@@ -26,6 +26,8 @@ pub(crate) struct Subject<'a> {
     pub(crate) index_digest: Digest,
     pub(crate) file_name: &'a str,
     pub(crate) file_digest: Digest,
+    /// Name, length and digest of each file that the package is cut into; of one that is not, itself.
+    pub(crate) volumes: Vec<(String, u64, Digest)>,
     pub(crate) models: &'a [ModelFacts],
     /// Who signed it.
     pub(crate) key: Option<&'a PublicKey>,
@@ -69,12 +71,16 @@ fn head(subject: &Subject<'_>, title: &str, page: &mut String) {
     let _ = writeln!(
         page,
         "<header><div><p class=\"kind\">Inventory for the transfer</p><h1>{}</h1><p>{}</p>\
-         <p class=\"quiet\">For {} Linux{}. {} in one file, <code>{}</code></p></div>{}</header>",
+         <p class=\"quiet\">For {} Linux{}. {} in {}, <code>{}</code></p></div>{}</header>",
         escape(title),
         escape(&index.package.description),
         index.target.arch,
         index.target.glibc.map_or_else(String::new, |version| format!(" with glibc {version} or newer")),
         size(index.total_length),
+        match subject.volumes.len() {
+            0 | 1 => "one file".to_owned(),
+            count => format!("{count} volumes"),
+        },
         escape(subject.file_name),
         codes(subject)
     );
@@ -105,14 +111,17 @@ fn identity(subject: &Subject<'_>, page: &mut String) {
     let index = subject.index;
     page.push_str(
         "<p class=\"warn\"><strong>This page is no proof.</strong> On the target, compare the digest of the index below \
-         with what <code>--verify</code> prints; <code>sha256sum</code> of the file must give the digest of the file.</p>\n\
+         with what <code>--verify</code> prints; <code>sha256sum</code> of a file must give the digest of that file.</p>\n\
          <h2>Which package this is</h2>\n<dl>\n",
     );
     let rows = [
         ("Signature", signature(subject.key)),
         ("Index", code_text(&subject.index_digest.to_string())),
         ("in words", code_text(&words_of_digest(subject.index_digest))),
-        ("File", code_text(&subject.file_digest.to_string())),
+        (
+            if subject.volumes.len() > 1 { "All volumes, joined" } else { "File" },
+            code_text(&subject.file_digest.to_string()),
+        ),
         ("Length", format!("{} bytes", index.total_length)),
         (
             "Program in it",
@@ -122,6 +131,10 @@ fn identity(subject: &Subject<'_>, page: &mut String) {
     ];
     for (name, value) in rows {
         let _ = writeln!(page, "<dt>{name}</dt><dd>{value}</dd>");
+    }
+    for (name, length, digest) in subject.volumes.iter().filter(|_| subject.volumes.len() > 1) {
+        let digest = code_text(&digest.to_string());
+        let _ = writeln!(page, "<dt>Volume</dt><dd>{} {length} bytes, {digest}</dd>", code_text(name));
     }
     if let Some((name, digest)) = subject.collection {
         let digest = code_text(&digest.to_string());

@@ -22,6 +22,14 @@ pub struct Volume {
     pub digest: Digest,
 }
 
+impl Volume {
+    /// Its file name, length and digest.
+    pub(crate) fn facts(&self) -> (String, u64, Digest) {
+        let name = self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
+        (name, self.length, self.digest)
+    }
+}
+
 /// How a package of this layout is cut.
 ///
 /// # Errors

@@ -89,7 +89,7 @@ pub fn package_name(args: &Args) -> Result<PackageName, Error> {
         return Ok(name.clone());
     }
     if args.payload.is_some() {
-        return Ok(open(args)?.index().package.name.clone());
+        return Ok(open(args).map_err(by_name)?.index().package.name.clone());
     }
     if let Some(name) = own_directory(args)? {
         return Ok(name);
@@ -97,12 +97,22 @@ pub fn package_name(args: &Args) -> Result<PackageName, Error> {
     if let Some(name) = own_command(args)? {
         return Ok(name);
     }
-    if let Some(package) = open_own(args)? {
+    if let Some(package) = open_own(args).map_err(by_name)? {
         return Ok(package.index().package.name.clone());
     }
     let advise =
         |error: Error| error.hint("name the package that is meant, behind the action; --list-installed lists them");
     Ok(open(args).map_err(advise)?.index().package.name.clone())
+}
+
+/// What nobody vouches for any longer goes by the name that it was installed under.
+fn by_name(error: Error) -> Error {
+    if error.exit() != Exit::NotTrusted {
+        return error;
+    }
+    error.hint(
+        "name what is installed behind the action, such as --uninstall PACKAGE; --list-installed lists the packages",
+    )
 }
 
 /// The package in whose directory, `/var/lib/airgap-deploy/<package>` of the root, this program stands.
