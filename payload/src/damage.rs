@@ -71,11 +71,7 @@ impl<'a> Damage<'a> {
             PayloadError::Volume { numbers, .. } => numbers.first().copied(),
             _ => None,
         });
-        match errors.len() {
-            0 => Ok(()),
-            1 => errors.pop().map_or(Ok(()), Err),
-            _ => Err(PayloadError::Volumes(errors)),
-        }
+        PayloadError::of_volumes(errors).map_or(Ok(()), Err)
     }
 
     fn lock(&self) -> MutexGuard<'_, Found> {

@@ -52,6 +52,11 @@ impl PayloadError {
         Self::Damaged { region: region.into(), problem: problem.into() }
     }
 
+    /// What is wrong with so many volumes; `None` with none of them.
+    pub(crate) fn of_volumes(mut errors: Vec<Self>) -> Option<Self> {
+        if errors.len() > 1 { Some(Self::Volumes(errors)) } else { errors.pop() }
+    }
+
     pub(crate) fn read(what: impl Into<String>) -> impl FnOnce(std::io::Error) -> Self {
         let what = what.into();
         |source| Self::Read { what, source }

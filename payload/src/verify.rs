@@ -66,9 +66,10 @@ impl Package {
         let (mut hasher, mut buffer, mut whole) = (Hasher::default(), Vec::new(), true);
         for chunk in 0..self.chunk_count(position) {
             watch.go_on()?;
-            match self.compare_chunk(position, chunk, &mut buffer, damage)? {
-                true => hasher.update(&buffer),
-                false => whole = false,
+            if self.compare_chunk(position, chunk, &mut buffer, damage)? {
+                hasher.update(&buffer);
+            } else {
+                whole = false;
             }
             (watch.progress)(buffer.len() as u64);
         }

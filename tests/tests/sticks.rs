@@ -2,6 +2,7 @@
 //! The same with directories and tmpfs, and every way in which volumes go astray, is in `media.rs` and `volumes.rs`.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -100,10 +101,12 @@ impl Desk {
         let sticks: Vec<Stick> =
             kinds.into_iter().map(|(name, kind)| Stick::new(&scenario, name, kind)).collect::<Result<_>>()?;
         for (stick, volume) in sticks.iter().zip(["package.run", "package.run.002", "package.run.003"]) {
-            fs::copy(scenario.path("cut").join(volume), stick.directory.join(volume))?;
+            // Not fs::copy: sticks have no permissions to copy.
+            fs::write(stick.directory.join(volume), fs::read(scenario.path("cut").join(volume))?)?;
         }
         fs::create_dir(sticks[2].directory.join("whole"))?;
         fs::copy(&whole, sticks[2].directory.join("whole/package.run"))?;
+        fs::set_permissions(sticks[2].directory.join("whole/package.run"), fs::Permissions::from_mode(0o755))?;
         sticks.iter().try_for_each(Stick::put_in_again)?;
         let binds: Vec<BindRo> = kinds
             .iter()

@@ -246,13 +246,12 @@ fn every_volume_that_is_bad_is_named_at_once() -> Result<()> {
         let first = bench.first().to_str().context("UTF-8")?;
         named(run(bench.scenario.builder()?.args(["verify", first]))?, why)
     };
-    // In the middle of each, behind the chunks that a volume is known by.
+    let (two, three) = (fs::read(second)?, fs::read(third)?);
     let inside = SeekFrom::Start(5 << 20);
     for path in [second, third] {
         flip(path, inside)?;
     }
     both(["is damaged", "is damaged"])?;
-    let (two, three) = (fs::read(second)?, fs::read(third)?);
     fs::write(third, &three[..three.len() - 512])?;
     both(["is damaged", "is cut off"])?;
     fs::write(second, &three)?;
@@ -262,10 +261,10 @@ fn every_volume_that_is_bad_is_named_at_once() -> Result<()> {
         package_below(bench.first(), &bench.root, &["--install"])?,
         ["holds volume 3 of this package", "holds volume 2 of this package"],
     )?;
-    // One that is copied again, and the other is left alone.
+    // One was copied again, and the other is left.
     fs::write(second, &two)?;
     fs::write(third, &three)?;
-    flip(second, inside)?;
+    flip(third, inside)?;
     let outcome = bench.verify(&[])?.exits(10)?.says("package.run.003 is damaged")?;
     ensure!(!outcome.stderr.contains("package.run.002"), "{outcome}");
     Ok(())

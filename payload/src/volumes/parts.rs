@@ -109,11 +109,7 @@ impl Parts {
                 Err(absent @ Absent::Wrong(..)) => wrong.push(self.refusal(cut, volume, absent)),
             }
         }
-        match wrong.len() {
-            0 => Ok(missing),
-            1 => wrong.pop().map_or(Ok(missing), Err),
-            _ => Err(PayloadError::Volumes(wrong)),
-        }
+        PayloadError::of_volumes(wrong).map_or(Ok(missing), Err)
     }
 
     /// Whether this byte of the package is in a file that is open.
