@@ -134,7 +134,12 @@ fn renew_receipt(plan: &Plan, package: &Package, host: &Host, machine: &Machine)
     let Some(receipt) = host.receipt.as_ref().filter(|receipt| receipt.index == package.digest()) else {
         return Ok(());
     };
-    if let Some(renewed) = vouch::renewed(receipt, &plan.made.stats) {
+    let mut renewed = vouch::renewed(receipt, &plan.made.stats);
+    // As when there is something to do: what stands there is somebody else's now.
+    if host.command.warning.is_some() && receipt.command().is_some() {
+        renewed.get_or_insert_with(|| receipt.clone()).give_up_command();
+    }
+    if let Some(renewed) = renewed {
         machine.root.write_atomically(&state::receipt(&receipt.package), &renewed.to_json(), Mode::READABLE)?;
     }
     Ok(())

@@ -194,6 +194,12 @@ impl Receipt {
         self.command().is_some_and(|command| command.origin != Origin::AlreadyPresent)
     }
 
+    /// What stands in the place of the command is somebody else's.
+    pub fn give_up_command(&mut self) {
+        self.files.retain(|file| file.role != Role::Installer);
+        self.command_version = None;
+    }
+
     /// Takes over what `other` knows about the command that both have, when that is a newer one.
     pub fn adopt_command(&mut self, other: &Self) {
         let (Some(theirs), Some(version)) = (other.command(), &other.command_version) else { return };
