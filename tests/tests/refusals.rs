@@ -121,10 +121,17 @@ fn a_root_that_the_user_may_not_write_to_is_refused() -> Result<()> {
 #[test]
 fn a_program_for_another_machine_is_found_before_anything_changes() -> Result<()> {
     let scenario = Scenario::new()?;
-    let run = with_program(&scenario, elf::AARCH64, "GLIBC_2.17")?;
+    scenario.write("inputs/ollama", elf::program(elf::AARCH64, "GLIBC_2.17", "program"))?;
+    let refused = scenario.try_build(&binary("inputs/ollama"))?.exits(40)?;
+    refused.says("is a program for aarch64, and the package is for x86_64")?.says("--target aarch64")?;
+    assert!(!scenario.path("package.run").exists());
+    // What is not the program itself is a warning there, and still no program for this machine.
+    sample::release_tree(&scenario.path("release"))?;
+    scenario.write("release/lib/ollama/foreign.so", elf::program(elf::AARCH64, "GLIBC_2.17", "library"))?;
+    let run = scenario.build(&binary("release"))?;
     let root = scenario.target("root")?;
     refused_below(&run, &root, 21)?.says("aarch64")?.says("x86_64")?;
-    package(&run, &["--dry-run"])?.exits(21)?.says("bin/ollama is a program for aarch64")?;
+    package(&run, &["--dry-run"])?.exits(21)?.says("foreign.so is a program for aarch64")?;
     Ok(())
 }
 
