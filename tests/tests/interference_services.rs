@@ -182,7 +182,12 @@ fn below_another_root_nothing_of_this_machine_is_touched() -> Result<()> {
     let untouched = |what: &str| -> Result<()> {
         let text = fs::read_to_string(&log).unwrap_or_default();
         for line in text.lines() {
-            let told = line.split_once(' ').is_some_and(|(_, rest)| rest.starts_with("--prefix /mnt/target "));
+            let told = line.split_once(' ').is_some_and(|(tool, rest)| match tool {
+                "systemctl" => ["enable", "disable", "is-enabled"]
+                    .iter()
+                    .any(|verb| rest.starts_with(&format!("{verb} --root=/mnt/target "))),
+                _ => rest.starts_with("--prefix /mnt/target "),
+            });
             ensure!(told, "{what}: {line:?} was run on this machine");
         }
         Ok(())

@@ -249,8 +249,9 @@ fn an_installation_that_was_interrupted_is_recovered_before_another_package_chan
     let before = Tree::read(&scratch.root)?;
     for action in [&["--install"][..], &["--uninstall"], &["--uninstall", "--dry-run"]] {
         let refused = Run::new(&pair.more, &scratch.root, action).end();
-        let said = "first type: /var/lib/airgap-deploy/demo/airgap-deploy --recover";
-        ensure!(refused.code == Some(23) && refused.text.contains(said), "{action:?}: {refused:?}");
+        let root = scratch.root.display();
+        let said = format!("first type: {root}/var/lib/airgap-deploy/demo/airgap-deploy --recover --root {root}");
+        ensure!(refused.code == Some(23) && refused.text.contains(&said), "{action:?}: {refused:?}");
     }
     ensure!(before == Tree::read(&scratch.root)?, "something was changed");
     done(&Run::new(&pair.stage.second, &scratch.root, &["--recover"]).end())?;

@@ -49,8 +49,12 @@ impl Made {
             let mut arguments = vec!["--payload", payload, "--root", root_text];
             arguments.extend(typed.split_whitespace());
             let outcome = package(&self.stub, &arguments)?;
-            let said = without_surroundings(&outcome.to_string(), &self.scenario.path(""))?;
-            seen.push((typed.to_owned(), said, Tree::read(&root)?));
+            let mut said = without_surroundings(&outcome.to_string(), &self.scenario.path(""))?;
+            let receipt = root.join(RECEIPT);
+            if receipt.exists() {
+                said.push_str(&without_stat(serde_json::from_slice(&fs::read(&receipt)?)?).to_string());
+            }
+            seen.push((typed.to_owned(), said, Tree::read(&root)?.without(RECEIPT)));
             Ok(())
         };
         for typed in BEFORE {
@@ -68,6 +72,18 @@ impl Made {
         }
         Ok(seen)
     }
+}
+
+const RECEIPT: &str = "var/lib/airgap-deploy/sample/receipt.json";
+
+/// Inodes and times are those of the one installation.
+fn without_stat(mut receipt: Value) -> Value {
+    for entries in ["files", "links"] {
+        for entry in receipt[entries].as_array_mut().into_iter().flatten() {
+            entry.as_object_mut().map(|entry| entry.remove("stat"));
+        }
+    }
+    receipt
 }
 
 const BEFORE: [&str; 11] = [

@@ -89,7 +89,7 @@ pub fn apply(
     }
     // The journal goes last: until then a recovery starts what is to run.
     let started = if plan.rollback { Ok(()) } else { start(plan, machine, events) };
-    match recover::complete(machine, &receipt, &header.areas, plan.steps.iter(), &placed) {
+    match recover::complete(machine, receipt, &header.areas, plan.steps.iter(), &placed) {
         Ok(kept) => kept.iter().for_each(|line| events.note(line)),
         Err(error) => events.note(&leftovers(&error)),
     }

@@ -217,16 +217,16 @@ fn finish<'a>(
 /// copies have gone: then the receipt is written once more, to vouch for them by how they were `placed`.
 pub fn complete<'a>(
     machine: &Machine,
-    receipt: &Receipt,
+    mut receipt: Receipt,
     areas: &[RelPath],
     steps: impl Iterator<Item = &'a Step>,
     placed: &HashMap<RelPath, Stat>,
 ) -> Result<Vec<String>, StepError> {
-    let (root, name) = (&machine.root, &receipt.package);
-    let kept = clear_away(machine, name, areas, steps)?;
-    let vouched = vouch::vouched(receipt, root, placed);
-    root.write_atomically(&state::receipt(name), &vouched.to_json(), Mode::READABLE)?;
-    close(root, name)?;
+    let root = &machine.root;
+    let kept = clear_away(machine, &receipt.package, areas, steps)?;
+    vouch::vouch(&mut receipt, root, placed);
+    root.write_atomically(&state::receipt(&receipt.package), &receipt.to_json(), Mode::READABLE)?;
+    close(root, &receipt.package)?;
     Ok(kept)
 }
 

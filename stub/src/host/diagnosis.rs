@@ -88,18 +88,25 @@ pub fn cause(text: &str) -> Option<Cause> {
 fn of_the_last_run(unit: &str, journal: &str) -> String {
     let lines: Vec<&str> = journal.lines().collect();
     let starts = (0..lines.len()).filter(|at| begins_a_run(lines[*at]));
-    // What could not even be executed may be logged before systemd says that it was started.
-    let own = |line: &&str| {
-        ["Failed to ", "Failed at step "].iter().any(|words| line.starts_with(&format!("{unit}: {words}")))
-    };
-    let starts: Vec<usize> =
-        starts.map(|at| at - lines[..at].iter().rev().take_while(|line| own(line)).count()).collect();
+    let starts: Vec<usize> = starts.map(|at| at - said_before(unit, &lines[..at])).collect();
     let ends = starts.iter().skip(1).copied().chain([lines.len()]);
     let runs: Vec<&[&str]> = starts.iter().zip(ends).map(|(start, end)| &lines[*start..end]).collect();
     let ended = [format!("{unit}: Main process exited"), format!("{unit}: Failed with result")];
     let has_ended = |run: &&&[&str]| run.iter().any(|line| ended.iter().any(|ended| line.starts_with(ended)));
     let run = runs.iter().rfind(has_ended).or(runs.last()).copied().unwrap_or(&lines);
     run.join("\n")
+}
+
+/// How many of the last lines belong to a run that systemd says to begin only after them: what a program writes that ends at
+/// once, or that could not even be executed, may be logged first.
+fn said_before(unit: &str, lines: &[&str]) -> usize {
+    let ends = ["Main process exited", "Failed with result", "Scheduled restart job", "Deactivated successfully"];
+    let ends_a_run = |line: &str| {
+        line.starts_with("Stopped ") || ends.iter().any(|words| line.starts_with(&format!("{unit}: {words}")))
+    };
+    let own = lines.iter().rev().take_while(|line| !ends_a_run(line) && !begins_a_run(line)).count();
+    // After a beginning they are those of the run that began.
+    if lines[..lines.len() - own].last().is_some_and(|line| begins_a_run(line)) { 0 } else { own }
 }
 
 /// `Started ollama.service - Ollama LLM Server.`, or without the unit's name before systemd 250.
@@ -151,6 +158,11 @@ mod tests {
         assert_eq!(of(&[failed("permission denied"), foreign]), Some(Cause::Architecture));
         // One that was stopped in order, and one that was never seen to end.
         assert_eq!(of(&[run("Starting", "permission denied"), run("Started", "it works")]), None);
+        // Too quick for systemd.
+        let early =
+            "a directory that is not there\nStarted a\u{2026} it.\na.service: Main process exited, code=exited\n";
+        assert!(of_the_last_run("a.service", &format!("{library}{early}")).starts_with("a directory"));
+        assert!(of_the_last_run("a.service", early).starts_with("a directory"));
         assert_eq!(of_the_last_run("a.service", "what it says has no beginning\n"), "what it says has no beginning");
     }
 

@@ -8,11 +8,9 @@ use payload::RelPath;
 use super::receipt::{LinkTarget, Receipt};
 use crate::host::root::{Root, Stat, wait_for_clock};
 
-/// The receipt of an installation that has just been completed, with what vouches for each file. `placed` is how the
-/// verified copies were while nobody else could reach them: since then they may have got names, and owners, but nobody
+/// Has the receipt of an installation that has just been completed vouch for each file. `placed` is how the verified copies were while nobody else could reach them: since then they may have got names, and owners, but nobody
 /// may have written to them. What stood there already has to be exactly as the plan saw it.
-pub fn vouched(receipt: &Receipt, root: &Root, placed: &HashMap<RelPath, Stat>) -> Receipt {
-    let mut after = receipt.clone();
+pub fn vouch(receipt: &mut Receipt, root: &Root, placed: &HashMap<RelPath, Stat>) {
     let paths = receipt.files.iter().map(|file| &file.path).chain(receipt.links.iter().map(|link| &link.path));
     if let Some(newest) = paths.filter_map(|path| root.change_time(path)).max() {
         wait_for_clock(newest);
@@ -22,15 +20,14 @@ pub fn vouched(receipt: &Receipt, root: &Root, placed: &HashMap<RelPath, Stat>) 
         let is_placed = placed.get(copy).is_some_and(|placed| now.is_same_but_for_names(placed));
         (is_placed || before == Some(now)).then_some(now)
     };
-    for file in &mut after.files {
+    for file in &mut receipt.files {
         file.stat = proven(&file.path, &file.path, file.stat);
     }
-    for link in &mut after.links {
+    for link in &mut receipt.links {
         if let LinkTarget::Hard(to) = &link.target {
             link.stat = proven(&link.path, to, link.stat);
         }
     }
-    after
 }
 
 /// The receipt with what was found out of files that it could not vouch for, or that got other times since; `None` when it

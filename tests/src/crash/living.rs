@@ -18,12 +18,14 @@ const BUSYBOX: &str = "/bin/busybox";
 pub const STATE: &str = "run/units";
 
 /// `systemctl`: a unit is up when `X.up` is there, starts on boot when `X.enabled` is, does not start when `X.broken` is.
-/// A link to `/dev/null` masks it, as it does for the real one. `log` has every call.
+/// A link to `/dev/null` masks it, as it does for the real one. `log` has every call. With `--root` all that is said of that root.
 const SYSTEMCTL: &str = r#"#!/bin/busybox sh
 S=/run/units
 echo "systemctl $*" >> $S/log
 verb=$1; for unit; do :; done
-file=/etc/systemd/system/$unit
+case $2 in --root=*) root=${2#--root=} ;; *) root= ;; esac
+file=$root/etc/systemd/system/$unit
+[ "$root" ] && S=$S/below && busybox mkdir -p $S
 masked() { [ "$(busybox readlink $file)" = /dev/null ]; }
 case $verb in
 show)
@@ -47,6 +49,7 @@ enable)
   if masked; then echo "Failed to enable unit: Unit file $file is masked." >&2; exit 1; fi
   if [ ! -e $file ]; then echo "Failed to enable unit: Unit file $unit does not exist." >&2; exit 1; fi
   busybox touch $S/$unit.enabled ;;
+is-enabled) [ -e $S/$unit.enabled ] && echo enabled || { echo disabled; exit 1; } ;;
 disable) busybox rm -f $S/$unit.enabled ;;
 reset-failed) busybox rm -f $S/$unit.failed ;;
 esac

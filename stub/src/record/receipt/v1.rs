@@ -14,6 +14,8 @@ use crate::host::root::Stat;
 use super::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt, ReceiptError, SignedBy};
 
 const VERSION: u32 = 1;
+/// About as long as an entry becomes, in bytes.
+const ENTRY: usize = 1024;
 
 #[derive(Deserialize)]
 struct Probe {
@@ -259,7 +261,10 @@ pub(super) fn render(receipt: &Receipt) -> Vec<u8> {
         models: receipt.models.clone(),
         made: receipt.made.iter().map(|path| path.as_str().to_owned()).collect(),
     };
-    let mut bytes = serde_json::to_vec_pretty(&wire).unwrap_or_default();
+    // Room for all of it at once: a vector that grows is there twice while it does.
+    let mut bytes = Vec::with_capacity(ENTRY * (wire.directories.len() + wire.files.len() + wire.links.len() + 1));
+    // Writing to memory does not fail.
+    let _ = serde_json::to_writer_pretty(&mut bytes, &wire);
     bytes.push(b'\n');
     bytes
 }

@@ -16,6 +16,28 @@ pub(super) fn cases() {
     what_anybody_may_change_is_refused();
     prefixes_are_directories_of_their_own();
     no_service_runs_as_root();
+    the_command_of_the_installer_is_in_nobodys_way();
+}
+
+fn command(path: &str) -> impl FnOnce(&mut Index) {
+    move |index| index.install.command = Some(path.parse().unwrap())
+}
+
+#[test]
+fn the_command_of_the_installer_is_in_nobodys_way() {
+    for path in [crate::names::COMMAND, "opt/x/bin/airgap-deploy", "srv/tools/installer"] {
+        accepted(command(path));
+    }
+    for path in ["opt/x/bin/x", "opt/x/bin/x/airgap-deploy", "opt/x/lib"] {
+        refused("is in the way of what it installs", command(path));
+    }
+    refused("program of the system", command("usr/bin/sudo"));
+    refused("would lie in a directory of the service", |index| {
+        index.directories.iter_mut().filter(|entry| entry.path.as_str() == "opt/x/lib").for_each(|entry| {
+            entry.owner = owner("x", "x");
+        });
+        index.install.command = Some("opt/x/lib/airgap-deploy".parse().unwrap());
+    });
 }
 
 fn configuration(path: &str) -> impl FnOnce(&mut Index) {
