@@ -341,11 +341,11 @@ impl Host {
     }
 
     /// An upgrade under a running service is killed, and the recovery after it once more. The service then runs, in the
-    /// version that its files are. At every third change, at all of them with `AIRGAP_DEPLOY_EVERY=1`.
+    /// version that its files are. At every sixth change, at all of them with `AIRGAP_DEPLOY_EVERY=1`.
     fn killed_while_the_service_runs(&self) -> Result<()> {
         ensure!(self.installer("one", &["--install", "--enable", "--start"])?.ok());
         let (mut trials, mut forward) = (0, 0);
-        let every = std::env::var("AIRGAP_DEPLOY_EVERY").ok().and_then(|text| text.parse().ok()).unwrap_or(3);
+        let every = std::env::var("AIRGAP_DEPLOY_EVERY").ok().and_then(|text| text.parse().ok()).unwrap_or(6);
         for change in (1..).step_by(every) {
             let before = self.tree()?;
             if !self.killed("two", change, "--install")? {
@@ -483,7 +483,7 @@ impl Host {
         self.machine.must(&["/media/usb/stub", "--payload", &run("one"), "--uninstall"])?;
         let before = self.tree()?;
         let mut trials = 0;
-        for change in (1..).step_by(4) {
+        for change in (1..).step_by(6) {
             ensure!(self.installer("one", &["--install", "--enable", "--start"])?.ok());
             let killed = self.killed("one", change, "--uninstall")?;
             self.machine.must(&["systemctl", "daemon-reload"])?;
