@@ -76,9 +76,10 @@ fn main() {
     ] {
         println!("cargo::rerun-if-env-changed={name}");
     }
-    // What `make toolchain-aarch64` makes: a builder that was compiled before it gets its second stub then.
-    if let Some(made) = cache() {
-        println!("cargo::rerun-if-changed={}", made.join("musl-aarch64/musl-gcc").display());
+    // What `make toolchain-aarch64` touches: a builder that was compiled before it gets its second stub then. Cargo would
+    // run this program again every time for a file that is not there.
+    if let Some(changed) = cache().map(|cache| cache.join("toolchains")).filter(|changed| changed.exists()) {
+        println!("cargo::rerun-if-changed={}", changed.display());
     }
     println!("cargo::rustc-env=AIRGAP_DEPLOY_TARGET={}", env::var("TARGET").expect("cargo sets TARGET"));
     let (stubs, crates) = (out.join("stubs"), out.join("crates"));

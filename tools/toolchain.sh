@@ -42,6 +42,11 @@ unpack_musl() {
   chmod +x "$compiler"
 }
 
+# builder/build.rs watches this file: it runs again when a way to make a stub is new.
+mkdir -p "$cache" && { [ -e "$cache/toolchains" ] || : > "$cache/toolchains"; }
+is_ready() { has_compiler && { has_target || has_sysroot; }; }
+is_ready && was_ready=yes || was_ready=no
+
 if ! has_target && ! has_sysroot && command -v rustup > /dev/null; then
   say "rustup target add $target"
   timeout 120 rustup target add "$target" > /dev/null 2>&1 || say "rustup cannot add it here"
@@ -61,7 +66,8 @@ if ! has_target && ! has_sysroot && can_apt; then
     say "Debian's packages cannot be installed"
   fi
 fi
-if has_compiler && { has_target || has_sysroot; }; then
+if is_ready; then
+  [ "$was_ready" = yes ] || touch "$cache/toolchains"
   say "the stub for $arch is linked with musl"
 elif [ "$arch" = x86_64 ]; then
   say "WARNING: no musl target and musl-gcc: the stub is linked statically with glibc, as a last resort."
