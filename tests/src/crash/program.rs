@@ -20,7 +20,8 @@ pub fn stub() -> &'static Path {
         let directory = workspace().join("target/failpoints");
         let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
         let status = Command::new(cargo)
-            .args(["build", "--quiet", "--package", "stub", "--features", "failpoints", "--target", &target])
+            .args(["build", "--quiet", "--profile", "failpoints", "--package", "stub", "--features", "failpoints"])
+            .args(["--target", &target])
             .arg("--target-dir")
             .arg(&directory)
             .current_dir(workspace())
@@ -28,7 +29,7 @@ pub fn stub() -> &'static Path {
             .env_remove("CARGO_ENCODED_RUSTFLAGS")
             .status();
         match status {
-            Ok(status) if status.success() => directory.join(target).join("debug/stub"),
+            Ok(status) if status.success() => directory.join(target).join("failpoints/stub"),
             other => panic!("building the stub with failpoints failed: {other:?}"),
         }
     })
