@@ -3,6 +3,8 @@
 
 /// What stays known of all packages: one directory for each.
 pub const STATE_DIRECTORY: &str = "var/lib/airgap-deploy";
+/// What was done with packages: one log for each, where the directory above is there.
+pub const LOG_DIRECTORY: &str = "var/log/airgap-deploy";
 /// Keys that the host trusts.
 pub const TRUSTED_KEYS: &str = "etc/airgap-deploy/trusted-keys";
 /// Keys that the host trusted once: what they signed is refused, whoever trusts them.

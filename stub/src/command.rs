@@ -6,6 +6,7 @@ mod dry_run;
 mod explain;
 #[expect(clippy::disallowed_methods, reason = "it writes below a directory of the caller's, not to the target")]
 mod extract;
+mod history;
 mod install;
 mod introduce;
 mod list;

@@ -112,6 +112,16 @@ impl Error {
         &self.what
     }
 
+    /// What failed, and what was found, without line ends.
+    pub fn in_one_line(&self) -> String {
+        let what = self.what.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+        if self.findings.len() < 2 {
+            return what;
+        }
+        let findings: Vec<&str> = self.findings.iter().map(|finding| finding.what.as_str()).collect();
+        format!("{what}: {}", findings.join("; "))
+    }
+
     /// All lines for a terminal.
     pub fn lines(&self) -> Vec<String> {
         let mut what = self.what.lines().map(payload::printable);

@@ -11,6 +11,7 @@ pub(crate) mod failpoint;
 pub(crate) mod gpu;
 pub(crate) mod http;
 pub(crate) mod interrupt;
+pub(crate) mod journald;
 pub(crate) mod keys;
 pub(crate) mod limits;
 pub(crate) mod machine;

@@ -3,6 +3,7 @@
 
 use std::fs::{self, OpenOptions};
 use std::io::Read;
+use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -118,7 +119,10 @@ fn a_plan_names_what_the_installer_keeps_for_itself() -> Result<()> {
     let root = scenario.target("root")?;
     let plan = package_below(&run, &root, &["--dry-run"])?.exits(0)?;
     let plan = plan.says("/var/lib/airgap-deploy/sample/ with the receipt")?.says("/opt/.airgap-deploy.sample/")?;
-    plan.says("/var/lib/airgap-deploy/sample/journal")?.says("a lock on")?;
+    let plan = plan.says("/var/lib/airgap-deploy/sample/journal")?.says("a lock on")?;
+    ensure!(!plan.stdout.contains("--history"), "there is no place for logs: {plan}");
+    fs::create_dir_all(root.join("var/log"))?;
+    package_below(&run, &root, &["--dry-run"])?.exits(0)?.says("in /var/log/airgap-deploy/sample.log (--history)")?;
     let json = package_below(&run, &root, &["--dry-run", "--json"])?.exits(0)?.json()?;
     ensure!(json["own_files"]["program"] == "/var/lib/airgap-deploy/sample/airgap-deploy", "{json}");
     Ok(())
@@ -140,5 +144,69 @@ fn a_package_says_which_one_it_is() -> Result<()> {
     package(&run, &["--version"])?.exits(0)?.says("sample 1.2.3\nairgap-deploy ")?;
     let json = package(&run, &["--version", "--json"])?.exits(0)?.json()?;
     ensure!(json["package"] == "sample" && json["version"] == "1.2.3", "{json}");
+    Ok(())
+}
+
+#[test]
+fn a_log_says_who_did_what_and_the_history_tells_all_of_it() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let root = scenario.target("root")?;
+    package_below(&run, &root, &["--history"])?.exits(0)?.says("nothing is known")?;
+    fs::create_dir_all(root.join("var/log"))?;
+    scenario.write("root/opt/ollama/share/notes.txt", "somebody else's")?;
+    package_below(&run, &root, &["--install"])?.exits(23)?;
+    package_below(&run, &root, &["--install", "--replace"])?.exits(0)?;
+    let bytes = fs::read(&run)?;
+    let damaged = scenario.write("damaged.run", &bytes[..bytes.len() - 5000])?;
+    fs::set_permissions(&damaged, fs::metadata(&run)?.permissions())?;
+    package_below(&damaged, &root, &["--install"])?.exits(10)?;
+    package_below(&run, &root, &["--uninstall"])?.exits(0)?;
+
+    let log = fs::read_to_string(root.join("var/log/airgap-deploy/sample.log"))?;
+    for line in ["step place /opt/ollama/bin/ollama", "step remove /opt/ollama/bin/ollama: done"] {
+        ensure!(log.contains(line), "{line} is not in the log:\n{log}");
+    }
+    ensure!(log.lines().all(|line| line.split(' ').nth(1).is_some_and(|pid| pid.parse::<u32>().is_ok())), "{log}");
+    let told = package_below(&run, &root, &["--history"])?.exits(0)?;
+    let told = told.says("sample 1.2.3")?.says("exit code 23: ")?.says("notes.txt")?.says("uninstall  sample 1.2.3")?;
+    ensure!(told.stdout.lines().count() == 4, "{told}");
+    let known = package_below(&run, &root, &["--history", "--json"])?.exits(0)?.json()?;
+    let entries = known["entries"].as_array().context("entries")?;
+    let codes: Vec<_> = entries.iter().filter_map(|entry| entry["exit_code"].as_u64()).collect();
+    ensure!(codes == [23, 0, 10, 0], "{known:#}");
+    let index = package(&run, &["--version", "--json"])?.json()?["index"].clone();
+    ensure!(entries[0]["index"] == index && entries[3]["index"] == index, "{known:#}");
+    let unopened = damaged.to_str().context("UTF-8")?;
+    ensure!(entries[2]["package"].is_null() && entries[2]["file"] == unopened, "{known:#}");
+    let only = package_below(&run, &root, &["--history", "sample", "--json"])?.exits(0)?.json()?;
+    ensure!(only["entries"].as_array().is_some_and(|entries| entries.len() == 3), "{only:#}");
+    package_below(&run, &root, &["--history", "other"])?.exits(41)?;
+    Ok(())
+}
+
+#[test]
+fn a_log_follows_no_link_stays_small_and_is_no_reason_to_fail() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let root = scenario.target("root")?;
+    let (log, elsewhere) = (root.join("var/log/airgap-deploy/sample.log"), scenario.write("elsewhere", "of others")?);
+    fs::create_dir_all(root.join("var/log/airgap-deploy"))?;
+    symlink(&elsewhere, &log)?;
+    let install = |text: &str| package_below(&run, &root, &["--install"])?.exits(0)?.says(text);
+    install("the log of this is not complete")?;
+    fs::remove_file(&log)?;
+    fs::create_dir(&log)?;
+    install("the log of this is not complete")?;
+    fs::remove_dir(&log)?;
+    fs::hard_link(&elsewhere, &log)?;
+    install("the log of this is not complete")?;
+    fs::remove_file(&log)?;
+    ensure!(fs::read(&elsewhere)? == b"of others", "somebody else's file was written into");
+
+    fs::write(&log, "x\n".repeat(1 << 19))?;
+    install("nothing was changed")?;
+    ensure!(fs::metadata(&log)?.len() < 4096, "a full log was not moved aside");
+    ensure!(fs::metadata(root.join("var/log/airgap-deploy/sample.log.1"))?.len() == 1 << 20, "it is gone");
     Ok(())
 }

@@ -40,7 +40,7 @@ for pair in sys.argv[1:]:
 struct Tour(Vec<(&'static str, Value)>);
 
 /// The key that tells what a document is, and its schema.
-const KINDS: [(&str, &str); 22] = [
+const KINDS: [(&str, &str); 23] = [
     ("plan", "plan"),
     ("install", "install"),
     ("verify", "verify"),
@@ -60,6 +60,7 @@ const KINDS: [(&str, &str); 22] = [
     ("lock", "lock"),
     ("inspect_model", "inspect-model"),
     ("list_installed", "list-installed"),
+    ("history", "history"),
     ("split", "split"),
     ("join", "join"),
     ("cache_pruned", "cache-pruned"),
@@ -94,9 +95,10 @@ impl Tour {
         let root = scenario.target("root")?;
         scenario.write("root/etc/passwd", "root:x:0:0:root:/root:/bin/sh\n")?;
         scenario.write("root/etc/group", "root:x:0:\n")?;
+        fs::create_dir_all(root.join("var/log"))?;
         let report = scenario.path("report.json");
         let mut act = |arguments: &[&str], code: i32| -> Result<()> {
-            let unreported = ["--list", "--list-installed", "--version", "--explain"];
+            let unreported = ["--list", "--list-installed", "--history", "--version", "--explain"];
             let reported = !arguments.iter().any(|word| unreported.contains(word));
             let extra = if reported { vec!["--report", report.to_str().context("UTF-8")?] } else { Vec::new() };
             self.said(&package_below(&path, &root, &[arguments, &["--json"], &extra].concat())?.exits(code)?)?;
@@ -116,6 +118,7 @@ impl Tour {
         act(&["--explain", "22"], 0)?;
         act(&["--status"], 0)?;
         act(&["--list-installed"], 0)?;
+        act(&["--history"], 0)?;
         act(&["--recover", "--dry-run"], 0)?;
         act(&["--recover"], 0)?;
         act(&["--uninstall", "--dry-run"], 0)?;

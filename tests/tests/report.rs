@@ -127,6 +127,7 @@ fn an_action_that_is_refused_or_fails_is_reported_too() -> Result<()> {
 #[test]
 fn what_was_undone_is_reported_as_undone_and_a_kill_leaves_a_report_without_an_end() -> Result<()> {
     let stage = Stage::new(false)?;
+    fs::create_dir_all(stage.bare.join("var/log"))?;
     let report = stage.path().join("report.json");
     let path = report.to_str().context("UTF-8")?;
     let install = ["--install", "--report", path];
@@ -155,6 +156,16 @@ fn what_was_undone_is_reported_as_undone_and_a_kill_leaves_a_report_without_an_e
     assert!(all.iter().all(|change| change["recovery"] == true && change["outcome"] == "undone"), "{document:#}");
     let placed: Vec<&Value> = all.iter().filter(|change| change["before"]["digest"].is_string()).collect();
     assert!(!placed.is_empty() && placed.iter().all(|change| change["after"].is_null()), "{document:#}");
+
+    let log = fs::read_to_string(stage.bare.join("var/log/airgap-deploy/demo.log"))?;
+    assert!(log.contains(": failed: ") && log.contains(" step undo what was done: done\n"), "{log}");
+    assert!(log.contains(" step undo an interrupted installation: done\n"), "{log}");
+    let history = Run::new(&stage.first, &stage.bare, &["--history", "--json"]).end().text;
+    let history: Value = serde_json::from_str(&history)?;
+    let ends = history["entries"].as_array().context("entries")?;
+    let ends: Vec<_> = ends.iter().map(|entry| (&entry["action"], &entry["exit_code"])).collect();
+    let (install, recover) = (json!("install"), json!("recover"));
+    assert_eq!(ends, [(&install, &json!(30)), (&install, &Value::Null), (&recover, &json!(0))]);
     Ok(())
 }
 

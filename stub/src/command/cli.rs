@@ -7,16 +7,16 @@ use clap::{ArgGroup, Parser};
 use payload::index::PackageName;
 
 /// Actions without a plan. That an option requires another is not enforced where the other conflicts with the action.
-const NO_PLAN: [&str; 9] =
-    ["verify", "list", "extract", "status", "recover", "uninstall", "version", "explain", "list_installed"];
-const NO_UNINSTALL: [&str; 9] =
-    ["install", "verify", "list", "extract", "status", "recover", "version", "explain", "list_installed"];
-const NO_DRY_RUN: [&str; 8] =
-    ["install", "verify", "list", "extract", "status", "version", "explain", "list_installed"];
+const NO_PLAN: [&str; 10] =
+    ["verify", "list", "extract", "status", "recover", "uninstall", "version", "explain", "list_installed", "history"];
+const NO_UNINSTALL: [&str; 10] =
+    ["install", "verify", "list", "extract", "status", "recover", "version", "explain", "list_installed", "history"];
+const NO_DRY_RUN: [&str; 9] =
+    ["install", "verify", "list", "extract", "status", "version", "explain", "list_installed", "history"];
 /// Actions that are not about a package that is installed already.
 const NO_NAME: [&str; 7] = ["install", "verify", "list", "extract", "version", "explain", "list_installed"];
 
-const NO_REPORT: [&str; 5] = ["list", "extract", "version", "explain", "list_installed"];
+const NO_REPORT: [&str; 6] = ["list", "extract", "version", "explain", "list_installed", "history"];
 
 #[expect(clippy::struct_excessive_bools, reason = "a command line is a set of switches")]
 /// Installs what is appended to this program: shows it first, verifies every byte, can undo it.
@@ -24,7 +24,7 @@ const NO_REPORT: [&str; 5] = ["list", "extract", "version", "explain", "list_ins
 #[command(
     disable_version_flag = true,
     group = ArgGroup::new("action").multiple(false),
-    group = ArgGroup::new("of_installed").multiple(true).args(["status", "recover", "uninstall"]),
+    group = ArgGroup::new("of_installed").multiple(true).args(["status", "recover", "uninstall", "history"]),
     group = ArgGroup::new("reported").multiple(true)
         .args(["install", "dry_run", "uninstall", "recover", "verify", "status"]),
     group = ArgGroup::new("planning").multiple(false).args(["install", "dry_run"]),
@@ -60,6 +60,9 @@ pub struct Args {
     /// List the packages that are installed
     #[arg(long, group = "action")]
     pub list_installed: bool,
+    /// Tell what was done with packages on this machine, when and by whom; also of one PACKAGE
+    #[arg(long, group = "action")]
+    pub history: bool,
     /// Say what an exit code or an error means, what to look at, and what to do
     #[arg(long, group = "action", value_name = "CODE")]
     pub explain: Option<String>,
@@ -68,7 +71,7 @@ pub struct Args {
     #[arg(short = 'V', long, group = "action")]
     pub version: bool,
 
-    /// Which installed package --status, --uninstall or --recover is about, where this program carries none
+    /// Which package --status, --uninstall, --recover or --history is about, where this program carries none
     #[arg(value_name = "PACKAGE", requires = "of_installed", conflicts_with_all = NO_NAME)]
     pub package: Option<PackageName>,
 

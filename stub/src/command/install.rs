@@ -249,7 +249,7 @@ impl Events for Console<'_> {
     }
 
     fn step(&self, step: &Step, outcome: Result<(), &StepError>) {
-        self.evidence.step(outcome);
+        self.evidence.step(step, outcome);
         let line = payload::printable(&step.describe());
         let line = if outcome.is_ok() { line } else { format!("failed: {line}") };
         self.bar.suspend(|| self.screen.say(&line));

@@ -13,6 +13,7 @@ use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
 use crate::host::about::{About, about};
 use crate::host::root::{Found, Root};
+use crate::record::log::Log;
 use crate::record::state;
 use crate::report::board::{Page, Rows};
 use crate::report::evidence::{Call, Caller, Document, Ending, Evidence, Installed, is_report};
@@ -70,7 +71,7 @@ impl Report {
             root: root.path().display().to_string(),
         };
         let report = Self { host: about(&root), shown, machine, path, form, call };
-        match report.write(&Evidence::new(false), None) {
+        match report.write(&Evidence::new(false, Log::none()), None) {
             Ok(()) => Ok(Some(report)),
             Err(why) => Err(cannot_write(&report.shown, &why).state(NOTHING_CHANGED).hint(ANOTHER)),
         }
@@ -138,7 +139,7 @@ fn time(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
 }
 
-fn action(args: &Args) -> &'static str {
+pub(super) fn action(args: &Args) -> &'static str {
     match args {
         Args { verify: true, .. } => "verify",
         Args { status: true, .. } => "status",

@@ -1,17 +1,20 @@
 //! From what was typed to the file that does it.
 //! What an action does is in the file of its name.
 
+use nix::unistd::{geteuid, getuid};
 use payload::Package;
 
 use super::cli::Args;
 use super::open::open;
-use super::report::{Report, Surroundings};
+use super::report::{Report, Surroundings, action};
+use super::target::open_root;
 use super::{
-    dry_run, explain, extract, install, introduce, list, list_installed, medium, recover, status, uninstall, verify,
+    dry_run, explain, extract, history, install, introduce, list, list_installed, medium, recover, status, uninstall, verify,
     version,
 };
 use crate::error::Error;
 use crate::host::limits;
+use crate::record::log::{About, Entry, Log};
 use crate::report::evidence::Evidence;
 use crate::report::screen::{Screen, complete};
 use crate::report::signature;
@@ -22,12 +25,35 @@ use crate::report::signature;
 /// Whatever kept it from being done.
 pub fn run(args: &Args, screen: Screen, surroundings: &Surroundings) -> Result<(), Error> {
     let report = Report::begin(args, surroundings)?;
-    let evidence = Evidence::new(report.is_some());
+    let evidence = Evidence::new(report.is_some(), log(args, surroundings));
     let outcome = act(args, screen, &evidence).and_then(|()| complete());
+    if let Some(why) = evidence.log().end(&outcome) {
+        screen.warn(&format!("note: the log of this is not complete: {}", payload::printable(&why)));
+    }
     match report {
         Some(report) => report.end(outcome, (surroundings.now)(), &evidence, args),
         None => outcome,
     }
+}
+
+/// Of what changes the machine, and only by who may: others are refused, and may not write it.
+fn log(args: &Args, surroundings: &Surroundings) -> Log {
+    let changes = args.install || args.uninstall || args.recover;
+    if args.dry_run || !changes {
+        return Log::none();
+    }
+    let Ok(root) = open_root(args) else { return Log::none() };
+    if root.is_live() && !geteuid().is_root() {
+        return Log::none();
+    }
+    let entry = Entry {
+        action: action(args).to_owned(),
+        uid: getuid().as_raw(),
+        sudo_user: surroundings.sudo_user.clone(),
+        about: About { file: args.install.then(|| file_name(args)), ..About::default() },
+        ..Entry::default()
+    };
+    Log::begin(root, surroundings.now, entry)
 }
 
 fn act(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Error> {
@@ -37,6 +63,8 @@ fn act(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Error> {
         version::version(args, screen)
     } else if let Some(asked) = &args.explain {
         explain::explain(asked, screen)
+    } else if args.history {
+        history::history(args, screen)
     } else if args.list_installed {
         list_installed::list_installed(args, screen)
     } else if args.status {

@@ -55,7 +55,7 @@ pub fn uninstall(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(),
     screen.say_all(&report::needed(&plan));
     evidence.will_uninstall(&plan, &receipt, &machine, args.purge);
     uninstall::apply(&plan, &receipt, &machine, &|removal, outcome| {
-        evidence.removed(outcome);
+        evidence.removed(removal, outcome);
         tell(removal, outcome, screen);
     })?;
     let document = report::json(&receipt, &plan, &[], false);

@@ -3,6 +3,7 @@
 
 mod exclusive;
 mod found;
+mod log;
 mod read;
 mod remove;
 mod sure;
@@ -22,6 +23,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::host::change;
 pub use found::{Attributes, FileSystem, Found, Stat};
+pub use log::LogFile;
 pub use sure::wait_for_clock;
 
 /// Where the running system keeps what is gone after a reboot.

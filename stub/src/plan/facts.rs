@@ -29,7 +29,7 @@ use crate::plan::command;
 use crate::plan::store::{self, Store};
 use crate::record::others::Others;
 use crate::record::receipt::Receipt;
-use crate::record::state;
+use crate::record::{log, state};
 
 /// Everything about the machine that a plan depends on.
 #[derive(Debug, Clone)]
@@ -78,6 +78,8 @@ pub struct Host {
     pub manifests: Vec<StoreManifest>,
     /// The installer's own command.
     pub command: command::Settled,
+    /// Where what is done is logged.
+    pub log: Option<String>,
 }
 
 /// What is read of the files that stand where the package has some.
@@ -172,6 +174,7 @@ impl Host {
             gpu_groups: gpu::groups(root)?,
             receipt,
             command: command::Settled::default(),
+            log: log::is_kept(root).then(|| log::path(&index.package.name)),
             tools: [Tool::Groupadd, Tool::Restorecon, Tool::Systemctl, Tool::Useradd]
                 .into_iter()
                 .filter(|tool| tool.find().is_some())

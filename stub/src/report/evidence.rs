@@ -20,8 +20,9 @@ use crate::host::machine::{Machine, StepError};
 use crate::host::root::Root;
 use crate::plan::Plan;
 use crate::plan::facts::Host;
-use crate::plan::removal::UninstallPlan;
+use crate::plan::removal::{Removal, UninstallPlan};
 use crate::plan::step::Step;
+use crate::record::log::{About, Log};
 use crate::record::receipt::Receipt;
 use change::Became;
 
@@ -30,6 +31,7 @@ use change::Became;
 pub struct Evidence {
     /// Whether anybody will read it: only then is read what the action itself does not read.
     wanted: bool,
+    log: Log,
     gathered: Mutex<Gathered>,
 }
 
@@ -56,8 +58,13 @@ struct Gathered {
 
 impl Evidence {
     /// Nothing so far.
-    pub fn new(wanted: bool) -> Self {
-        Self { wanted, gathered: Mutex::default() }
+    pub fn new(wanted: bool, log: Log) -> Self {
+        Self { wanted, log, gathered: Mutex::default() }
+    }
+
+    /// The log that is kept of the same.
+    pub fn log(&self) -> &Log {
+        &self.log
     }
 
     /// Whether anybody will read it.
@@ -71,6 +78,15 @@ impl Evidence {
 
     /// The package that was opened: stub and index are intact.
     pub fn package(&self, package: &Package, file: String) {
+        let index = package.index();
+        let about = About {
+            version: Some(index.package.version.clone()),
+            index: Some(package.digest().to_string()),
+            key_id: package.signature().key_id().map(|id| id.to_string()),
+            file: Some(file.clone()),
+            ..About::default()
+        };
+        self.log.about(&index.package.name, about);
         self.gathered().package = Some(document::PackageFacts::of(package, file));
     }
 
@@ -93,6 +109,13 @@ impl Evidence {
 
     /// Which package the action is about, and the receipt that was there.
     pub fn about(&self, name: &PackageName, receipt: Option<&Receipt>) {
+        let installed = receipt.map(|receipt| About {
+            version: Some(receipt.version.clone()),
+            index: Some(receipt.index.to_string()),
+            key_id: receipt.signed_by.as_ref().map(|key| key.key_id.clone()),
+            ..About::default()
+        });
+        self.log.about(name, installed.unwrap_or_default());
         self.gathered().about = Some((name.clone(), receipt.map(document::Installed::of)));
     }
 
@@ -156,20 +179,24 @@ impl Evidence {
     }
 
     /// The next step was taken, or failed.
-    pub fn step(&self, outcome: Result<(), &StepError>) {
-        self.became(match outcome {
+    pub fn step(&self, step: &Step, outcome: Result<(), &StepError>) {
+        let became = match outcome {
             Ok(()) => Became::Done,
             Err(error) => Became::Failed(error.to_string()),
-        });
+        };
+        self.log.step(&step.describe(), &became.to_string());
+        self.became(became);
     }
 
     /// The next removal was made, or not.
-    pub fn removed(&self, outcome: &Outcome) {
-        self.became(match outcome {
+    pub fn removed(&self, removal: &Removal, outcome: &Outcome) {
+        let became = match outcome {
             Outcome::Done => Became::Done,
             Outcome::Kept(why) | Outcome::KeptWithOthers(why) => Became::Kept(why.clone()),
             Outcome::Failed(why) => Became::Failed(why.clone()),
-        });
+        };
+        self.log.step(&removal.describe(), &became.to_string());
+        self.became(became);
     }
 
     fn became(&self, became: Became) {
@@ -183,11 +210,20 @@ impl Evidence {
 
     /// The installation was undone, but for the steps that are still in the journal.
     pub fn rolled_back(&self, standing: &[Begun]) {
+        self.tell_undone("what was done", standing);
         let mut gathered = self.gathered();
         let own = gathered.own;
         for change in &mut gathered.changes[own..] {
             change.undone(standing.iter().any(|begun| change.is_of(&begun.step)));
         }
+    }
+
+    fn tell_undone(&self, what: &str, standing: &[Begun]) {
+        for begun in standing {
+            self.log.step(&format!("undo {}", begun.step.describe()), "not done");
+        }
+        let outcome = if standing.is_empty() { "done" } else { "done in part" };
+        self.log.step(&format!("undo {what}"), outcome);
     }
 
     /// Steps of an interrupted installation that are about to be undone, the last one first.
@@ -200,6 +236,7 @@ impl Evidence {
 
     /// They are undone, but for those that are still in the journal.
     pub fn recovered(&self, standing: &[Begun], root: &Root) {
+        self.tell_undone("an interrupted installation", standing);
         let mut gathered = self.gathered();
         let own = gathered.own;
         for change in &mut gathered.changes[own..] {

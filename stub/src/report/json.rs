@@ -51,6 +51,7 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Va
             "receipt": state::receipt(&index.package.name).to_string(),
             "program": state::stub(&index.package.name).to_string(),
             "journal": state::journal(&index.package.name).to_string(),
+            "log": host.log,
             "staging": plan.areas.iter().map(ToString::to_string).collect::<Vec<_>>(),
         },
         "gpus": host.gpus.as_ref().map(|gpus| gpus.iter().map(gpus_json).collect::<Vec<_>>()),

@@ -130,6 +130,7 @@ fn own_files(plan: &Plan, index: &Index, host: &Host, lines: &mut Vec<String>) {
         "  {directory}/ with the receipt, and {} ({program}) for --status and --uninstall",
         state::stub(name)
     ));
+    lines.extend(host.log.iter().map(|log| format!("  what was done, and by whom, in {log} (--history)")));
     let lock =
         if host.live { "/run/airgap-deploy.lock".to_owned() } else { format!("a lock on {}", host.root.display()) };
     lines.push(format!("  while it runs: {}, {}", state::journal(name), printable(&lock)));

@@ -168,6 +168,7 @@ impl Case {
             memory: Some(16 << 30),
             manifests: Vec::new(),
             command: Settled::default(),
+            log: None,
             gpus: None,
             gpu_groups: vec!["render".parse().unwrap(), "video".parse().unwrap()],
         };

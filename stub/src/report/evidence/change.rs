@@ -1,6 +1,8 @@
 //! One change of the machine as evidence: what stood there before, what stands there now, and what became of it.
 //! Which changes there are is decided in `plan.rs`.
 
+use std::fmt;
+
 use payload::index::Index;
 use payload::{Digest, RelPath};
 use serde_json::{Value, json};
@@ -39,6 +41,18 @@ pub(super) enum Became {
     Undone,
     /// What should have gone stays, and why.
     Kept(String),
+}
+
+impl fmt::Display for Became {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotDone => formatter.write_str("not done"),
+            Self::Done => formatter.write_str("done"),
+            Self::Failed(why) => write!(formatter, "failed: {why}"),
+            Self::Undone => formatter.write_str("undone"),
+            Self::Kept(why) => write!(formatter, "kept: {why}"),
+        }
+    }
 }
 
 impl Change {

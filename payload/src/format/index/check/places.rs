@@ -3,7 +3,7 @@
 
 use super::refuse;
 use crate::format::index::Index;
-use crate::names::{BACKUP_SUFFIX, COMMAND, STAGING_PREFIX, STATE_DIRECTORY};
+use crate::names::{BACKUP_SUFFIX, COMMAND, LOG_DIRECTORY, STAGING_PREFIX, STATE_DIRECTORY};
 use crate::{Mode, PayloadError, RelPath};
 
 /// The kernel's own, what is empty after a boot, what the machine boots from, and other people's.
@@ -11,7 +11,7 @@ pub(super) const NEVER: &[&str] =
     &["boot", "dev", "lost+found", "proc", "root", "run", "sys", "tmp", "var/run", "var/tmp"];
 
 /// What the installer keeps for itself, and the keys that it trusts.
-pub(super) const INSTALLERS: &[&str] = &["etc/airgap-deploy", COMMAND, STATE_DIRECTORY, "var/log/airgap-deploy"];
+pub(super) const INSTALLERS: &[&str] = &["etc/airgap-deploy", COMMAND, STATE_DIRECTORY, LOG_DIRECTORY];
 
 /// Who may log in, become root, or run something before systemd does.
 pub(super) const ACCOUNTS_AND_BOOT: &[&str] = &[
