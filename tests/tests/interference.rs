@@ -105,7 +105,8 @@ impl<'a> Scene<'a> {
         };
         let done = self.choose(root, number);
         let after = Things::below(root)?;
-        let after_contents = contents(root)?;
+        let meanwhile = done.as_ref().ok().and_then(Option::as_ref).filter(|_| moment == Moment::Meanwhile);
+        let after_contents = contents(root, meanwhile)?;
         let ended = match (child, moment) {
             (Some(child), _) => go_on(child)?,
             (None, Moment::AfterCrash(arguments)) => Run::new(self.package, root, arguments).end(),

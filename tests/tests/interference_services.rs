@@ -498,6 +498,8 @@ fn units_and_accounts_of_others_outlive_an_uninstallation() -> Result<()> {
     let action: &[&str] = &["--uninstall"];
     let scene =
         Scene { prior: &prior, package: &packages.first, action, changes: changes(&prior, &packages.first, action)? };
+    // A unit that is edited stays: it is root's, and keeps no account.
+    ensure!(scene.trial(1, 10, None)?.is_some(), "nothing was edited");
     scene.report("uninstall", None)?;
     scene.report("uninstall", Some(&["--uninstall"]))
 }

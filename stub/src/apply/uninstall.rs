@@ -10,9 +10,10 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::host::interrupt;
 use crate::host::machine::{Machine, StepError, Undone};
+use crate::host::root::Attributes;
 use crate::host::unit::{Enabler, Manager};
 use crate::plan::removal::{Removal, UninstallPlan};
-use crate::record::receipt::Receipt;
+use crate::record::receipt::{Origin, Receipt};
 use crate::record::state;
 
 /// What became of a removal.
@@ -126,16 +127,32 @@ fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[St
     // Files that stay must not end up with a number that the next account gets.
     if !left.is_empty() {
         match removal {
-            Removal::User(user) => {
-                return Ok(Outcome::Kept(format!("the user {} stays, because files are left", user.name)));
+            Removal::User(user) if owns(&|facts| facts.uid == user.id, receipt, machine)? => {
+                return Ok(Outcome::Kept(format!("the user {} stays, because files of it are left", user.name)));
             }
-            Removal::Group(group) => {
-                return Ok(Outcome::KeptWithOthers(format!("the group {} stays, because files are left", group.name)));
+            Removal::Group(group) if owns(&|facts| facts.gid == group.id, receipt, machine)? => {
+                return Ok(Outcome::KeptWithOthers(format!(
+                    "the group {} stays, because files of it are left",
+                    group.name
+                )));
             }
             _ => {}
         }
     }
     remove(removal, receipt, machine).map(|()| Outcome::Done)
+}
+
+/// Whether something of what the package had, or of what is in its directories, belongs to an account.
+fn owns(is_theirs: &dyn Fn(&Attributes) -> bool, receipt: &Receipt, machine: &Machine) -> Result<bool, StepError> {
+    for (path, origin) in receipt.made_by_it() {
+        let backup = if let Origin::Replaced { backup, .. } = origin { Some(backup) } else { None };
+        for path in std::iter::once(path).chain(backup) {
+            if machine.root.holds_any(path, is_theirs)? {
+                return Ok(true);
+            }
+        }
+    }
+    Ok(false)
 }
 
 fn remove(removal: &Removal, receipt: &Receipt, machine: &Machine) -> Result<(), StepError> {

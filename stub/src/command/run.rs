@@ -9,8 +9,8 @@ use super::open::open;
 use super::report::{Report, Surroundings, action};
 use super::target::open_root;
 use super::{
-    dry_run, explain, extract, history, install, introduce, list, list_installed, medium, recover, status, uninstall, verify,
-    version,
+    dry_run, explain, extract, history, install, introduce, list, list_installed, medium, recover, status, uninstall,
+    verify, version,
 };
 use crate::error::Error;
 use crate::host::limits;

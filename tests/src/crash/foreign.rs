@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use payload::Digest;
+use payload::names::{BACKUP_SUFFIX, STAGING_PREFIX};
 
 /// One kind of thing that somebody does at a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -291,11 +292,15 @@ pub fn nothing_older_is_lost(bare: &Things, after_act: &[Digest], now: &Things) 
     Ok(())
 }
 
-/// The content of every file below a root, the installer's own included.
+/// The content of every file below a root that an act left, the installer's own included. Whoever does away with a backup
+/// does away with what was set aside, also in the instant in which a staging directory still holds a second name of it.
 ///
 /// # Errors
 /// Something cannot be read.
-pub fn contents(root: &Path) -> Result<Vec<Digest>> {
+pub fn contents(root: &Path, act: Option<&Done>) -> Result<Vec<Digest>> {
+    let was_backup = act.is_some_and(|done| done.path.to_string_lossy().contains(BACKUP_SUFFIX));
+    let is_staging =
+        |path: &Path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(STAGING_PREFIX));
     let mut found = Vec::new();
     let mut pending = vec![root.to_owned()];
     while let Some(directory) = pending.pop() {
@@ -303,7 +308,7 @@ pub fn contents(root: &Path) -> Result<Vec<Digest>> {
             let path = entry?.path();
             let facts = fs::symlink_metadata(&path)?;
             if facts.is_dir() {
-                pending.push(path);
+                pending.extend((!was_backup || !is_staging(&path)).then_some(path));
             } else if facts.is_file() {
                 found.push(Digest::of(&fs::read(path)?));
             }

@@ -54,9 +54,8 @@ impl Root {
             | OFlag::O_NOFOLLOW
             | OFlag::O_NONBLOCK
             | OFlag::O_CLOEXEC;
-        let handle = openat(parent, path.name(), flags, Bits::from_bits_truncate(0o644)).map_err(|errno| {
-            if errno == Errno::ELOOP { foreign(path) } else { failed("open", path)(errno) }
-        })?;
+        let handle = openat(parent, path.name(), flags, Bits::from_bits_truncate(0o644))
+            .map_err(|errno| if errno == Errno::ELOOP { foreign(path) } else { failed("open", path)(errno) })?;
         let stat = fstat(&handle).map_err(failed("look at", path))?;
         let regular = stat.st_mode & SFlag::S_IFMT.bits() == SFlag::S_IFREG.bits();
         if !regular || stat.st_nlink != 1 || !self.trusts_user(stat.st_uid) {

@@ -15,7 +15,7 @@ use nix::sys::statvfs::{FsFlags, fstatvfs};
 use payload::{Digest, Hasher, RelPath};
 
 use super::found::{self, attributes};
-use super::{Cause, FileSystem, Found, FsError, Result, Root, failed, io, shown};
+use super::{Attributes, Cause, FileSystem, Found, FsError, Result, Root, failed, io, shown};
 
 /// As `linux/magic.h` of the kernel has them.
 const EXFAT_SUPER_MAGIC: FsType = FsType(0x2011_bab0);
@@ -153,6 +153,27 @@ impl Root {
         };
         let names = raw_names(&handle, path)?;
         Ok(names.iter().map(|name| name.to_string_lossy().into_owned()).collect())
+    }
+}
+
+impl Root {
+    /// Whether anything at or below `path` is theirs, as far as can be told: what cannot be looked at may be.
+    pub fn holds_any(&self, path: &RelPath, is_theirs: &dyn Fn(&Attributes) -> bool) -> Result<bool> {
+        match self.look(path)? {
+            Found::Absent | Found::Link { .. } => Ok(false),
+            Found::Hidden | Found::Special => Ok(true),
+            Found::File(facts) => Ok(is_theirs(&facts)),
+            Found::Directory(facts) if is_theirs(&facts) => Ok(true),
+            Found::Directory(_) => {
+                for name in raw_names(&self.directory(Some(path))?, path)? {
+                    let below = name.to_str().ok().and_then(|name| path.join(name).ok());
+                    if below.map_or(Ok(true), |below| self.holds_any(&below, is_theirs))? {
+                        return Ok(true);
+                    }
+                }
+                Ok(false)
+            }
+        }
     }
 }
 
