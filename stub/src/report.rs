@@ -10,5 +10,5 @@ pub(crate) mod removal;
 pub mod screen;
 pub(crate) mod signature;
 pub(crate) mod status;
-mod summary;
+pub(crate) mod summary;
 pub(crate) mod text;

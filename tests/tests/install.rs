@@ -29,8 +29,22 @@ fn the_dry_run_as_json_agrees_with_what_installing_then_does() -> Result<()> {
     assert_eq!(plan["root"], root.canonicalize()?.display().to_string());
     assert_eq!(plan["findings"], serde_json::json!([]));
 
-    let done = package_below(&run, &root, &["--install", "--json"])?.exits(0)?.json()?;
+    let said = package_below(&run, &root, &["--install", "--json"])?.exits(0)?;
+    let done = said.json()?;
     assert_eq!(done["changed"], true);
+    let lines: Vec<Value> = said.stdout.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    let taken: Vec<&Value> = lines.iter().filter(|line| line["event"] == "step").collect();
+    assert!(taken.iter().all(|line| line["outcome"] == "done"), "{taken:?}");
+    let told: Vec<Value> = taken.iter().map(|line| line["text"].clone()).collect();
+    assert_eq!(&told, done["steps"].as_array().context("steps")?);
+    let staged: Vec<u64> = lines.iter().filter_map(|line| line["position"].as_u64()).collect();
+    assert!(staged.is_sorted() && (2..=100).contains(&staged.len()), "{staged:?}");
+    assert_eq!(
+        lines.iter().rev().find(|line| line["event"] == "staged").context("staged")?["size"],
+        staged[staged.len() - 1]
+    );
+    let placed = plan["steps"].as_array().context("steps")?.iter().filter(|step| step["action"] == "place-file");
+    assert_eq!(done["placed"]["files"], placed.count());
     assert_eq!(texts(&done["steps"])?, texts(&plan["steps"])?);
 
     let after = Tree::of(&root)?;

@@ -52,5 +52,6 @@ fn line(entry: &Entry) -> String {
         Some(user) => format!("{user} with sudo"),
         None => format!("uid {}", entry.uid),
     };
-    format!("{}  {:<9}  {subject}{signed}  by {who}  {ended}", entry.started, entry.action)
+    let started = entry.started.split('.').next().unwrap_or_default().replace('T', " ");
+    format!("{started} UTC  {:<9}  {subject}{signed}  by {who}  {ended}", entry.action)
 }

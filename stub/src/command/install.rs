@@ -29,7 +29,7 @@ use crate::record::{state, vouch};
 use crate::report::evidence::Evidence;
 use crate::report::proof as proof_report;
 use crate::report::screen::Screen;
-use crate::report::{json, signature, text};
+use crate::report::{json, signature, summary, text};
 
 /// Installs the package.
 ///
@@ -181,6 +181,11 @@ fn already_installed(index: &Index, host: &Host, console: &Console<'_>) {
 
 fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console<'_>) {
     let screen = console.screen;
+    let files = plan.placed().count();
+    let bytes: u64 = plan.placed().map(|place| place.size).sum();
+    let seconds = console.bar.elapsed().as_secs_f64();
+    let steps = plan.steps.iter().chain(&plan.afterwards);
+    let started: Vec<&str> = steps.filter_map(started_unit).collect();
     // A sentence for each of thousands of steps is made for those who read it.
     if screen.json || console.evidence.is_wanted() {
         let document = serde_json::json!({
@@ -188,6 +193,9 @@ fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console<'_>) {
             "package": index.package.name.as_str(),
             "version": index.package.version,
             "changed": true,
+            "placed": {"files": files, "bytes": bytes},
+            "seconds": (seconds * 1000.0).round() / 1000.0,
+            "started": started,
             "steps": plan.steps.iter().map(Step::describe).collect::<Vec<_>>(),
             "warnings": json::warnings(plan),
             "answers": console.answers(),
@@ -201,6 +209,10 @@ fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console<'_>) {
         screen.say(&format!("note: {}", payload::printable(note)));
     }
     screen.say(&format!("{} {} is installed", index.package.name, payload::printable(&index.package.version)));
+    screen.say(&format!("placed: {}, {} in {seconds:.1} s", summary::plural(files, "file"), payload::size(bytes)));
+    if !started.is_empty() {
+        screen.say(&format!("running: {}", started.join(", ")));
+    }
     if let Some(unit) = index.units.first()
         && systemd
         && plan.afterwards.is_empty()
@@ -212,17 +224,35 @@ fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console<'_>) {
     }
 }
 
+fn started_unit(step: &Step) -> Option<&str> {
+    if let Step::StartUnit { unit } = step { Some(unit) } else { None }
+}
+
 /// Tells the administrator what goes on.
 struct Console<'a> {
     screen: Screen,
     bar: ProgressBar,
+    /// Stored bytes that are staged, of how many.
+    staged: Mutex<(u64, u64)>,
     answers: Mutex<Vec<Value>>,
     evidence: &'a Evidence,
 }
 
 impl<'a> Console<'a> {
     fn new(screen: Screen, bar: ProgressBar, evidence: &'a Evidence) -> Self {
-        Self { screen, bar, answers: Mutex::default(), evidence }
+        let size = bar.length().unwrap_or(0);
+        Self { screen, bar, staged: Mutex::new((0, size)), answers: Mutex::default(), evidence }
+    }
+
+    /// For programs: a line each time that another hundredth is there.
+    fn tell_staged(&self, bytes: u64) {
+        let Ok(mut staged) = self.staged.lock() else { return };
+        let (before, size) = *staged;
+        let hundredths = |position: u64| position.saturating_mul(100) / size.max(1);
+        staged.0 += bytes;
+        if self.screen.json && hundredths(before) < hundredths(staged.0) {
+            self.screen.json(&serde_json::json!({"event": "staged", "position": staged.0, "size": size}));
+        }
     }
 
     fn answers(&self) -> Vec<Value> {
@@ -246,11 +276,17 @@ impl Answers for Console<'_> {
 impl Events for Console<'_> {
     fn staged(&self, bytes: u64) {
         self.bar.inc(bytes);
+        self.tell_staged(bytes);
     }
 
     fn step(&self, step: &Step, outcome: Result<(), &StepError>) {
         self.evidence.step(step, outcome);
-        let line = payload::printable(&step.describe());
+        let text = step.describe();
+        if self.screen.json {
+            let outcome = if outcome.is_ok() { "done" } else { "failed" };
+            self.screen.json(&serde_json::json!({"event": "step", "text": text, "outcome": outcome}));
+        }
+        let line = payload::printable(&text);
         let line = if outcome.is_ok() { line } else { format!("failed: {line}") };
         self.bar.suspend(|| self.screen.say(&line));
     }

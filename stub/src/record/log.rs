@@ -207,8 +207,9 @@ fn paths(name: &str) -> Result<(RelPath, RelPath), payload::PathError> {
     Ok((format!("{LOG_DIRECTORY}/{name}{SUFFIX}").parse()?, format!("{LOG_DIRECTORY}/{name}{ASIDE}").parse()?))
 }
 
+/// Fine enough to tell the order of actions that are in different logs.
 fn time(time: SystemTime) -> String {
-    humantime::format_rfc3339_seconds(time).to_string()
+    humantime::format_rfc3339_micros(time).to_string()
 }
 
 /// What the logs below this root tell, of one package or of all, in the order of time.

@@ -68,7 +68,7 @@ impl Screen {
     /// done.
     pub fn progress(self, label: &'static str, total: u64) -> ProgressBar {
         if self.level == Level::Quiet || self.json || !io::stderr().is_terminal() {
-            return ProgressBar::hidden();
+            return ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::hidden());
         }
         let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
         if let Ok(style) = ProgressStyle::with_template("{line}") {
