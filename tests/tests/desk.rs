@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use e2e::scenario::outcome::run;
-use e2e::scenario::{Scenario, package, sample};
+use e2e::scenario::{Scenario, gguf, package, sample};
 use e2e::terminal::watch;
 
 /// A scenario with a manifest `m.toml` that builds.
@@ -228,5 +228,16 @@ fn suggested_commands_are_quoted_as_a_shell_reads_them() -> Result<()> {
         ensure!(read.stdout == format!("check|./{shown}|"), "{name}: {line}: {read}");
     }
     ensure!(!scenario.path("pwn").exists(), "a name was run");
+    Ok(())
+}
+
+#[test]
+fn a_model_for_which_there_is_no_room_is_refused_before_it_is_hashed() -> Result<()> {
+    let scenario = ready()?;
+    // Nobody waits for the digest of so much.
+    gguf::sparse(&scenario.path("inputs/llama2-7b.gguf"), 8 << 40)?;
+    let outcome = run(scenario.builder()?.args(["--manifest", "m.toml", "--output", "x.run"]))?.exits(22)?;
+    outcome.says("Out of disk space")?.says("next:")?;
+    ensure!(!scenario.path("x.run").exists(), "something was written");
     Ok(())
 }
