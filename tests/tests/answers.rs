@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use e2e::scenario::tree::Tree;
 use e2e::scenario::{Scenario, package, package_as_nobody, package_below, sample};
 
 #[test]
@@ -208,5 +209,41 @@ fn a_log_follows_no_link_stays_small_and_is_no_reason_to_fail() -> Result<()> {
     install("nothing was changed")?;
     ensure!(fs::metadata(&log)?.len() < 4096, "a full log was not moved aside");
     ensure!(fs::metadata(root.join("var/log/airgap-deploy/sample.log.1"))?.len() == 1 << 20, "it is gone");
+    Ok(())
+}
+
+#[test]
+fn what_an_uninstallation_leaves_stays_known_and_can_be_purged_later() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let root = scenario.target("root")?;
+    let before = Tree::of(&root)?.without_directory_times();
+    let leave = || -> Result<()> {
+        package_below(&run, &root, &["--install"])?.exits(0)?;
+        fs::write(root.join("opt/ollama/lib/ollama/of-theirs"), "new")?;
+        fs::write(root.join("opt/ollama/share/notes.txt"), "changed")?;
+        package_below(&run, &root, &["--uninstall"])?.exits(32)?.says("--uninstall --purge")?;
+        Ok(())
+    };
+    leave()?;
+    package_below(&run, &root, &["--status"])?.exits(41)?.says("is not installed, but something of it is left")?;
+    package_below(&run, &root, &["--list-installed"])?.exits(0)?.says("something is left")?;
+    let stub = root.join("var/lib/airgap-deploy/sample/airgap-deploy");
+    let shown = package_below(&stub, &root, &["--uninstall", "--purge", "--dry-run"])?.exits(0)?;
+    shown.says("notes.txt")?;
+    package_below(&run, &root, &["--uninstall"])?.exits(32)?.says("of-theirs")?;
+    package_below(&stub, &root, &["--uninstall", "--purge"])?.exits(0)?;
+    before.equals(&Tree::of(&root)?.without_directory_times())?;
+    package_below(&run, &root, &["--uninstall"])?.exits(41)?;
+
+    // What is left is the package's own again when it is installed once more.
+    leave()?;
+    package_below(&run, &root, &["--install"])?.exits(23)?.says("notes.txt")?;
+    fs::remove_file(root.join("opt/ollama/share/notes.txt"))?;
+    fs::remove_file(root.join("opt/ollama/lib/ollama/of-theirs"))?;
+    package_below(&run, &root, &["--install"])?.exits(0)?;
+    package_below(&run, &root, &["--status"])?.exits(0)?;
+    package_below(&run, &root, &["--uninstall"])?.exits(0)?;
+    before.equals(&Tree::of(&root)?.without_directory_times())?;
     Ok(())
 }

@@ -232,7 +232,7 @@ pub fn complete<'a>(
 
 /// The end of an installation: its journal goes, after everything else that only the installation needed.
 fn close(root: &Root, package: &PackageName) -> Result<(), FsError> {
-    for name in state::unfinished_files(package) {
+    for name in state::unfinished_files(package).into_iter().chain([state::leftovers(package)]) {
         if root.look(&name)? != Found::Absent {
             root.remove(&name)?;
         }
@@ -301,7 +301,8 @@ fn remove_own(root: &Root, package: &PackageName, made: &[RelPath]) -> Result<()
     for name in state::unfinished_files(package) {
         root.remove(&name)?;
     }
-    if root.look(&state::receipt(package))? == Found::Absent {
+    if root.look(&state::receipt(package))? == Found::Absent && root.look(&state::leftovers(package))? == Found::Absent
+    {
         return state::remove_directory(root, package, made);
     }
     root.remove(&state::journal(package))

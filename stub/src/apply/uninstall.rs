@@ -10,7 +10,7 @@ use crate::error::Error;
 use crate::exit::Exit;
 use crate::host::interrupt;
 use crate::host::machine::{Machine, StepError, Undone};
-use crate::host::root::Attributes;
+use crate::host::root::{Attributes, Found};
 use crate::host::unit::{Enabler, Manager};
 use crate::plan::removal::{Removal, UninstallPlan};
 use crate::record::receipt::{Origin, Receipt};
@@ -39,7 +39,8 @@ impl Outcome {
 /// Carries an uninstallation out.
 ///
 /// # Errors
-/// Exit code 32 when something was left; the receipt stays only if something of the package could not be removed.
+/// Exit code 32 when something was left. The receipt stays if something of the package could not be removed; what stays
+/// for another reason gets a receipt of leftovers.
 pub fn apply(
     plan: &UninstallPlan,
     receipt: &Receipt,
@@ -48,7 +49,7 @@ pub fn apply(
 ) -> Result<(), Error> {
     let mut left: Vec<String> = plan.kept.iter().map(|kept| kept.why.clone()).collect();
     let (mut occupied, mut accounts) = (BTreeSet::new(), Vec::new());
-    let mut failed = false;
+    let (mut failed, mut leftovers) = (false, None);
     for removal in &plan.removals {
         if interrupt::requested() {
             return Err(Error::new(Exit::Interrupted, "interrupted".to_owned())
@@ -60,6 +61,12 @@ pub fn apply(
         }
         let outcome = match removal {
             Removal::Directory { path } => remove_directory(path, machine, &mut occupied),
+            Removal::State if !left.is_empty() || !accounts.is_empty() => {
+                what_is_left(receipt, machine).and_then(|left| {
+                    leftovers = left;
+                    remove_receipt(receipt, leftovers.as_ref(), machine)
+                })
+            }
             other => carry_out(other, receipt, machine, &left),
         };
         let outcome = outcome.unwrap_or_else(Outcome::of_error);
@@ -90,13 +97,37 @@ pub fn apply(
             .hint("see what is in the way, then run --uninstall again: it goes on where it stopped"));
     }
     let (what, hint) = if left.len() > plan.gone.len() {
-        ("something was left", "remove what is left by hand, if nobody needs it")
+        (
+            "something was left",
+            if leftovers.is_some() { PURGE } else { "remove what is left by hand, if nobody needs it" },
+        )
     } else {
         ("something is not as it was before", "get it from a backup of the machine, if somebody needs it")
     };
     Err(Error::new(Exit::UninstallIncomplete, format!("uninstalled, but {what}:\n  {}", left.join("\n  ")))
         .state("everything else of the package is removed")
         .hint(hint))
+}
+
+/// The receipt of leftovers says what that is about.
+const PURGE: &str = "remove what is left by hand, if nobody needs it; what is the package's, also with --uninstall --purge, which \
+                     --dry-run shows before";
+
+fn what_is_left(receipt: &Receipt, machine: &Machine) -> Result<Option<Receipt>, StepError> {
+    let owner = |id: Option<u32>, of: fn(&Attributes) -> u32| {
+        id.map_or(Ok(false), |id| owns(&|facts| of(facts) == id, receipt, machine))
+    };
+    let user = owner(receipt.user.as_ref().map(|user| user.id), |facts| facts.uid)?;
+    let group = owner(receipt.group.as_ref().map(|group| group.id), |facts| facts.gid)?;
+    Ok(receipt.left(|path| !matches!(machine.root.look(path), Ok(Found::Absent)), user, group))
+}
+
+fn remove_receipt(receipt: &Receipt, left: Option<&Receipt>, machine: &Machine) -> Result<Outcome, StepError> {
+    match left {
+        Some(left) => state::keep_leftovers(&machine.root, left)?,
+        None => state::remove_directory(&machine.root, &receipt.package, &receipt.made)?,
+    }
+    Ok(Outcome::Done)
 }
 
 /// Files are not taken away under a service that runs.

@@ -21,14 +21,21 @@ pub fn list_installed(args: &Args, screen: Screen) -> Result<(), Error> {
     for name in package_names(&root)? {
         let unfinished = recover::unfinished(&root, &name)?.is_some();
         let receipt = state::read_receipt(&root, &name)?;
-        if receipt.is_none() && !unfinished {
+        let left = receipt.is_none() && !unfinished;
+        if left && state::read_leftovers(&root, &name)?.is_none() {
             continue;
         }
         let version = receipt.as_ref().map(|receipt| receipt.version.clone());
         let key_id = receipt.as_ref().and_then(|receipt| receipt.signed_by.as_ref()).map(|key| key.key_id.clone());
-        let shown = version.as_deref().map_or_else(|| "not complete".to_owned(), payload::printable);
+        let shown = version
+            .as_deref()
+            .map_or_else(|| if left { "is not installed" } else { "not complete" }.to_owned(), payload::printable);
         let signed = key_id.as_ref().map_or_else(String::new, |key| format!(", signed by key {key}"));
-        let state = if unfinished { ", interrupted: --recover or --install" } else { "" };
+        let state = match (unfinished, left) {
+            (true, _) => ", interrupted: --recover or --install",
+            (_, true) => ": something is left of an uninstallation, --uninstall --purge",
+            _ => "",
+        };
         screen.say(&format!("{name} {shown}{signed}{state}"));
         packages.push(json!({
             "package": name.as_str(),
@@ -37,6 +44,7 @@ pub fn list_installed(args: &Args, screen: Screen) -> Result<(), Error> {
             "index": receipt.as_ref().map(|receipt| receipt.index.to_string()),
             "key_id": key_id,
             "unfinished": unfinished,
+            "left": left,
         }));
     }
     if packages.is_empty() {

@@ -25,6 +25,13 @@ pub fn status(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Er
     let receipt = state::read_receipt(&machine.root, &name)?;
     evidence.about(&name, receipt.as_ref());
     let Some(receipt) = receipt else {
+        if !unfinished && state::read_leftovers(&machine.root, &name)?.is_some() {
+            return Err(Error::new(Exit::NotFound, format!("{name} is not installed, but something of it is left"))
+                .state(NOTHING_CHANGED)
+                .hint(format!(
+                    "see what that is: --uninstall --dry-run {name}; remove it: --uninstall --purge {name}"
+                )));
+        }
         return Err(not_installed(&name, unfinished));
     };
     let receipt = Others::read(&machine.root, &name)?.with_shared_command(receipt);

@@ -17,7 +17,8 @@ use crate::host::unit::Manager;
 use crate::plan::removal::Removal;
 use crate::plan::{preflight, removal};
 use crate::record::others::Others;
-use crate::record::state;
+use crate::record::receipt::Receipt;
+use crate::record::state::{self, StateError};
 use crate::report::evidence::Evidence;
 use crate::report::removal as report;
 use crate::report::screen::Screen;
@@ -40,7 +41,7 @@ pub fn uninstall(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(),
     let (recovered, remains) = recover_noted(&machine, &name, None, evidence)?;
     tell_recovered(recovered, screen);
     remains.kept.iter().chain(&remains.units).for_each(|line| screen.warn(&payload::printable(line)));
-    let receipt = state::read_receipt(&machine.root, &name)?;
+    let receipt = receipt_or_leftovers(&machine.root, &name)?;
     evidence.about(&name, receipt.as_ref());
     let Some(receipt) = receipt else {
         return Err(not_installed(&name, false));
@@ -86,7 +87,7 @@ fn preview(
     evidence: &Evidence,
 ) -> Result<(), Error> {
     let unfinished = recover::unfinished(&machine.root, name)?.is_some();
-    let receipt = state::read_receipt(&machine.root, name)?;
+    let receipt = receipt_or_leftovers(&machine.root, name)?;
     evidence.about(name, receipt.as_ref());
     let Some(receipt) = receipt else {
         return Err(not_installed(name, unfinished));
@@ -114,6 +115,12 @@ fn preview(
     Err(Error::new(Exit::UninstallIncomplete, "something would be left".to_owned())
         .state(NOTHING_CHANGED)
         .hint("--purge takes along what is in the package's own directories"))
+}
+
+/// Of what an earlier uninstallation left, when the package itself is gone.
+fn receipt_or_leftovers(root: &Root, name: &PackageName) -> Result<Option<Receipt>, StateError> {
+    let receipt = state::read_receipt(root, name)?;
+    if receipt.is_some() { Ok(receipt) } else { state::read_leftovers(root, name) }
 }
 
 fn still_aside(error: &StepError) -> Error {

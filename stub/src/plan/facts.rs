@@ -127,8 +127,12 @@ impl Host {
         thoroughly: Thoroughly,
     ) -> Result<(Cow<'a, Index>, Self), Error> {
         let others = Others::read(root, &index.package.name)?;
-        let receipt =
-            state::read_receipt(root, &index.package.name)?.map(|receipt| others.with_shared_command(receipt));
+        let receipt = match state::read_receipt(root, &index.package.name)? {
+            Some(receipt) => Some(others.with_shared_command(receipt)),
+            // What is left of an earlier one is the package's own, whichever version that was.
+            None => state::read_leftovers(root, &index.package.name)?
+                .map(|left| Receipt { version: index.package.version.clone(), ..left }),
+        };
         let (index, store) = store::settle(index, root, &others)?;
         let mut known = Known::default();
         if !thoroughly.verify_installed {

@@ -168,6 +168,29 @@ impl Receipt {
         directories.chain(files).chain(links).filter(|(_, origin)| **origin != Origin::AlreadyPresent)
     }
 
+    /// What of this `stands` still, without services and the installer's own command; `None` when that is nothing.
+    pub fn left(&self, stands: impl Fn(&RelPath) -> bool, user: bool, group: bool) -> Option<Self> {
+        let is_left = |path: &RelPath, origin: &Origin| {
+            let backup = matches!(origin, Origin::Replaced { backup, .. } if stands(backup));
+            *origin != Origin::AlreadyPresent && (stands(path) || backup)
+        };
+        let directories = self.directories.iter().filter(|entry| is_left(&entry.path, &entry.origin));
+        let files =
+            self.files.iter().filter(|entry| entry.role != Role::Installer && is_left(&entry.path, &entry.origin));
+        let links = self.links.iter().filter(|entry| is_left(&entry.path, &entry.origin));
+        let left = Self {
+            user: self.user.clone().filter(|_| user),
+            group: self.group.clone().filter(|_| group),
+            directories: directories.cloned().collect(),
+            files: files.cloned().collect(),
+            links: links.cloned().collect(),
+            command_version: None,
+            units: Vec::new(),
+            ..self.clone()
+        };
+        (left.user.is_some() || left.group.is_some() || left.made_by_it().next().is_some()).then_some(left)
+    }
+
     /// The model stores that it has models in.
     pub fn stores(&self) -> BTreeSet<RelPath> {
         let manifests = self.files.iter().filter(|file| file.role == Role::ModelManifest);

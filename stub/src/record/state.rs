@@ -13,6 +13,7 @@ use crate::host::root::{Found, FsError, Root};
 use crate::record::receipt::{Receipt, ReceiptError};
 
 const RECEIPT: &str = "receipt.json";
+const LEFTOVERS: &str = "leftovers.json";
 const JOURNAL: &str = "journal";
 const STUB: &str = "airgap-deploy";
 const FRESH_STUB: &str = "airgap-deploy.fresh";
@@ -27,6 +28,11 @@ pub fn directory(package: &PackageName) -> RelPath {
 /// `/var/lib/airgap-deploy/<package>/receipt.json`
 pub fn receipt(package: &PackageName) -> RelPath {
     path(package, Some(RECEIPT))
+}
+
+/// `/var/lib/airgap-deploy/<package>/leftovers.json`: a receipt of what an uninstallation left.
+pub fn leftovers(package: &PackageName) -> RelPath {
+    path(package, Some(LEFTOVERS))
 }
 
 /// `/var/lib/airgap-deploy/<package>/journal`
@@ -51,13 +57,23 @@ pub fn fresh_stub(package: &PackageName) -> RelPath {
 
 /// The installer's own files of a package, in the order in which they are removed: the receipt goes last.
 fn own_files(package: &PackageName) -> Vec<RelPath> {
-    unfinished_files(package).into_iter().chain([stub(package), journal(package), receipt(package)]).collect()
+    unfinished_files(package)
+        .into_iter()
+        .chain([stub(package), leftovers(package), journal(package), receipt(package)])
+        .collect()
 }
 
 /// Files that exist only while an installation runs, beside the journal.
-pub fn unfinished_files(package: &PackageName) -> [RelPath; 5] {
+pub fn unfinished_files(package: &PackageName) -> [RelPath; 6] {
     let unwritten = |name: &str| path(package, Some(&format!("{name}{UNWRITTEN}")));
-    [fresh_stub(package), unwritten(FRESH_STUB), unwritten(STUB), unwritten(RECEIPT), unwritten(JOURNAL)]
+    [
+        fresh_stub(package),
+        unwritten(FRESH_STUB),
+        unwritten(STUB),
+        unwritten(RECEIPT),
+        unwritten(LEFTOVERS),
+        unwritten(JOURNAL),
+    ]
 }
 
 #[expect(clippy::expect_used, reason = "a package name is one plain component of at most 64 bytes")]
@@ -111,6 +127,25 @@ pub fn read_receipt(root: &Root, package: &PackageName) -> Result<Option<Receipt
         Some(bytes) => Ok(Some(Receipt::from_json(&bytes)?)),
         None => Ok(None),
     }
+}
+
+/// The receipt of what an uninstallation left of a package that is not installed.
+///
+/// # Errors
+/// [`StateError`] when there is one that cannot be read.
+pub fn read_leftovers(root: &Root, package: &PackageName) -> Result<Option<Receipt>, StateError> {
+    match root.read(&leftovers(package), LIMIT)? {
+        Some(bytes) => Ok(Some(Receipt::from_json(&bytes)?)),
+        None => Ok(None),
+    }
+}
+
+/// Puts the receipt of what is left in the place of the receipt. The program stays, which can remove the rest.
+pub fn keep_leftovers(root: &Root, left: &Receipt) -> Result<(), FsError> {
+    let package = &left.package;
+    root.write_atomically(&leftovers(package), &left.to_json(), Mode::READABLE)?;
+    let others = own_files(package).into_iter().filter(|path| *path != leftovers(package) && *path != stub(package));
+    others.into_iter().try_for_each(|path| root.remove(&path))
 }
 
 /// The bytes of an unfinished journal.
