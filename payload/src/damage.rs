@@ -31,6 +31,11 @@ impl<'a> Damage<'a> {
     /// # Errors
     /// The error itself, when there is no use in going on.
     pub(crate) fn note(&self, error: PayloadError) -> Result<(), PayloadError> {
+        if let PayloadError::Volumes(errors) = error {
+            return errors.into_iter().try_for_each(|error| self.note(error));
+        }
+        // All that are missing are, and one of several that hold a chunk is damaged.
+        let certain = matches!(error, PayloadError::Missing { .. });
         let numbers = match &error {
             PayloadError::Volume { numbers, .. } => numbers.clone(),
             PayloadError::Missing { volumes, .. } => volumes.iter().map(|volume| volume.number).collect(),
@@ -45,7 +50,7 @@ impl<'a> Damage<'a> {
         if volumes.iter().any(|volume| found.bad.contains(volume)) {
             return Ok(());
         }
-        if volumes.len() == 1 {
+        if certain || volumes.len() == 1 {
             found.bad.extend(volumes);
         }
         found.errors.push(error);

@@ -52,6 +52,17 @@ impl PayloadError {
         Self::Damaged { region: region.into(), problem: problem.into() }
     }
 
+    /// The volumes that were not found.
+    pub fn missing(&self) -> &[Volume] {
+        match self {
+            Self::Missing { volumes, .. } => volumes,
+            Self::Volumes(errors) => {
+                errors.iter().map(Self::missing).find(|volumes| !volumes.is_empty()).unwrap_or_default()
+            }
+            _ => &[],
+        }
+    }
+
     /// What is wrong with so many volumes; `None` with none of them.
     pub(crate) fn of_volumes(mut errors: Vec<Self>) -> Option<Self> {
         if errors.len() > 1 { Some(Self::Volumes(errors)) } else { errors.pop() }

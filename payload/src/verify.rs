@@ -35,27 +35,33 @@ impl Package {
     /// Compares every byte of the file with the index, and every blob with the digest of its content, on `workers` threads.
     ///
     /// # Errors
-    /// [`PayloadError::Damaged`] names the first damaged region that was found; [`PayloadError::Volume`], and of several
-    /// [`PayloadError::Volumes`], every volume that is damaged.
+    /// [`PayloadError::Damaged`] names the first damaged region that was found; [`PayloadError::Missing`] and
+    /// [`PayloadError::Volume`], or [`PayloadError::Volumes`] of several, every volume that is not there or damaged.
     pub fn verify(&self, workers: usize, watch: Watch<'_>) -> Result<(), PayloadError> {
-        if workers <= 1 {
-            return self.verify_in_order(watch);
+        let damage = Damage::of(self.parts());
+        // Whoever is asked brings one after the other.
+        if !self.parts().asks() {
+            self.parts().require_all().or_else(|error| damage.note(error))?;
         }
-        self.verify_blobs(|_| true, workers, watch)
+        if workers <= 1 {
+            self.verify_in_order(&damage, watch)?;
+        } else {
+            self.compare_blobs(|_| true, workers, &damage, watch)?;
+        }
+        damage.end()
     }
 
     /// The same from the first byte to the last, each medium once.
-    fn verify_in_order(&self, watch: Watch<'_>) -> Result<(), PayloadError> {
-        let damage = Damage::of(self.parts());
+    fn verify_in_order(&self, damage: &Damage<'_>, watch: Watch<'_>) -> Result<(), PayloadError> {
         for (offset, region) in self.regions() {
             watch.go_on()?;
             let outcome = match region {
-                Region::Blob(position) => self.verify_blob_in_order(*position, &damage, watch),
+                Region::Blob(position) => self.verify_blob_in_order(*position, damage, watch),
                 region => self.check(offset, region),
             };
             outcome.or_else(|error| damage.note(error))?;
         }
-        damage.end()
+        Ok(())
     }
 
     fn verify_blob_in_order(&self, position: usize, damage: &Damage<'_>, watch: Watch<'_>) -> Result<(), PayloadError> {
@@ -122,6 +128,18 @@ impl Package {
         workers: usize,
         watch: Watch<'_>,
     ) -> Result<(), PayloadError> {
+        let damage = Damage::of(self.parts());
+        self.compare_blobs(wanted, workers, &damage, watch)?;
+        damage.end()
+    }
+
+    fn compare_blobs(
+        &self,
+        wanted: impl Fn(Digest) -> bool,
+        workers: usize,
+        damage: &Damage<'_>,
+        watch: Watch<'_>,
+    ) -> Result<(), PayloadError> {
         let (mut tasks, mut raw, mut compressed) = (Vec::new(), Vec::new(), Vec::new());
         for (offset, region) in self.regions() {
             match region {
@@ -141,16 +159,15 @@ impl Package {
                 _ => {}
             }
         }
-        let damage = Damage::of(self.parts());
-        self.compare(&tasks, &raw, workers, &damage, watch)?;
+        self.compare(&tasks, &raw, workers, damage, watch)?;
         for blob in raw.into_iter().filter(|blob| !blob.given_up.load(Ordering::Relaxed)) {
             self.compare_content(blob)?;
         }
         // One after another: each is decoded on all workers.
         for position in compressed {
-            self.verify_compressed(position, workers, &damage, watch)?;
+            self.verify_compressed(position, workers, damage, watch)?;
         }
-        damage.end()
+        Ok(())
     }
 
     fn compare(

@@ -69,6 +69,9 @@ impl Error {
             PayloadError::Volume { .. } => Self::new(Exit::Damaged, error.to_string())
                 .state(NOTHING_CHANGED)
                 .hint("copy that volume again from where it was built, and compare with --verify"),
+            PayloadError::Volumes(_) if !error.missing().is_empty() => Self::new(Exit::Damaged, error.to_string())
+                .state(NOTHING_CHANGED)
+                .hint("copy the damaged ones again from where it was built, name the directories of the missing ones (--volumes DIR), and compare with --verify"),
             PayloadError::Volumes(_) => Self::new(Exit::Damaged, error.to_string())
                 .state(NOTHING_CHANGED)
                 .hint("copy these volumes again from where it was built, and compare with --verify"),

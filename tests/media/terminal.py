@@ -2,8 +2,9 @@
 
 terminal.py STEPS PROGRAM ARGUMENT...
 
-STEPS is a file of JSON: a list of {"wait": text, "run": command for sh, "send": text}. When the program has printed the
-text, the command is run, and what is to be sent is typed. Ends with the program's exit code; its output goes to stdout.
+STEPS is a file of JSON: a list of {"wait": text, "run": command for sh, "silent": true, "send": text}. When the program has
+printed the text, the command is run, and what is to be sent is typed, with "silent" once the terminal has no echo. Ends with
+the program's exit code; its output goes to stdout.
 """
 
 import json
@@ -12,6 +13,7 @@ import pty
 import select
 import subprocess
 import sys
+import termios
 import time
 
 PATIENCE = 120
@@ -25,6 +27,14 @@ def main():
         os.execv(sys.argv[2], sys.argv[2:])
     said, seen, end = b"", 0, time.monotonic() + PATIENCE
     while time.monotonic() < end:
+        while steps and steps[0]["wait"].encode() in said[seen:]:
+            step = steps.pop(0)
+            seen = said.index(step["wait"].encode(), seen) + len(step["wait"].encode())
+            if "run" in step:
+                subprocess.run(["sh", "-ec", step["run"]], check=True)
+            while step.get("silent") and termios.tcgetattr(terminal)[3] & termios.ECHO and time.monotonic() < end:
+                os.sched_yield()
+            os.write(terminal, step.get("send", "").encode())
         ready, _, _ = select.select([terminal], [], [], 1)
         if not ready:
             continue
@@ -35,12 +45,6 @@ def main():
         if not piece:
             break
         said += piece
-        while steps and steps[0]["wait"].encode() in said[seen:]:
-            step = steps.pop(0)
-            seen = said.index(step["wait"].encode(), seen) + len(step["wait"].encode())
-            if "run" in step:
-                subprocess.run(["sh", "-ec", step["run"]], check=True)
-            os.write(terminal, step.get("send", "").encode())
     else:
         os.kill(child, 9)
         said += b"\nterminal.py: it does not end"

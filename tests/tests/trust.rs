@@ -6,6 +6,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use e2e::crash::workspace;
 use e2e::forge::{Key, Original, behind_another_program};
 use e2e::scenario::outcome::{Outcome, run};
 use e2e::scenario::tree::Tree;
@@ -379,6 +380,46 @@ fn keys_are_made_for_their_owner_alone_and_never_over_a_file() -> Result<()> {
     run(scenario.builder()?.args(["verify", "x.run"]))?.exits(0)?.says("NOT CHECKED")?;
     let page = fs::read_to_string(scenario.path("x.run.html"))?;
     assert!(page.contains("fingerprint of the key") && page.contains("in words"), "{page}");
+    Ok(())
+}
+
+/// For `sh`: makes three keys at its terminal, and says how each ended and whether the terminal has its echo.
+const AT_A_TERMINAL: &str = r#"
+trap : INT
+after() { code=$?; case " $(stty -a | tr '\n' ' ') " in *" -echo "*) echo "code $code, silent.";; *) echo "code $code, echo.";; esac; }
+read -r begin
+"$1" keygen one.key; after
+"$1" keygen two.key; after
+sh -c 'echo $$ > pid; exec "$1" keygen three.key' sh "$1"; after
+"#;
+
+#[test]
+fn what_is_typed_is_never_shown_and_the_terminal_gets_its_echo_back() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let at = |name: &str| scenario.path(name).display().to_string();
+    let steps = serde_json::json!([
+        // Stopped with Ctrl-S, it cannot show its question: before it stands there, there is no echo.
+        {"wait": "", "send": "\u{13}\n"},
+        {"wait": "", "silent": true, "send": "\u{11}"},
+        {"wait": "Password for the new key: ", "send": "correct horse\ncorrect horse\n"},
+        {"wait": "code 0, echo."},
+        {"wait": "Password for the new key: ", "send": "battery\u{3}"},
+        {"wait": "code 130, echo."},
+        {"wait": "Password for the new key: ", "run": format!("kill -TERM $(cat {})", at("pid"))},
+        {"wait": "code 130, echo."},
+    ]);
+    let steps = scenario.write("steps.json", steps.to_string())?;
+    let mut command = std::process::Command::new("python3");
+    command.arg(workspace().join("tests/media/terminal.py")).arg(steps).args(["/bin/sh", "-c", AT_A_TERMINAL, "sh"]);
+    let outcome = run(command.arg(scenario.builder()?.get_program()).current_dir(scenario.path("")))?.exits(0)?;
+    for word in ["horse", "battery"] {
+        anyhow::ensure!(!outcome.stdout.contains(word), "it shows what is typed: {outcome}");
+    }
+    anyhow::ensure!(!scenario.path("two.key").exists() && !scenario.path("three.key").exists(), "{outcome}");
+    scenario.write("password", "correct horse\n")?;
+    scenario.write("AirGapDeploy.toml", MANIFEST)?;
+    let signed = ["AirGapDeploy.toml", "-o", "x.run", "--sign-key", "one.key", "--password-file", "password"];
+    run(scenario.builder()?.args(signed))?.exits(0)?;
     Ok(())
 }
 

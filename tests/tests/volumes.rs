@@ -267,6 +267,19 @@ fn every_volume_that_is_bad_is_named_at_once() -> Result<()> {
     flip(third, inside)?;
     let outcome = bench.verify(&[])?.exits(10)?.says("package.run.003 is damaged")?;
     ensure!(!outcome.stderr.contains("package.run.002"), "{outcome}");
+    // One is not here at all, and of another one all is wrong, or a byte in its middle.
+    fs::remove_file(second)?;
+    both(["(volume 2 of 3", "is damaged"])?;
+    fs::write(third, &three[..three.len() - 512])?;
+    both(["(volume 2 of 3", "is cut off"])?;
+    let nowhere = bench.scenario.path("joined.run");
+    named(package_below(bench.first(), &bench.root, &["--install"])?, ["(volume 2 of 3", "is cut off"])?;
+    named(
+        run(bench.scenario.builder()?.arg("join").arg(bench.first()).arg("--output").arg(&nowhere))?,
+        ["(volume 2 of 3", "is cut off"],
+    )?;
+    fs::write(third, &three)?;
+    bench.verify(&[])?.exits(24)?.says("package.run.002 (volume 2 of 3")?;
     Ok(())
 }
 

@@ -31,6 +31,9 @@ fn damaged(path: &Path, error: &payload::PayloadError) -> Failure {
             "put them beside the first volume, or name the directory of each: --volumes DIR"
         }
         PayloadError::Volume { .. } => "copy that volume again from where it was built",
+        PayloadError::Volumes(_) if !error.missing().is_empty() => {
+            "copy the damaged ones again from where it was built, and name the directories of the missing ones: --volumes DIR"
+        }
         PayloadError::Volumes(_) => "copy these volumes again from where it was built",
         _ => "build it again, or copy it again from where it was built",
     };
@@ -85,11 +88,6 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
     }
     let package = open(&args.file, &args.volumes.volumes, &trust)?;
     let wrong = |error| damaged(&args.file, &package.narrow(error));
-    // What is wrong with the volumes that are here is found below, together with what is wrong inside others.
-    let missing = package.parts().missing().unwrap_or_default();
-    if !missing.is_empty() {
-        return Err(wrong(package.parts().are_missing(missing)));
-    }
     let complete = package.require_stub().and_then(|()| package.verify(threads() as usize, payload::Watch::nobody()));
     complete.map_err(wrong)?;
     let signature = package.signature();

@@ -16,6 +16,7 @@ pub fn end_on_signals(json: bool) {
     std::thread::spawn(move || {
         if signals.forever().next().is_some() {
             let _nothing_new = builder::remove_unfinished();
+            let _no_silence = super::password::end_silence();
             if json {
                 let error = serde_json::json!({
                     "error": 1, "exit_code": EXIT_CODE, "what": WHAT, "hint": HINT, "details": null

@@ -83,9 +83,7 @@ fn write(package: &Package, file: &Path, cut: Cut, output: &Path, force: bool) -
 /// All volumes are here, and the program is the one that was packed.
 fn require_complete(package: &Package, file: &Path) -> Result<(), EmitError> {
     let failed = |source| EmitError::Payload { path: file.to_owned(), source };
-    package.require_stub().map_err(failed)?;
-    let missing = package.parts().missing().map_err(failed)?;
-    if missing.is_empty() { Ok(()) } else { Err(failed(package.parts().are_missing(missing))) }
+    package.require_stub().and_then(|()| package.parts().require_all()).map_err(failed)
 }
 
 /// What writes a package that exists.

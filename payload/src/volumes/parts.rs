@@ -94,22 +94,26 @@ impl Parts {
         (0..cut.count()).map(|volume| self.describe(cut, volume)).collect()
     }
 
-    /// The volumes that are not there now. Nobody is asked.
+    /// Looks once at every volume. Nobody is asked.
     ///
     /// # Errors
-    /// [`PayloadError::Volume`], or [`PayloadError::Volumes`], when files with the names of volumes are none of this package.
-    pub fn missing(&self) -> Result<Vec<Volume>, PayloadError> {
-        let Some(cut) = self.cut else { return Ok(Vec::new()) };
-        let (mut missing, mut wrong) = (Vec::new(), Vec::new());
+    /// [`PayloadError::Missing`] names all that are not there now, [`PayloadError::Volume`] a file with the name of a volume that is
+    /// none of this package, [`PayloadError::Volumes`] everything, where there is more than that.
+    pub fn require_all(&self) -> Result<(), PayloadError> {
+        let Some(cut) = self.cut else { return Ok(()) };
+        let (mut missing, mut errors) = (Vec::new(), Vec::new());
         for volume in 0..cut.count() {
             let mut open = self.lock();
             match self.look(&mut open, cut, volume) {
                 Ok(_) => {}
                 Err(Absent::Nowhere) => missing.push(self.describe(cut, volume)),
-                Err(absent @ Absent::Wrong(..)) => wrong.push(self.refusal(cut, volume, absent)),
+                Err(absent @ Absent::Wrong(..)) => errors.push(self.refusal(cut, volume, absent)),
             }
         }
-        PayloadError::of_volumes(wrong).map_or(Ok(missing), Err)
+        if !missing.is_empty() {
+            errors.insert(0, self.are_missing(missing));
+        }
+        PayloadError::of_volumes(errors).map_or(Ok(()), Err)
     }
 
     /// Whether this byte of the package is in a file that is open.
@@ -129,7 +133,7 @@ impl Parts {
     }
 
     /// That some volumes are missing, and where they were looked for.
-    pub fn are_missing(&self, volumes: Vec<Volume>) -> PayloadError {
+    fn are_missing(&self, volumes: Vec<Volume>) -> PayloadError {
         PayloadError::Missing {
             volumes,
             looked: self.directories().iter().map(|path| path.display().to_string()).collect(),

@@ -37,18 +37,13 @@ fn asks(args: &Args) -> bool {
 /// # Errors
 /// Exit code 24 when volumes are missing, 10 when one is not of this package.
 pub fn prepare(package: &Package, args: &Args, workers: usize, screen: Screen) -> Result<usize, Error> {
-    let missing = match package.parts().missing() {
-        Ok(missing) if missing.is_empty() => return Ok(workers),
-        // Whoever is asked for a volume is told what is wrong with the one that is there.
-        Err(_) if asks(args) => Vec::new(),
-        // Comparing every byte names these too.
-        Err(_) if args.verify => return Ok(workers),
-        found => found.map_err(|error| Error::payload(&error))?,
-    };
+    let Err(error) = package.parts().require_all() else { return Ok(workers) };
     if !asks(args) {
-        return Err(Error::payload(&package.parts().are_missing(missing)));
+        // Comparing every byte names these too.
+        return if args.verify { Ok(workers) } else { Err(Error::payload(&error)) };
     }
-    for volume in &missing {
+    // Whoever is asked for a volume is told what is wrong with the one that is there.
+    for volume in error.missing() {
         screen.warn(&format!("not here: {volume}"));
     }
     leave_medium(args, screen);
