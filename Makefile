@@ -10,6 +10,7 @@ help:
 	@echo "make test        check, then unit and integration tests; ends with a line that counts what was skipped"
 	@echo "make acceptance  the use case with a real Ollama, model and systemd (root on Debian; downloads); deny; fuzz-brief"
 	@echo "make acceptance-fleet     of that, a real Ansible at three machines (not in .ci/run)"
+	@echo "make acceptance-sticks-large  of that, more than 4 GiB on FAT32 (not in .ci/run)"
 	@echo "make acceptance-machines  of that, what boots a real systemd"
 	@echo "make acceptance-arm64     of that, a package for ARM under qemu"
 	@echo "make check       formatting, lints, the rooms of the code: what CI looks at before it runs a test"

@@ -3,7 +3,7 @@
 # Needs root on Debian; installs what it lacks and says so. BUILDER is the builder's release binary.
 
 .PHONY: acceptance
-acceptance: acceptance-machines acceptance-fleet acceptance-arm64 deny fuzz-brief
+acceptance: acceptance-machines acceptance-sticks-large acceptance-fleet acceptance-arm64 deny fuzz-brief
 
 # A package for ARM under qemu.
 .PHONY: acceptance-arm64
@@ -18,6 +18,11 @@ acceptance-fleet: $(BUILDER)
 	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
 	  cargo test --quiet --package e2e --test fleet -- --ignored --nocapture
 
+# A package of more than 4 GiB on FAT32. .ci/run leaves it out: it writes 21 GiB.
+.PHONY: acceptance-sticks-large
+acceptance-sticks-large: $(BUILDER)
+	cargo test --quiet --package e2e --test sticks -- --ignored more_than_4_gib
+
 .PHONY: acceptance-machines
 acceptance-machines: $(BUILDER)
 	cargo run --quiet --package e2e --bin acceptance-inputs
@@ -30,7 +35,7 @@ acceptance-machines: $(BUILDER)
 	  cargo test --quiet --package e2e --test acceptance -- --ignored --nocapture --test-threads=1
 	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
 	  cargo test --quiet --package e2e --test living -- --ignored --nocapture
-	cargo test --quiet --package e2e --test sticks -- --ignored --test-threads=1
+	cargo test --quiet --package e2e --test sticks -- --ignored --test-threads=1 --skip more_than_4_gib
 	cargo test --quiet --package e2e --test large -- --ignored
 	cargo test --quiet --package e2e --test evidence -- --ignored
 	cargo test --quiet --package e2e --test trust -- minisign

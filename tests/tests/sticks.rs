@@ -11,7 +11,7 @@ use e2e::base::Suite;
 use e2e::crash::workspace;
 use e2e::machine::{BindRo, Machine};
 use e2e::packages::{ACCEPTANCE, Need, install};
-use e2e::scenario::outcome::run;
+use e2e::scenario::outcome::{Outcome, run};
 use e2e::scenario::{Scenario, gguf, sample};
 use serde_json::json;
 
@@ -35,6 +35,14 @@ const EXFAT: [&str; 2] = [
 ];
 const EXT4: [&str; 2] =
     ["mkfs.ext4 -q \"$1\"", "if [ $3 = rw ]; then o=rw; else o=ro,noexec; fi; mount -o loop,$o \"$1\" \"$2\""];
+
+fn manifest() -> String {
+    format!(
+        "{}[[components]]\ntype = \"model-file\"\nname = \"llama2-7b\"\nsource = {{ type = \"file\", path = \"model.gguf\" }}\n\
+         install_path = \"models/llama2-7b.gguf\"\n",
+        sample::HEAD
+    )
+}
 
 /// An image that is mounted, until it is dropped.
 struct Stick {
@@ -89,12 +97,7 @@ impl Desk {
         install(FILE_SYSTEMS)?;
         let scenario = Scenario::below(Path::new("/var/tmp"))?;
         scenario.write("model.gguf", gguf::noise("llama2", MODEL))?;
-        let manifest = format!(
-            "{}[[components]]\ntype = \"model-file\"\nname = \"llama2-7b\"\nsource = {{ type = \"file\", path = \"model.gguf\" }}\n\
-             install_path = \"models/llama2-7b.gguf\"\n",
-            sample::HEAD
-        );
-        let whole = scenario.build(&manifest)?;
+        let whole = scenario.build(&manifest())?;
         run(scenario.builder()?.arg("split").arg(&whole).args(["--chunk-size", "13MB", "--output", "cut"]))?
             .exits(0)?;
         let kinds = [("fat32", FAT32), ("exfat", EXFAT), ("ext4", EXT4)];
@@ -198,5 +201,64 @@ fn a_file_of_4_gib_is_too_long_for_fat32() -> Result<()> {
     let _ = file.set_len(4 << 30);
     drop(file);
     ensure!(fs::metadata(stick.directory.join("package.run"))?.len() == 0, "FAT32 took it");
+    Ok(())
+}
+
+/// Copies with mtools, a FAT of their own: fusefat reads no file behind 2 GiB.
+fn mcopy(image: &Path, from: &Path, to: &Path) -> Result<Outcome> {
+    run(Command::new("mcopy").arg("-i").arg(image).args([from, to]))
+}
+
+#[test]
+#[ignore = "writes 21 GiB, as root, and takes minutes; run by `make acceptance`"]
+fn a_package_of_more_than_4_gib_comes_on_fat32_in_volumes_that_fit() -> Result<()> {
+    install(ACCEPTANCE)?;
+    install(FILE_SYSTEMS)?;
+    install(&[Need { file: "/usr/bin/mcopy", package: "mtools" }])?;
+    let scenario = Scenario::below(Path::new("/var/tmp"))?.shipped();
+    let size = gguf::sparse(&scenario.path("model.gguf"), (4 << 30) + (200 << 20))?;
+    scenario.try_build(&manifest())?.exits(0)?.says("takes no file of 4 GiB or more; --chunk-size fat32")?;
+    let (whole, stick) = (scenario.path("package.run"), scenario.directory("cut")?);
+    ensure!(fs::metadata(&whole)?.len() > payload::FAT32_MAX, "the package is too short for this test");
+    let image = |number: usize| -> Result<PathBuf> {
+        let image = scenario.path(&format!("{number}.img"));
+        fs::File::create(&image)?.set_len(9 << 30)?;
+        run(Command::new("mkfs.vfat").args(["-F", "32"]).arg(&image))?.exits(0)?;
+        Ok(image)
+    };
+    let listed = |image: &Path| run(Command::new("mdir").args(["-b", "-i"]).arg(image).arg("::/"));
+    let (first, second) = (image(1)?, image(2)?);
+    mcopy(&first, &whole, Path::new("::/package.run"))?.says("too big")?;
+    ensure!(!listed(&first)?.stdout.contains("package.run"), "FAT32 took it");
+    let split = ["--chunk-size", "fat32", "--output", "cut"];
+    run(scenario.builder()?.arg("split").arg(&whole).args(split))?.exits(0)?;
+    fs::remove_file(&whole)?;
+    ensure!(
+        fs::metadata(stick.join("package.run"))?.len() == payload::FAT32_MAX,
+        "the first volume is no longest file"
+    );
+    let (mut binds, mut names) = (Vec::new(), Vec::new());
+    for (number, (image, volume)) in [(first, "package.run"), (second, "package.run.002")].into_iter().enumerate() {
+        let inside = Path::new("::/").join(volume);
+        mcopy(&image, &stick.join(volume), &inside)?.exits(0)?;
+        fs::remove_file(stick.join(volume))?;
+        ensure!(listed(&image)?.stdout.contains(volume), "{volume} does not fit");
+        // What comes off the stick goes to the machine, a directory for each.
+        let directory = scenario.directory(&format!("stick-{number}"))?;
+        mcopy(&image, &inside, &directory.join(volume))?.exits(0)?;
+        fs::remove_file(image)?;
+        fs::set_permissions(directory.join(volume), fs::Permissions::from_mode(0o755))?;
+        names.push(format!("/media/{number}"));
+        binds.push(BindRo::new(&directory, &format!("/media/{number}")));
+    }
+    let machine = Machine::boot(Suite::Bookworm, &binds)?;
+    let (program, other) = (format!("{}/package.run", names[0]), names[1].as_str());
+    let alone = machine.run(&[&program, "--install"])?;
+    ensure!(alone.code == 24 && alone.both().contains("package.run.002 (volume 2 of 2"), "{}", alone.describe());
+    machine.must(&[&program, "--install", "--volumes", other])?;
+    let placed = machine.path("/opt/ollama/models/llama2-7b.gguf");
+    ensure!(fs::metadata(&placed)?.len() == size, "the model has another length");
+    run(Command::new("cmp").arg(&placed).arg(scenario.path("model.gguf")))?.exits(0)?;
+    machine.must(&["airgap-deploy", "--status"])?;
     Ok(())
 }

@@ -239,6 +239,14 @@ fn a_key_that_others_than_root_could_have_placed_is_refused() -> Result<()> {
     fs::write(&file, "no key at all\n")?;
     refused("no public key of minisign")?;
     fs::remove_file(&file)?;
+    fs::create_dir(&file)?;
+    refused("no regular file")?;
+    fs::remove_dir(&file)?;
+    fs::rename(site.root.join(KEYS), site.root.join("etc/keys"))?;
+    fs::write(site.root.join(KEYS), "")?;
+    refused("no directory")?;
+    fs::remove_file(site.root.join(KEYS))?;
+    fs::rename(site.root.join("etc/keys"), site.root.join(KEYS))?;
     // The same of a file that is named.
     let named = site.scenario.write("named.pub", site.key.public()?)?;
     let options = ["--dry-run", "--trusted-key", named.to_str().context("UTF-8")?];

@@ -221,11 +221,7 @@ fn a_flipped_byte_names_its_volume() -> Result<()> {
         let path = &bench.volumes[number - 1];
         let name = path.file_name().and_then(|name| name.to_str()).context("a name")?;
         flip(path, offset)?;
-        bench
-            .verify(&[])?
-            .exits(10)?
-            .says(&format!("error: {name} is damaged"))
-            .with_context(|| format!("{offset:?}"))?;
+        bench.verify(&[])?.exits(10)?.says(&format!("{name} is damaged")).with_context(|| format!("{offset:?}"))?;
         bench.refused(10, name, "damaged").with_context(|| format!("{offset:?} of {name}"))?;
         flip(path, offset)?;
     }
@@ -280,6 +276,9 @@ fn every_volume_that_is_bad_is_named_at_once() -> Result<()> {
     )?;
     fs::write(third, &three)?;
     bench.verify(&[])?.exits(24)?.says("package.run.002 (volume 2 of 3")?;
+    // Its first byte is in a chunk that begins in the one that is missing.
+    flip(third, SeekFrom::Start(0))?;
+    both(["(volume 2 of 3", "is damaged"])?;
     Ok(())
 }
 
@@ -290,6 +289,10 @@ fn volumes_that_are_cut_off_swapped_or_of_another_package_are_named() -> Result<
     let (two, three) = (fs::read(second)?, fs::read(third)?);
     fs::write(second, &two[..two.len() - 5])?;
     bench.refused(10, "package.run.002", "is cut off")?;
+    for length in [0, 100, 3 << 20] {
+        fs::write(second, &two[..length])?;
+        bench.verify(&[])?.exits(10)?.says(&format!("is cut off: {length} bytes of 13000000"))?;
+    }
     fs::write(second, [&two[..], b"more"].concat())?;
     bench.refused(10, "package.run.002", "is too long")?;
     fs::write(second, &three)?;
@@ -303,6 +306,13 @@ fn volumes_that_are_cut_off_swapped_or_of_another_package_are_named() -> Result<
     let others = cut(&bench.scenario, &other, "other", SIZE)?;
     fs::copy(&others[1], second)?;
     bench.refused(10, "package.run.002", "another build of this one")?;
+    // Of several media the one that has it is named; one of another build does not hide the right one.
+    let stale = bench.away(2)?;
+    let stale = stale.to_str().context("UTF-8")?;
+    bench.verify(&["--volumes", stale])?.exits(10)?.says(&format!("{stale}/package.run.002 belongs to another"))?;
+    let right = bench.scenario.directory("right")?;
+    fs::write(right.join("package.run.002"), &two)?;
+    bench.verify(&["--volumes", stale, "--volumes", right.to_str().context("UTF-8")?])?.exits(0)?;
     fs::write(second, &two)?;
     fs::copy(&others[0], bench.first())?;
     bench.refused(10, "package.run.002", "another build of this one")?;
@@ -379,6 +389,18 @@ fn what_airgap_transfer_packed_is_read_where_it_is() -> Result<()> {
         );
         run(bench.scenario.builder()?.args(["verify", &directory]))?.exits(0)?;
     }
+    // Paths that are too long for a header, as GNU tar and pax write them.
+    let long = bench.scenario.directory(&format!("{0}/{0}", "long".repeat(30)))?;
+    fs::copy(&bench.whole, long.join("package.run"))?;
+    for format in ["gnu", "posix"] {
+        let above = bench.scenario.path("");
+        let directory = packed(&bench.scenario, &format!("long-{format}"), &[&[bench.whole.as_path()]])?;
+        let mut tar = Command::new("tar");
+        tar.arg(format!("--format={format}")).arg("-cf").arg(directory.join("chunk_000.tar")).arg("-C").arg(&above);
+        run(tar.arg(long.strip_prefix(&above)?))?.exits(0)?;
+        let outcome = package(Path::new(&installer), &["--payload", &text(&directory)?, "--verify"])?;
+        outcome.exits(0).context(format)?;
+    }
     // The archives of the others go to another medium, with the manifest.
     let directory = bench.scenario.path("volumes");
     let other = bench.scenario.directory("other-medium")?;
@@ -420,6 +442,28 @@ fn the_builder_writes_the_layout_of_airgap_transfer() -> Result<()> {
     package(&program, &["--verify"])?.exits(24)?;
     package(&program, &["--verify", "--volumes", chunks])?.exits(0)?;
     split("13MB")?.exits(44)?.says("another packing")?;
+    // What somebody wrote into the manifest or the archive is shown as what it is, by both.
+    let (manifest, archive) = (directory.join("airgap-transfer-manifest.json"), directory.join("chunk_000.tar"));
+    let refused = |why: &str| -> Result<()> {
+        for outcome in [
+            package(&program, &["--payload", chunks, "--verify"])?,
+            run(bench.scenario.builder()?.args(["verify", chunks]))?,
+        ] {
+            let outcome = outcome.exits(10)?.says(why)?;
+            ensure!(!outcome.stderr.contains('\u{1b}'), "{outcome:?}");
+        }
+        Ok(())
+    };
+    let written = fs::read_to_string(&manifest)?;
+    fs::write(&manifest, written.replace("chunk_001.tar", "../chunks/chunk_001.tar"))?;
+    refused("not chunk_001.tar")?;
+    fs::write(&manifest, written.replacen("completed", "pending", 1))?;
+    refused("was not finished")?;
+    fs::write(&manifest, &written)?;
+    let good = fs::read(&archive)?;
+    fs::write(&archive, [&good[..148], &b"\x1b[31m\xff  "[..8], &good[156..]].concat())?;
+    refused("a header of the archive is damaged")?;
+    fs::write(&archive, &good)?;
     flip(&directory.join("chunk_002.tar"), SeekFrom::Start(1 << 20))?;
     package(&program, &["--payload", chunks, "--verify"])?.exits(10)?.says("chunk_002.tar")?;
     Ok(())

@@ -17,8 +17,13 @@ pub fn open(path: &Path, volumes: &[PathBuf], trust: &Trust) -> Result<Package, 
     let failed = |source| PayloadError::Read { what: path.display().to_string(), source };
     if path.is_dir() {
         let none = || io::Error::new(io::ErrorKind::NotFound, "there is no package in this directory");
-        let (name, first) =
-            payload::package_in_chunks(path).and_then(|found| found.ok_or_else(none)).map_err(failed)?;
+        let wrong = |error: io::Error| match error.kind() {
+            io::ErrorKind::Other => {
+                PayloadError::Damaged { region: "the chunk directory".to_owned(), problem: error.to_string() }
+            }
+            _ => failed(error),
+        };
+        let (name, first) = payload::package_in_chunks(path).and_then(|found| found.ok_or_else(none)).map_err(wrong)?;
         let directories = std::iter::once(path.to_owned()).chain(volumes.iter().cloned()).collect();
         return Package::open(Parts::volumes(name, first, directories, None), trust);
     }

@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::PayloadError;
 use crate::volumes::cut::{Cut, is_volume_size, volume_name};
 use crate::volumes::find::{self, Piece};
-use crate::volumes::list;
 use crate::volumes::proof::{self, Proof};
 
 /// A volume, as people are told of it.
@@ -38,6 +37,8 @@ pub enum Answer {
     /// Look in this directory too.
     LookIn(PathBuf),
     Stop,
+    /// This program was told to stop.
+    Interrupted,
 }
 
 /// Asked for the next medium: which volume is wanted, and what is wrong with the one that was found, if one was.
@@ -46,9 +47,9 @@ pub type Ask = Box<dyn Fn(&Volume, Option<&str>) -> Answer + Send + Sync>;
 /// One file, or volumes.
 pub struct Parts {
     /// The file name of the package.
-    name: String,
-    cut: Option<Cut>,
-    proofs: Vec<Vec<Proof>>,
+    pub(super) name: String,
+    pub(super) cut: Option<Cut>,
+    pub(super) proofs: Vec<Vec<Proof>>,
     open: Mutex<Vec<Option<Arc<Piece>>>>,
     search: Option<Search>,
 }
@@ -190,61 +191,6 @@ impl Parts {
         First { parts: self, length: self.first_length(), position: 0 }
     }
 
-    /// An error about these bytes of the package names the volumes in which they lie.
-    pub(crate) fn blame(&self, offset: u64, length: u64, error: PayloadError) -> PayloadError {
-        match (self.cut, error) {
-            (Some(cut), PayloadError::Damaged { region, problem }) => {
-                let volumes: Vec<usize> = cut.volumes(offset, length).collect();
-                self.damaged(&volumes, format!("is damaged: {region}: {problem}"))
-            }
-            (_, error) => error,
-        }
-    }
-
-    /// Of several volumes that an error names, those that the list of digests beside the package does not clear; and what
-    /// the list says of them. Reads these volumes.
-    pub(crate) fn narrow(&self, error: PayloadError) -> PayloadError {
-        if let PayloadError::Volumes(errors) = error {
-            return PayloadError::Volumes(errors.into_iter().map(|error| self.narrow(error)).collect());
-        }
-        let PayloadError::Volume { numbers, problem, .. } = &error else { return error };
-        let mut suspects: Vec<usize> = numbers.iter().map(|number| number - 1).collect();
-        let mut shortest_first = suspects.clone();
-        shortest_first.sort_by_key(|volume| self.cut.map(|cut| cut.length(*volume)));
-        for volume in shortest_first {
-            match self.listed(volume) {
-                Some(same) if same == volume && suspects.len() > 1 => suspects.retain(|suspect| *suspect != volume),
-                Some(other) if other != volume => return self.damaged(&[volume], proof::misnamed(other)),
-                _ => {}
-            }
-        }
-        let unproven = suspects.iter().any(|volume| self.proofs.get(*volume).is_none_or(Vec::is_empty));
-        let or = if unproven { "; or it belongs to another package, or to another build of this one" } else { "" };
-        self.damaged(&suspects, format!("{problem}{or}"))
-    }
-
-    fn damaged(&self, volumes: &[usize], problem: String) -> PayloadError {
-        let names: Vec<String> = volumes.iter().map(|volume| self.file_name(*volume)).collect();
-        let numbers = volumes.iter().map(|volume| volume + 1).collect();
-        PayloadError::Volume { name: names.join(" or "), numbers, problem }
-    }
-
-    /// What the file of a volume is called, as far as that is known.
-    fn file_name(&self, volume: usize) -> String {
-        let archive = self.lock().get(volume).and_then(|piece| piece.as_ref()?.archive.clone());
-        archive.unwrap_or_else(|| volume_name(&self.name, volume))
-    }
-
-    /// Which volume of the list of digests the file of a volume is.
-    fn listed(&self, volume: usize) -> Option<usize> {
-        let list = |directory: &PathBuf| list::read(&directory.join(format!("{}.sha256", self.name)));
-        let names = self.directories().iter().find_map(list)?;
-        let piece = self.lock().get(volume).cloned().flatten()?;
-        let found = piece.digest().ok()?;
-        let (_, name) = names.iter().find(|(digest, _)| *digest == found)?;
-        (0..self.count()).find(|volume| volume_name(&self.name, *volume) == *name)
-    }
-
     fn read_piece(&self, volume: usize, offset: u64, buffer: &mut [u8], what: &str) -> Result<(), PayloadError> {
         let mut problem = None;
         loop {
@@ -301,6 +247,7 @@ impl Parts {
                 Some(Answer::LookIn(directory)) => {
                     search.directories.lock().unwrap_or_else(PoisonError::into_inner).push(directory);
                 }
+                Some(Answer::Interrupted) => return Err(PayloadError::Interrupted),
                 Some(Answer::Stop) | None => return Err(self.refusal(cut, volume, absent)),
             }
         }
@@ -356,12 +303,12 @@ impl Parts {
         }
     }
 
-    fn directories(&self) -> Vec<PathBuf> {
+    pub(super) fn directories(&self) -> Vec<PathBuf> {
         let Some(search) = &self.search else { return Vec::new() };
         search.directories.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Option<Arc<Piece>>>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Vec<Option<Arc<Piece>>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -40,6 +40,12 @@ pub(crate) fn problem(piece: &Piece, volume: usize, expected: u64, proofs: &[Vec
     if let Some((number, _)) = proofs.iter().enumerate().find(other) {
         return Some(misnamed(number));
     }
+    if piece.length < expected && own.iter().all(|proof| proof.offset + proof.length > piece.length) {
+        return Some(format!(
+            "{}, too few to tell whether they are of this package",
+            of_itself(piece.length, expected)
+        ));
+    }
     Some(match own.len() {
         0 => of_itself(piece.length, expected),
         1 => format!(

@@ -18,6 +18,8 @@ pub const TRANSFER_MANIFEST: &str = "airgap-transfer-manifest.json";
 const MAX_MANIFEST: u64 = 1 << 20;
 /// Headers that are looked at in one archive.
 const MAX_MEMBERS: usize = 10_000;
+/// What a header of its own may say of the next member, in bytes: longer than any path.
+const MAX_ABOUT: u64 = 64 << 10;
 const BLOCK: u64 = 512;
 
 /// The manifest, with the keys of the original in its order. Times are left out: the same package gives the same manifest.
@@ -74,8 +76,9 @@ pub fn parse_transfer_manifest(text: &str) -> Result<Vec<TransferChunk>, String>
         return wrong(format!("it has more than {MAX_VOLUMES} chunks"));
     }
     for (position, chunk) in found.chunks.iter().enumerate() {
-        if chunk.index != position || !is_chunk_name(&chunk.filename) {
-            return wrong(format!("chunk {position} is {:?}, not chunk_{position:03}.tar", chunk.filename));
+        let name = format!("chunk_{position:03}.tar");
+        if chunk.index != position || chunk.filename != name {
+            return wrong(format!("chunk {position} is {:?}, not {name}", chunk.filename));
         }
         if chunk.status != "completed" {
             return wrong(format!("{} is {:?}: the packing was not finished", chunk.filename, chunk.status));
@@ -85,13 +88,6 @@ pub fn parse_transfer_manifest(text: &str) -> Result<Vec<TransferChunk>, String>
         }
     }
     Ok(found.chunks)
-}
-
-/// `chunk_`, digits, `.tar`: no path, and nothing else.
-fn is_chunk_name(name: &str) -> bool {
-    name.strip_prefix("chunk_")
-        .and_then(|rest| rest.strip_suffix(".tar"))
-        .is_some_and(|digits| (3..=6).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
 /// The chunks of a directory; `None` when it is no chunk directory.
@@ -139,10 +135,48 @@ pub(crate) fn find_member(directory: &Path, wanted: impl Fn(&str) -> bool) -> io
     Ok(None)
 }
 
+/// What headers of their own say of the next member.
+#[derive(Debug, Default)]
+struct About {
+    path: Option<String>,
+    size: Option<u64>,
+}
+
+impl About {
+    /// The content of such a header: a long path as GNU tar writes it, or the records of pax.
+    fn read(&mut self, kind: tar::EntryType, file: &File, offset: u64, size: u64) -> io::Result<()> {
+        if size > MAX_ABOUT {
+            return Err(damaged());
+        }
+        let mut bytes = vec![0; usize::try_from(size).unwrap_or(0)];
+        file.read_exact_at(&mut bytes, offset)?;
+        if kind.is_gnu_longname() {
+            let path = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+            self.path = Some(String::from_utf8_lossy(path).into_owned());
+            return Ok(());
+        }
+        for record in tar::PaxExtensions::new(&bytes) {
+            let record = record?;
+            match record.key_bytes() {
+                b"path" => self.path = Some(String::from_utf8_lossy(record.value_bytes()).into_owned()),
+                b"size" => {
+                    self.size = Some(record.value().ok().and_then(|size| size.parse().ok()).ok_or_else(damaged)?);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+fn damaged() -> io::Error {
+    io::Error::other("a header of the archive is damaged")
+}
+
 /// Walks the headers of an archive, and reads nothing else: name, where the content starts, and how much of it is there.
 fn member(file: &File, wanted: &impl Fn(&str) -> bool) -> io::Result<Option<(String, u64, u64)>> {
     let end = file.metadata()?.len();
-    let mut offset = 0_u64;
+    let (mut offset, mut about) = (0_u64, About::default());
     for _ in 0..MAX_MEMBERS {
         let mut block = [0; 512];
         if offset + BLOCK > end {
@@ -154,20 +188,25 @@ fn member(file: &File, wanted: &impl Fn(&str) -> bool) -> io::Result<Option<(Str
         }
         let header = tar::Header::from_byte_slice(&block);
         let sum = |part: &[u8]| part.iter().map(|byte| u32::from(*byte)).sum::<u32>();
-        if header.cksum()? != sum(&block[..148]) + 8 * 32 + sum(&block[156..]) {
-            return Err(io::Error::other("a header of the archive is damaged"));
+        if header.cksum().ok() != Some(sum(&block[..148]) + 8 * 32 + sum(&block[156..])) {
+            return Err(damaged());
         }
-        let size = header.entry_size()?;
-        let content = offset + BLOCK;
-        let path = header.path()?;
-        if header.entry_type().is_file()
-            && let Some(name) = path.file_name().and_then(|name| name.to_str())
-            && wanted(name)
-        {
-            return Ok(Some((name.to_owned(), content, size.min(end.saturating_sub(content)))));
+        let (kind, content) = (header.entry_type(), offset + BLOCK);
+        let mut size = header.entry_size().map_err(|_| damaged())?;
+        if kind.is_gnu_longname() || kind.is_pax_local_extensions() {
+            about.read(kind, file, content, size)?;
+        } else if !kind.is_gnu_longlink() && !kind.is_pax_global_extensions() {
+            let About { path, size: real } = std::mem::take(&mut about);
+            let path = path.unwrap_or_else(|| String::from_utf8_lossy(&header.path_bytes()).into_owned());
+            size = real.unwrap_or(size);
+            if kind.is_file()
+                && let Some(name) = Path::new(&path).file_name().and_then(|name| name.to_str())
+                && wanted(name)
+            {
+                return Ok(Some((name.to_owned(), content, size.min(end.saturating_sub(content)))));
+            }
         }
-        let next = size.checked_next_multiple_of(BLOCK).and_then(|size| content.checked_add(size));
-        offset = next.ok_or_else(|| io::Error::other("a header of the archive is damaged"))?;
+        offset = size.checked_next_multiple_of(BLOCK).and_then(|size| content.checked_add(size)).ok_or_else(damaged)?;
     }
     Err(io::Error::other(format!("the archive has more than {MAX_MEMBERS} members")))
 }
@@ -202,7 +241,16 @@ mod tests {
     #[test]
     fn a_manifest_that_names_anything_but_its_own_chunks_is_refused() {
         assert_eq!(parse_transfer_manifest(&manifest("chunk_000.tar", "completed")).unwrap().len(), 1);
-        for name in ["../chunk_000.tar", "/etc/passwd", "chunk_000.tar/x", "chunk_.tar", "chunk_0.tar", "x", ""] {
+        for name in [
+            "../chunk_000.tar",
+            "/etc/passwd",
+            "chunk_001.tar",
+            "chunk_000.tar/x",
+            "chunk_.tar",
+            "chunk_0.tar",
+            "x",
+            "",
+        ] {
             assert!(parse_transfer_manifest(&manifest(name, "completed")).is_err(), "{name}");
         }
         assert!(parse_transfer_manifest(&manifest("chunk_000.tar", "pending")).unwrap_err().contains("not finished"));

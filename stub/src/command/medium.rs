@@ -42,11 +42,11 @@ pub fn prepare(package: &Package, args: &Args, workers: usize, screen: Screen) -
         // Comparing every byte names these too.
         return if args.verify { Ok(workers) } else { Err(Error::payload(&error)) };
     }
+    leave_medium(args, screen);
     // Whoever is asked for a volume is told what is wrong with the one that is there.
     for volume in error.missing() {
         screen.warn(&format!("not here: {volume}"));
     }
-    leave_medium(args, screen);
     Ok(1)
 }
 
@@ -99,6 +99,7 @@ fn ask_for(volume: &Volume, problem: Option<&str>) -> Answer {
     let _ = screen.flush();
     match line().as_deref().map(str::trim) {
         Some("") => Answer::LookAgain,
+        None if interrupt::requested() => Answer::Interrupted,
         None | Some("q" | "Q") => Answer::Stop,
         Some(directory) => Answer::LookIn(PathBuf::from(directory)),
     }

@@ -46,8 +46,10 @@ pub fn trust(root: &Root, named: &[impl AsRef<Path>]) -> Result<Trust, KeysError
 /// The keys in a directory of the machine.
 fn below(root: &Root, directory: &str) -> Result<Vec<PublicKey>, KeysError> {
     let Ok(directory) = directory.parse::<RelPath>() else { return Ok(Vec::new()) };
-    if root.look_directory(&directory)? == Found::Absent {
-        return Ok(Vec::new());
+    match root.look_directory(&directory).map_err(|error| refused(&directory, &error.to_string()))? {
+        Found::Absent => return Ok(Vec::new()),
+        Found::File(_) | Found::Special => return Err(refused(&directory, "it is no directory")),
+        Found::Directory(_) | Found::Link { .. } | Found::Hidden => {}
     }
     for above in directory.ancestors().iter().chain([&directory]) {
         if !root.only_root_can_write(Some(above))? {
@@ -60,8 +62,10 @@ fn below(root: &Root, directory: &str) -> Result<Vec<PublicKey>, KeysError> {
 }
 
 fn key_below(root: &Root, path: &RelPath) -> Result<PublicKey, KeysError> {
-    if matches!(root.look(path)?, Found::Link { .. }) {
-        return Err(refused(path, "it is a symbolic link"));
+    match root.look(path)? {
+        Found::Link { .. } => return Err(refused(path, "it is a symbolic link")),
+        Found::Directory(_) | Found::Special => return Err(refused(path, "it is no regular file")),
+        Found::File(_) | Found::Absent | Found::Hidden => {}
     }
     let file = root.open_file(path)?;
     read(&file, &path.to_string())

@@ -29,7 +29,8 @@ impl Planner<'_> {
         if self.host.systemd != Systemd::Running {
             return self.services_of_an_image();
         }
-        let disturbing = || self.plan.steps.iter().filter(|step| step.disturbs_services());
+        let disturbing =
+            || self.plan.steps.iter().filter(|step| step.disturbs_services() && !self.takes_the_command(step));
         let disturbs = disturbing().count() > 0;
         // Ollama looks for its models whenever it is asked for one.
         let disturbs_ollama = !disturbing().all(|step| self.is_about_models(step));
@@ -118,6 +119,13 @@ impl Planner<'_> {
             }
             _ => false,
         }
+    }
+
+    /// Whether a step takes the installer's own command away, which no service runs.
+    fn takes_the_command(&self, step: &Step) -> bool {
+        let Step::RemoveFile { path, .. } = step else { return false };
+        let recorded = self.host.receipt.as_ref().and_then(|receipt| receipt.file(path));
+        recorded.is_some_and(|file| file.role == Role::Installer)
     }
 
     fn changes_units(&self, step: &Step) -> bool {

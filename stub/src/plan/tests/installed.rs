@@ -2,8 +2,9 @@
 //! Machines that have never seen it are in `in_the_way.rs` and `machines.rs`.
 
 use payload::Digest;
+use payload::index::Role;
 
-use super::machine::{Case, account, path};
+use super::machine::{Case, account, add, path};
 use super::{Row, hold};
 use crate::host::models::StoreManifest;
 
@@ -113,6 +114,25 @@ const WHAT_WAS_DONE_TO_IT_SINCE_IT_WAS_INSTALLED: &[Row] = &[
             "+ make-hard-link /opt/x/m/b",
             "+ restore-labels",
         ],
+    ),
+    (
+        "its command is no longer shipped while it runs",
+        "",
+        |it| {
+            it.unit("active", "");
+            it.command("usr/local/sbin/airgap-deploy");
+        },
+        &["+ remove-file /usr/local/sbin/airgap-deploy"],
+    ),
+    (
+        "its command goes elsewhere while it runs",
+        "",
+        |it| {
+            it.unit("active", "");
+            it.command("usr/local/sbin/airgap-deploy");
+            add(&mut it.index, "opt/x/installer", "installer", Role::Installer);
+        },
+        &["+ place-file /opt/x/installer", "+ remove-file /usr/local/sbin/airgap-deploy", "+ restore-labels"],
     ),
     (
         "a model is no longer shipped while another service runs",

@@ -91,7 +91,7 @@ fn package() -> Index {
     index
 }
 
-fn add(index: &mut Index, at: &str, content: &str, role: Role) {
+pub(super) fn add(index: &mut Index, at: &str, content: &str, role: Role) {
     let blob = Digest::of(content.as_bytes());
     let size = content.len() as u64;
     if index.blob(blob).is_none() {
@@ -260,6 +260,15 @@ impl Case {
 
     pub(super) fn shipped(&mut self, at: &str) -> &mut File {
         self.index.files.iter_mut().find(|file| file.path.as_str() == at).unwrap()
+    }
+
+    /// The command that came with the installed version.
+    pub(super) fn command(&mut self, at: &str) {
+        self.file(at, "installer", 0o755, 0);
+        let mut file = self.receipt().files[0].clone();
+        (file.path, file.digest, file.mode) = (path(at), Digest::of(b"installer"), Mode::EXECUTABLE);
+        (file.role, file.owner) = (Role::Installer, Owner::root());
+        self.receipt().files.push(file);
     }
 
     pub(super) fn receipt(&mut self) -> &mut Receipt {
