@@ -17,7 +17,7 @@ impl Package {
             watch.go_on()?;
             match region {
                 Region::Stub => put(out, &self.stub()?)?,
-                Region::Index => put(out, self.index_json())?,
+                Region::Index => put(out, &self.index_json()?)?,
                 Region::Known { bytes, .. } => {
                     self.check(offset, region)?;
                     put(out, &bytes.bytes()?)?;

@@ -36,7 +36,7 @@ pub use value::digest::{Digest, DigestError, Hasher};
 pub use value::mode::{Mode, ModeError};
 pub use value::path::{PathError, RelPath};
 pub use value::size::{parse_size, size};
-pub use value::text::{is_printable, printable, printable_json};
+pub use value::text::{is_printable, printable, printable_json, write_json};
 pub use value::unit::{UNIT_DIRECTORIES, UnitName, UnitNameError};
 pub use value::words::words_of_digest;
 pub use volumes::cut::{Cut, FAT32_MAX, MAX_VOLUMES, is_volume_size, volume_name};

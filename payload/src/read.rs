@@ -21,12 +21,21 @@ const MAX_INDEX: u64 = 8 << 20;
 #[derive(Debug)]
 pub struct Package {
     parts: Parts,
-    json: Vec<u8>,
+    /// Of `index.json`, which is not kept beside what it says: it may be as large.
+    json: IndexFile,
     index: Index,
     layout: Layout,
     signature: Signature,
     signature_file: Option<Vec<u8>>,
     stub: FileStub,
+}
+
+/// Where `index.json` lies, and its digest.
+#[derive(Debug, Clone, Copy)]
+struct IndexFile {
+    offset: u64,
+    size: u64,
+    digest: Digest,
 }
 
 /// The program at the start of a `.run` file.
@@ -69,7 +78,9 @@ impl Package {
         }
         let stub = file_stub(&parts, stub_size, &index)?;
         let layout = Layout::behind(stub_size, &index, &json, signature_file.as_deref())?;
-        let mut package = Self { parts, json, index, layout, signature, signature_file, stub };
+        let file = IndexFile { offset: start + BLOCK, size: json.len() as u64, digest: Digest::of(&json) };
+        drop(json);
+        let mut package = Self { parts, json: file, index, layout, signature, signature_file, stub };
         if !package.signature.is_trusted() {
             package.require_stub()?;
         }
@@ -89,14 +100,23 @@ impl Package {
         &self.index
     }
 
-    /// `index.json` as it stands in the file.
-    pub fn index_json(&self) -> &[u8] {
-        &self.json
+    /// `index.json`, read from the file once more, and compared.
+    ///
+    /// # Errors
+    /// It is not as it was when the package was opened, or cannot be read.
+    pub fn index_json(&self) -> Result<Vec<u8>, PayloadError> {
+        let mut json = vec![0; usize::try_from(self.json.size).unwrap_or(0)];
+        self.parts.read(self.json.offset, &mut json, INDEX)?;
+        if Digest::of(&json) == self.json.digest {
+            Ok(json)
+        } else {
+            Err(PayloadError::damaged(INDEX, "its bytes are not the ones that were packed"))
+        }
     }
 
     /// The digest of `index.json`: names this exact package.
     pub fn digest(&self) -> Digest {
-        Digest::of(&self.json)
+        self.json.digest
     }
 
     /// What is known about its signature.
@@ -252,7 +272,7 @@ impl Package {
                 let size = self.index.build.stub.size;
                 self.stub().map(drop).map_err(|error| self.parts.blame(offset, size, error))
             }
-            Region::Index => check_known(&self.parts, offset, &self.json, INDEX),
+            Region::Index => self.index_json().map(drop),
             Region::Known { bytes, what } => {
                 let bytes = bytes.bytes()?;
                 check_known(&self.parts, offset, &bytes, what)

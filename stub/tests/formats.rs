@@ -80,7 +80,9 @@ fn a_receipt_of_version_1_is_read_and_written_unchanged() {
     let receipt = Receipt::from_json(RECEIPT_1).unwrap();
     assert_eq!((receipt.generation, receipt.version.as_str()), (2, "2"));
     assert_eq!(receipt.user.as_ref().map(|user| (user.name.as_str(), user.id)), Some(("demo", 550)));
-    assert_eq!(String::from_utf8(receipt.to_json()).unwrap(), String::from_utf8_lossy(RECEIPT_1));
+    let mut written = Vec::new();
+    receipt.write_json(&mut written).unwrap();
+    assert_eq!(String::from_utf8(written).unwrap(), String::from_utf8_lossy(RECEIPT_1));
 }
 
 #[test]

@@ -68,7 +68,7 @@ impl Original {
         let package = Package::open(File::open(path)?, &Trust::nobody())?;
         Ok(Self {
             index: package.index().clone(),
-            json: package.index_json().to_vec(),
+            json: package.index_json()?,
             signature: package.signature_file().map(<[u8]>::to_vec),
             stub: package.stub()?,
             package,

@@ -35,7 +35,7 @@ impl Bench {
 
     fn regions(&self) -> Result<Vec<(u64, u64, String)>> {
         let package = Package::open(File::open(&self.good)?, &Trust::nobody())?;
-        let layout = Layout::new(package.index(), package.index_json(), package.signature_file())?;
+        let layout = Layout::new(package.index(), &package.index_json()?, package.signature_file())?;
         let starts: Vec<(u64, String)> = layout.regions().map(|(offset, region)| (offset, name(region))).collect();
         let ends = starts.iter().skip(1).map(|(offset, _)| *offset).chain([layout.length()]);
         Ok(starts.iter().zip(ends).map(|((start, name), end)| (*start, end, name.clone())).collect())

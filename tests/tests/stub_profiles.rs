@@ -24,7 +24,7 @@ impl Made {
     fn new(scenario: Scenario) -> Result<Self> {
         let run = sample::build(&scenario)?;
         let opened = Package::open(File::open(&run)?, &payload::Trust::nobody())?;
-        let mut index: Value = serde_json::from_slice(opened.index_json())?;
+        let mut index: Value = serde_json::from_slice(&opened.index_json()?)?;
         index["build"]["stub"] = Value::Null;
         index["total_length"] = Value::Null;
         // The bill of materials names the stub's digest.

@@ -66,7 +66,8 @@ pub fn inspect_package(args: &FileArgs) -> Result<(), Failure> {
     }
     let package = open(&args.file, &args.volumes.volumes, &Trust::nobody())?;
     if args.out.json {
-        let index = serde_json::from_slice(package.index_json()).unwrap_or(serde_json::Value::Null);
+        let json = package.index_json().map_err(|error| damaged(&args.file, &error))?;
+        let index = serde_json::from_slice(&json).unwrap_or(serde_json::Value::Null);
         print_json(&index);
     } else {
         for line in inspect::describe(&package) {

@@ -43,7 +43,10 @@ pub fn split(
     force: bool,
 ) -> Result<Written, EmitError> {
     let failed = |source| EmitError::Payload { path: file.to_owned(), source };
-    let layout = Layout::new(package.index(), package.index_json(), package.signature_file()).map_err(failed)?;
+    let layout = package
+        .index_json()
+        .and_then(|json| Layout::new(package.index(), &json, package.signature_file()))
+        .map_err(failed)?;
     let cut = match shape {
         VolumeLayout::Files => volumes::cut(&layout, size)?,
         VolumeLayout::AirgapTransfer => volumes::cut(&layout, transfer::volume_size(size))?,

@@ -2,9 +2,11 @@
 //! Its JSON form is in `index/v1.rs`; where the described bytes lie in the file is in `layout.rs`.
 
 mod check;
+mod lookup;
 mod v1;
 
 pub use check::{command_problem, file_problem, lookalikes, prefix_problem};
+pub use lookup::Lookup;
 
 use crate::{Digest, Mode, Owner, PayloadError, RelPath};
 

@@ -1,6 +1,11 @@
 //! Text from a package or a machine, made safe for a terminal.
 //! Colours and progress bars live with the programs that print.
 
+use std::io::{self, Write};
+
+use serde::Serialize;
+use serde_json::ser::{Formatter, Serializer};
+
 /// `text` with every character that a terminal obeys or does not show written as an escape.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -22,6 +27,26 @@ pub fn printable_json(document: &str) -> String {
         }
     }
     shown
+}
+
+/// The same, of a value that becomes its document, in one line, while it is written.
+///
+/// # Errors
+/// It cannot be written.
+pub fn write_json(out: impl Write, value: &impl Serialize) -> io::Result<()> {
+    value.serialize(&mut Serializer::with_formatter(out, Visible)).map_err(io::Error::from)
+}
+
+struct Visible;
+
+impl Formatter for Visible {
+    fn write_string_fragment<W: Write + ?Sized>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        if is_printable(fragment) {
+            writer.write_all(fragment.as_bytes())
+        } else {
+            writer.write_all(printable_json(fragment).as_bytes())
+        }
+    }
 }
 
 /// Whether every character of `text` can be seen for what it is.
@@ -54,7 +79,13 @@ mod tests {
 
     #[test]
     fn json_means_the_same() {
-        assert_eq!(printable_json("{\"a\":\"\u{202e}\u{e0041}é \\n\"}"), "{\"a\":\"\\u202e\\udb40\\udc41é \\n\"}");
+        let document = "{\"a\u{202e}\":\"\u{202e}\u{e0041}é \\n\\u0007\u{7f}\"}";
+        let shown = "{\"a\\u202e\":\"\\u202e\\udb40\\udc41é \\n\\u0007\\u007f\"}";
+        assert_eq!(printable_json(document), shown);
+        let value: serde_json::Value = serde_json::from_str(document).unwrap();
+        let mut written = Vec::new();
+        write_json(&mut written, &value).unwrap();
+        assert_eq!(String::from_utf8(written).unwrap(), shown);
     }
 
     #[test]

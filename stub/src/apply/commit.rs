@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use nix::errno::Errno;
 use payload::index::Role;
-use payload::{Mode, Package, PayloadError, RelPath, Watch};
+use payload::{Digest, Mode, Package, PayloadError, RelPath, Watch};
 
 use crate::apply::journal::{Header, Journal};
 use crate::apply::proof::{self, Answers};
@@ -128,15 +128,16 @@ fn run(
         require_private(machine, area)?;
     }
     // In the order in which content lies in the package: no medium is needed twice.
-    let position = |place: &PlaceFile| package.index().blobs.iter().position(|blob| blob.digest == place.digest);
-    let mut to_place: Vec<&PlaceFile> = plan.placed().collect();
-    to_place.sort_by_cached_key(|place| position(place));
-    for place in to_place {
+    let blobs: HashMap<Digest, usize> = package.index().blobs.iter().map(|blob| blob.digest).zip(0..).collect();
+    let mut to_place: Vec<(Option<usize>, &PlaceFile)> =
+        plan.placed().map(|place| (blobs.get(&place.digest).copied(), place)).collect();
+    to_place.sort_by_key(|(blob, _)| *blob);
+    for (blob, place) in to_place {
         let watch = Watch { progress: &|bytes| events.staged(bytes), stop: &interrupt::requested };
         if place.role == Role::Installer {
             stage_installer(place, &stub, machine, watch)?;
         } else {
-            stage_file(place, package, machine, workers, watch)?;
+            stage_file(place, blob, package, machine, workers, watch)?;
         }
         if let Found::File(facts) = root.look(&place.staged)? {
             placed.insert(place.path.clone(), facts.stat());
@@ -186,8 +187,7 @@ fn run(
     }
     root.write_atomically(&state::fresh_stub(name), &stub, Mode::EXECUTABLE)?;
     // From here on the installation is complete: what is left is finished forwards, also after a crash.
-    root.write_atomically(&state::receipt(name), &receipt.to_json(), Mode::READABLE)?;
-    Ok(())
+    Ok(state::write_receipt(root, receipt)?)
 }
 
 /// An Ollama that starts deletes every blob without a manifest, and blobs are there before their manifest is. Now that
@@ -245,14 +245,13 @@ fn require_private(machine: &Machine, area: &RelPath) -> Result<(), Failure> {
 
 fn stage_file(
     place: &PlaceFile,
+    blob: Option<usize>,
     package: &Package,
     machine: &Machine,
     workers: usize,
     watch: Watch<'_>,
 ) -> Result<(), Failure> {
-    let index = package.index();
-    let missing = || StepError::State(format!("{} has no content in the payload", place.path));
-    let position = index.blobs.iter().position(|blob| blob.digest == place.digest).ok_or_else(missing)?;
+    let position = blob.ok_or_else(|| StepError::State(format!("{} has no content in the payload", place.path)))?;
     let file = machine.root.open_staged(&place.staged)?;
     let staged = stage::stage(package, position, &file, &place.staged, workers, watch);
     staged.map_err(|error| name_destination(error, place))?;

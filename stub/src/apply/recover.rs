@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use payload::index::PackageName;
-use payload::{Digest, Mode, RelPath};
+use payload::{Digest, RelPath};
 
 use crate::apply::journal::{self, Header, Unfinished};
 use crate::error::Error;
@@ -225,7 +225,7 @@ pub fn complete<'a>(
     let root = &machine.root;
     let kept = clear_away(machine, &receipt.package, areas, steps)?;
     vouch::vouch(&mut receipt, root, placed);
-    root.write_atomically(&state::receipt(&receipt.package), &receipt.to_json(), Mode::READABLE)?;
+    state::write_receipt(root, &receipt)?;
     close(root, &receipt.package)?;
     Ok(kept)
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use nix::errno::Errno;
-use payload::{Mode, RelPath};
+use payload::RelPath;
 
 use crate::error::Error;
 use crate::exit::Exit;
@@ -206,9 +206,7 @@ fn remove(removal: &Removal, receipt: &Receipt, machine: &Machine) -> Result<(),
         Removal::ReloadSystemd => Manager::of(root).map_or(Ok(()), |manager| reload(receipt, manager)),
         Removal::User(user) => all_of_it(machine.remove_user(user)?),
         Removal::Group(group) => all_of_it(machine.remove_group(group)?),
-        Removal::HandOver(to) => {
-            Ok(root.write_atomically(&state::receipt(&to.package), &to.to_json(), Mode::READABLE)?)
-        }
+        Removal::HandOver(to) => Ok(state::write_receipt(root, to)?),
         Removal::State => Ok(state::remove_directory(root, &receipt.package, &receipt.made)?),
     }
 }

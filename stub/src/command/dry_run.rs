@@ -12,8 +12,9 @@ use crate::host::program::Installer;
 use crate::plan::facts::Host;
 use crate::plan::{plan, preflight};
 use crate::report::evidence::{Evidence, PlanLines};
+use crate::report::json::PlanDocument;
 use crate::report::screen::{Level, Screen};
-use crate::report::{json, signature, text};
+use crate::report::{signature, text};
 
 /// Shows the plan.
 ///
@@ -28,14 +29,14 @@ pub fn dry_run(package: &Package, args: &Args, screen: Screen, evidence: &Eviden
     let findings = preflight::findings(&plan, index, host);
     let lines = |every_path| text::plan(&plan, index, host, &findings, every_path);
     if evidence.is_wanted() {
-        evidence.result(&json::plan(&plan, index, host, &findings));
+        evidence.result(&PlanDocument::new(&plan, index, host, &findings));
         evidence.plan(PlanLines { summary: lines(false), every_path: lines(true) });
     }
     if screen.json {
-        let mut shown = json::plan(&plan, index, host, &findings);
-        shown["index"] = package.digest().to_string().into();
-        shown["signature"] = signature::json(package);
-        shown["stub"] = signature::stub_json(package);
+        let mut shown = PlanDocument::new(&plan, index, host, &findings);
+        shown.set("index", package.digest().to_string().into());
+        shown.set("signature", signature::json(package));
+        shown.set("stub", signature::stub_json(package));
         screen.json(&shown);
     } else {
         let every_path = screen.level == Level::Verbose;

@@ -6,8 +6,8 @@ use std::sync::Mutex;
 
 use indicatif::ProgressBar;
 use nix::unistd::geteuid;
-use payload::index::{Index, PackageName};
-use payload::{Digest, Mode, Package, Watch};
+use payload::index::{Index, Lookup, PackageName};
+use payload::{Digest, Package, Watch};
 use serde_json::Value;
 
 use super::cli::Args;
@@ -23,7 +23,7 @@ use crate::host::machine::{Machine, StepError};
 use crate::host::ollama_client::Performance;
 use crate::host::program::Installer;
 use crate::plan::facts::{Host, Systemd};
-use crate::plan::step::Step;
+use crate::plan::step::{PlaceFile, Step};
 use crate::plan::{Plan, plan, preflight};
 use crate::record::{state, vouch};
 use crate::report::evidence::Evidence;
@@ -63,7 +63,7 @@ pub fn install(
         recover_first(&machine, package, screen, evidence)?;
     }
     let (index, host) = &Host::probe(index, &machine.root, installer, thoroughly(args))?;
-    let plan = plan(index, host, options(args, package));
+    let mut plan = plan(index, host, options(args, package));
     let give_up = |error: Error| match recover::roll_back(&machine, name, false) {
         Ok(_) => error,
         Err(rollback) => rollback,
@@ -86,14 +86,19 @@ pub fn install(
         recover_first(&machine, package, screen, evidence)?;
         workers
     };
-    let receipt = plan.made.receipt(index, package.digest(), signature::trusted_key(package), host.receipt.as_ref());
+    // Every path of the package is in memory several times: what is in the receipt is not needed in the plan any more.
+    let made = std::mem::take(&mut plan.made);
+    let receipt = made.receipt(index, package.digest(), signature::trusted_key(package), host.receipt.as_ref());
+    drop(made);
     let cleared = preflight::clear(plan, index, host).map_err(|findings| give_up(Error::refused(findings)))?;
     for line in signature::lines(package) {
         if package.signature().is_trusted() { screen.say(&line) } else { screen.warn(&line) }
     }
     text::warnings(cleared.plan()).for_each(|line| screen.warn(&line));
     let placed: HashSet<Digest> = cleared.plan().placed().map(|place| place.digest).collect();
-    let sizes = cleared.plan().placed().map(|place| stored_size(index, place.digest));
+    let shipped = Lookup::of(index);
+    let stored = |place: &PlaceFile| shipped.blob(place.digest).map_or(0, |blob| blob.stored_size);
+    let sizes = cleared.plan().placed().map(stored);
     let bar = screen.progress("installing", sizes.sum());
     evidence.will_install(cleared.plan(), index, host);
     let console = Console::new(screen, bar, evidence);
@@ -140,7 +145,7 @@ fn renew_receipt(plan: &Plan, package: &Package, host: &Host, machine: &Machine)
         renewed.get_or_insert_with(|| receipt.clone()).give_up_command();
     }
     if let Some(renewed) = renewed {
-        machine.root.write_atomically(&state::receipt(&receipt.package), &renewed.to_json(), Mode::READABLE)?;
+        state::write_receipt(&machine.root, &renewed)?;
     }
     Ok(())
 }
@@ -155,10 +160,6 @@ fn note_rollback(machine: &Machine, name: &PackageName, meant: (u64, Digest), ev
         Ok(Some(unfinished)) => evidence.rolled_back(&unfinished.steps),
         _ => evidence.rolled_back(&[]),
     }
-}
-
-fn stored_size(index: &Index, digest: Digest) -> u64 {
-    index.blob(digest).map_or(0, |blob| blob.stored_size)
 }
 
 fn already_installed(index: &Index, host: &Host, console: &Console<'_>) {

@@ -3,14 +3,19 @@
 
 use payload::Package;
 
+use crate::error::Error;
 use crate::report::list;
 use crate::report::screen::Screen;
 
 /// Lists the package.
-pub fn list(package: &Package, screen: Screen) {
+///
+/// # Errors
+/// The index cannot be read any more.
+pub fn list(package: &Package, screen: Screen) -> Result<(), Error> {
     if screen.json {
-        screen.json(&list::json(package));
+        screen.json(&list::json(package).map_err(|error| Error::payload(&error))?);
     } else {
         screen.say_all(&list::lines(package.index()));
     }
+    Ok(())
 }

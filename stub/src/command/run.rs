@@ -99,8 +99,7 @@ fn with_package(
     if args.verify {
         verify::verify(package, args, workers, screen, evidence)
     } else if args.list {
-        list::list(package, screen);
-        Ok(())
+        list::list(package, screen)
     } else if let Some(directory) = &args.extract {
         let workers = medium::prepare(package, args, workers, screen)?;
         extract::extract(package, directory, workers, screen)

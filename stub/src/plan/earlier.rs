@@ -36,12 +36,6 @@ impl Planner<'_> {
         }
     }
 
-    fn is_shipped(&self, path: &RelPath) -> bool {
-        self.index.files.iter().any(|file| file.path == *path)
-            || self.index.links.iter().any(|link| link.path == *path)
-            || self.index.directories.iter().any(|directory| directory.path == *path)
-    }
-
     /// Whether another package needs what this one no longer has: it stays in the receipt too, until the other one goes.
     fn stays_for_others(&mut self, path: &RelPath) -> bool {
         let packages = self.host.others.that_have(path).into_iter().map(ToString::to_string);
@@ -58,7 +52,7 @@ impl Planner<'_> {
 
     /// Whether a manifest is there after the installation too: not one that goes with this package's earlier version.
     fn stays(&self, manifest: &StoreManifest) -> bool {
-        self.is_shipped(&manifest.path)
+        self.shipped.has(&manifest.path)
             || self.our_file(&manifest.path).is_none()
             || !self.host.others.that_have(&manifest.path).is_empty()
     }
@@ -71,7 +65,7 @@ impl Planner<'_> {
             if old.role == Role::Installer && self.index.install.command.as_ref() == Some(&old.path) {
                 continue;
             }
-            if self.is_shipped(&old.path) || old.origin != Origin::Created || self.stays_for_others(&old.path) {
+            if self.shipped.has(&old.path) || old.origin != Origin::Created || self.stays_for_others(&old.path) {
                 continue;
             }
             if let Some(digest) = self.our_file(&old.path) {
@@ -86,7 +80,7 @@ impl Planner<'_> {
         let host = self.host;
         let Some(receipt) = &host.receipt else { return };
         for old in &receipt.links {
-            if self.is_shipped(&old.path) || self.stays_for_others(&old.path) {
+            if self.shipped.has(&old.path) || self.stays_for_others(&old.path) {
                 continue;
             }
             if let Some(digest) = self.our_file(&old.path) {
@@ -126,7 +120,7 @@ impl Planner<'_> {
         if !self.plan.areas.contains(&area) {
             self.plan.areas.push(area.clone());
         }
-        let removed = self.plan.steps.iter().filter(|step| matches!(step, Step::RemoveFile { .. })).count();
-        state::staged(&area, Staged::Removed(removed))
+        self.removed += 1;
+        state::staged(&area, Staged::Removed(self.removed - 1))
     }
 }

@@ -2,7 +2,7 @@
 //! How GPUs are found is in `host/gpu.rs`.
 
 use payload::RelPath;
-use payload::index::{Index, Role};
+use payload::index::{Index, Lookup, Role};
 
 use crate::host::gpu::{Gpus, Vendor};
 
@@ -74,5 +74,6 @@ fn remedy(vendor: Vendor) -> &'static str {
 fn libraries(index: &Index, vendor: Vendor) -> u64 {
     let prefix = format!("/lib/ollama/{}", directory(vendor).trim_end_matches('*'));
     let files = index.files.iter().filter(|file| file.path.to_string().contains(&prefix));
-    files.filter_map(|file| index.blob(file.blob)).map(|blob| blob.size).sum()
+    let shipped = Lookup::of(index);
+    files.map(|file| shipped.size(file.blob)).sum()
 }

@@ -1,6 +1,8 @@
 //! Files and links of the package: how each stands on the machine, and the steps that put it in place.
 //! What an earlier version left behind goes in `earlier.rs`.
 
+use std::collections::{HashMap, HashSet};
+
 use payload::index::{File, Link, LinkKind, Role};
 use payload::{Digest, Owner, RelPath};
 
@@ -161,7 +163,7 @@ impl Planner<'_> {
     }
 
     fn place(&mut self, position: usize, file: &File, replaces: Replaces, origin: Origin) {
-        let size = self.index.blob(file.blob).map_or(0, |blob| blob.size);
+        let size = self.shipped.size(file.blob);
         let Some(staged) = self.staged(&file.path, Staged::Fresh(position)) else {
             return self.conflict(&file.path, "has a path that is too long to stage".to_owned(), false);
         };
@@ -229,33 +231,42 @@ impl Planner<'_> {
     }
 
     pub(super) fn hard_links(&mut self) {
-        for link in &self.index.links {
-            if let LinkKind::Hard { to } = &link.kind {
-                self.hard_link(link, to);
-            }
+        let hard = self.index.links.iter().filter_map(|link| match &link.kind {
+            LinkKind::Hard { to } => Some((link, to)),
+            LinkKind::Symbolic { .. } => None,
+        });
+        let hard: Vec<(&Link, &RelPath)> = hard.collect();
+        let wanted: HashSet<&RelPath> = hard.iter().map(|(_, to)| *to).collect();
+        let placed = self.plan.placed().filter(|place| wanted.contains(&place.path));
+        let staged: HashMap<RelPath, RelPath> =
+            placed.map(|place| (place.path.clone(), place.staged.clone())).collect();
+        for (link, to) in hard {
+            self.hard_link(link, to, staged.get(to));
         }
     }
 
-    /// A file and its hard link are one file with two names: replacing one replaces both.
-    fn hard_link(&mut self, link: &Link, to: &RelPath) {
-        let Some(file) = self.index.files.iter().find(|file| file.path == *to) else { return };
+    /// A file and its hard link are one file with two names: replacing one replaces both. `fresh` is the copy of the file
+    /// that is placed anew.
+    fn hard_link(&mut self, link: &Link, to: &RelPath, fresh: Option<&RelPath>) {
+        let Some(file) = self.shipped.file(to) else { return };
         let path = &link.path;
-        let fresh = self.plan.placed().any(|place| place.path == *to);
         match self.standing(path, &file.owner, file) {
-            Standing::Same if !fresh || self.our_file(path).is_none() => self.keep(path),
-            Standing::Absent => self.make_hard_link(path, to, file),
+            Standing::Same if fresh.is_none() || self.our_file(path).is_none() => self.keep(path),
+            Standing::Absent => self.make_hard_link(path, to, file, fresh),
             Standing::OurLink(target) => {
                 self.plan.steps.push(Step::RemoveSymbolicLink { path: path.clone(), target });
-                self.make_hard_link(path, to, file);
+                self.make_hard_link(path, to, file, fresh);
             }
-            Standing::Same | Standing::OursUnchanged => self.relink(path, to, file, None),
-            Standing::InTheWay(..) if self.our_file(path).is_some() => self.relink(path, to, file, None),
+            Standing::Same | Standing::OursUnchanged => self.relink(path, to, file, fresh, None),
+            Standing::InTheWay(..) if self.our_file(path).is_some() => self.relink(path, to, file, fresh, None),
             // What stands there is kept already, under the backup's name of the file itself.
-            Standing::InTheWay(..) if fresh && self.is_one_file(path, to) => self.relink(path, to, file, None),
+            Standing::InTheWay(..) if fresh.is_some() && self.is_one_file(path, to) => {
+                self.relink(path, to, file, fresh, None);
+            }
             Standing::InTheWay(problem, true) if self.options.replace => {
                 if let Some((backup, digest)) = self.set_aside(path, problem) {
                     let origin = self.origin_of_replaced(path, &backup, digest);
-                    self.relink(path, to, file, Some(backup));
+                    self.relink(path, to, file, fresh, Some(backup));
                     self.plan.made.origins.insert(path.clone(), origin);
                 }
             }
@@ -264,7 +275,7 @@ impl Planner<'_> {
     }
 
     /// Makes a hard link anew in the place of a file, which is kept as `backup`, or until the installation is complete.
-    fn relink(&mut self, path: &RelPath, to: &RelPath, file: &File, backup: Option<RelPath>) {
+    fn relink(&mut self, path: &RelPath, to: &RelPath, file: &File, fresh: Option<&RelPath>, backup: Option<RelPath>) {
         let Some(digest) = self.host.entries.get(path).and_then(|existing| existing.digest) else {
             return self.conflict(path, "exists and is not the file of this package".to_owned(), false);
         };
@@ -272,7 +283,7 @@ impl Planner<'_> {
             Some(backup) => self.plan.steps.push(Step::RemoveFile { path: path.clone(), digest, backup }),
             None => self.remove_ours(path, digest),
         }
-        self.make_hard_link(path, to, file);
+        self.make_hard_link(path, to, file, fresh);
         // What stood there before any version of the package is what uninstallation puts back.
         if let first @ Origin::Replaced { .. } = self.recorded_origin(path) {
             self.plan.made.origins.insert(path.clone(), first);
@@ -286,11 +297,10 @@ impl Planner<'_> {
         }
     }
 
-    fn make_hard_link(&mut self, path: &RelPath, to: &RelPath, file: &File) {
-        let size = self.index.blob(file.blob).map_or(0, |blob| blob.size);
+    fn make_hard_link(&mut self, path: &RelPath, to: &RelPath, file: &File, fresh: Option<&RelPath>) {
+        let size = self.shipped.size(file.blob);
         self.plan.made.origins.insert(path.clone(), Origin::Created);
-        let staged = self.plan.placed().find(|place| place.path == *to).map(|place| place.staged.clone());
-        let source = staged.map_or_else(|| LinkSource::Present { seen: self.seen(to) }, LinkSource::Staged);
+        let source = fresh.cloned().map_or_else(|| LinkSource::Present { seen: self.seen(to) }, LinkSource::Staged);
         self.plan.steps.push(Step::MakeHardLink { path: path.clone(), to: to.clone(), source, size });
     }
 }

@@ -1,7 +1,7 @@
 //! Planning: which steps bring this machine to what the index says. Pure: it looks at nothing but its arguments.
 //! Files are planned in `placing.rs`, services in `services.rs`; whether the plan may be carried out, in `preflight.rs`.
 
-use payload::index::{Index, Role, lookalikes};
+use payload::index::{Index, Lookup, Role, lookalikes};
 use payload::{Owner, RelPath};
 
 use super::facts::{Host, Systemd};
@@ -20,7 +20,8 @@ use crate::record::version_order;
 
 /// What brings the machine `host` to what `index` says.
 pub fn plan(index: &Index, host: &Host, options: Options) -> Plan {
-    let mut planner = Planner { index, host, options, plan: Plan::default() };
+    let shipped = Lookup::of(index);
+    let mut planner = Planner { index, shipped, host, options, removed: 0, plan: Plan::default() };
     planner.plan.root_power = root_power::sentences(index, host);
     planner.notes();
     planner.downgrade();
@@ -51,8 +52,11 @@ const STATE_SIZE: u64 = 1 << 20;
 
 pub(super) struct Planner<'a> {
     pub(super) index: &'a Index,
+    pub(super) shipped: Lookup<'a>,
     pub(super) host: &'a Host,
     pub(super) options: Options,
+    /// Files of an earlier version that go: each is kept under a name of its own until the installation is complete.
+    pub(super) removed: usize,
     pub(super) plan: Plan,
 }
 

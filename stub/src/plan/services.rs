@@ -104,13 +104,13 @@ impl Planner<'_> {
     /// Whether a step changes nothing but the models in a store.
     fn is_about_models(&self, step: &Step) -> bool {
         let of_a_model = |role: Role| matches!(role, Role::ModelBlob | Role::ModelManifest);
-        let shipped = |path: &RelPath| self.index.files.iter().find(|file| file.path == *path).map(|file| file.role);
+        let shipped = |path: &RelPath| self.shipped.file(path).map(|file| file.role);
         match step {
             Step::PlaceFile(place) => of_a_model(place.role),
             Step::MakeHardLink { to, .. } => shipped(to).is_some_and(of_a_model),
             Step::RemoveFile { path, .. } => {
                 let Some(receipt) = &self.host.receipt else { return false };
-                let link = receipt.links.iter().find(|link| link.path == *path);
+                let link = receipt.links.at(path);
                 let file = match link.map(|link| &link.target) {
                     Some(LinkTarget::Hard(file)) => file,
                     _ => path,

@@ -11,6 +11,7 @@ use payload::Digest;
 
 use super::root_power;
 use crate::host::models::StoreManifest;
+use crate::record::receipt::FileEntry;
 use machine::{Case, path};
 
 /// What is so on the machine; what was typed beside `--install`; how the machine is brought to that; and how the plan
@@ -98,9 +99,13 @@ fn a_blob_that_somebody_elses_model_needs_stays() {
     let mut case = Case::upgrade();
     let blob = path(&format!("opt/x/blobs/{}", Digest::of(b"weights").blob_name()));
     let receipt = case.receipt();
-    let entry = receipt.files.iter_mut().find(|file| file.path.name() == "w").unwrap();
-    entry.path = blob.clone();
-    receipt.links.pop();
+    let moved = |file: &FileEntry| match file.path.name() {
+        "w" => FileEntry { path: blob.clone(), ..file.clone() },
+        _ => file.clone(),
+    };
+    receipt.files = receipt.files.iter().map(moved).collect();
+    let last = receipt.links.last().map(|link| link.path.clone());
+    receipt.links.retain(|link| Some(&link.path) != last.as_ref());
     case.index.files.retain(|file| file.path.name() != "w");
     case.index.links.pop();
     case.file(blob.as_str(), "weights", 0o644, 550);

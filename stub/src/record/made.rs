@@ -3,11 +3,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use payload::index::{Index, Link, LinkKind};
+use payload::index::{Index, Link, LinkKind, Lookup};
 use payload::{Digest, PublicKey, RelPath};
 
 use crate::host::account::MadeAccount;
 use crate::host::root::Stat;
+use crate::record::listed::Listed;
 use crate::record::receipt::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt, SignedBy};
 
 /// What an installation makes, gathered while it is planned.
@@ -29,6 +30,7 @@ impl Made {
     /// What the receipt will say once everything is made. `digest` names the package, `key` vouches for it; `old` is the receipt of the version
     /// that is installed now.
     pub fn receipt(&self, index: &Index, digest: Digest, key: Option<&PublicKey>, old: Option<&Receipt>) -> Receipt {
+        let shipped = &Lookup::of(index);
         Receipt {
             generation: old.map_or(0, |receipt| receipt.generation) + 1,
             package: index.package.name.clone(),
@@ -40,8 +42,8 @@ impl Made {
             account: index.install.account.clone(),
             user: self.user.clone().or_else(|| old.and_then(|receipt| receipt.user.clone())),
             group: self.group.clone().or_else(|| old.and_then(|receipt| receipt.group.clone())),
-            directories: self.directories(index, old),
-            files: self.files(index, old),
+            directories: self.directories(index, shipped, old),
+            files: self.files(index, shipped, old),
             command_version: self.command_version.clone(),
             links: self.links(index, old),
             units: index.units.iter().map(|unit| unit.name.clone()).collect(),
@@ -55,18 +57,18 @@ impl Made {
     }
 
     /// What an earlier version made and this one does not have is still ours: uninstallation has to find it.
-    fn directories(&self, index: &Index, old: Option<&Receipt>) -> Vec<DirectoryEntry> {
+    fn directories(&self, index: &Index, shipped: &Lookup<'_>, old: Option<&Receipt>) -> Listed<DirectoryEntry> {
         let entry = |path: &RelPath| DirectoryEntry { path: path.clone(), origin: self.origin(path) };
         let earlier = old.iter().flat_map(|receipt| &receipt.directories);
-        let earlier = earlier.filter(|entry| entry.origin == Origin::Created && !is_shipped(index, &entry.path));
+        let earlier = earlier.filter(|entry| entry.origin == Origin::Created && !shipped.has(&entry.path));
         index.directories.iter().map(|directory| entry(&directory.path)).chain(earlier.cloned()).collect()
     }
 
-    fn files(&self, index: &Index, old: Option<&Receipt>) -> Vec<FileEntry> {
+    fn files(&self, index: &Index, shipped: &Lookup<'_>, old: Option<&Receipt>) -> Listed<FileEntry> {
         let entry = |file: &payload::index::File| FileEntry {
             path: file.path.clone(),
             digest: file.blob,
-            size: index.blob(file.blob).map_or(0, |blob| blob.size),
+            size: shipped.size(file.blob),
             mode: file.mode,
             owner: file.owner.clone(),
             role: file.role,
@@ -75,7 +77,7 @@ impl Made {
         };
         let waits = |origin: &Origin, path: &RelPath| {
             let stays = matches!(origin, Origin::Replaced { .. }) || self.for_others.contains(path);
-            stays && !is_shipped(index, path)
+            stays && !shipped.has(path)
         };
         let earlier = old.iter().flat_map(|receipt| &receipt.files).filter(|entry| waits(&entry.origin, &entry.path));
         // The file that a hard link was a second name of may be gone: what is left is a file of its own.
@@ -88,7 +90,7 @@ impl Made {
         index.files.iter().map(entry).chain(earlier.cloned()).chain(second_names).collect()
     }
 
-    fn links(&self, index: &Index, old: Option<&Receipt>) -> Vec<LinkEntry> {
+    fn links(&self, index: &Index, old: Option<&Receipt>) -> Listed<LinkEntry> {
         let earlier = old.iter().flat_map(|receipt| &receipt.links);
         // A second name is recorded as a file.
         let earlier = earlier
@@ -104,10 +106,4 @@ impl Made {
         let stat = self.stats.get(&link.path).copied();
         LinkEntry { path: link.path.clone(), target, origin: self.origin(&link.path), stat }
     }
-}
-
-fn is_shipped(index: &Index, path: &RelPath) -> bool {
-    index.directories.iter().any(|entry| entry.path == *path)
-        || index.files.iter().any(|entry| entry.path == *path)
-        || index.links.iter().any(|entry| entry.path == *path)
 }

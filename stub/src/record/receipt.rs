@@ -1,9 +1,11 @@
 //! The receipt: what an installed package put on this machine, and what was there before.
 //! Its JSON form is in `receipt/v1.rs`; where it is kept is in `state.rs`.
 
+mod one_by_one;
 mod v1;
 
 use std::collections::BTreeSet;
+use std::io::{self, Write};
 
 use payload::index::{PackageName, Role};
 use payload::{Digest, Mode, Owner, RelPath};
@@ -12,6 +14,7 @@ use crate::host::account::MadeAccount;
 use crate::host::contents::Known;
 use crate::host::models;
 use crate::host::root::Stat;
+use crate::record::listed::{HasPath, Listed};
 use crate::record::version_order;
 
 /// What is known about an installed package.
@@ -33,11 +36,11 @@ pub struct Receipt {
     /// Accounts that were made for the package.
     pub user: Option<MadeAccount>,
     pub group: Option<MadeAccount>,
-    pub directories: Vec<DirectoryEntry>,
-    pub files: Vec<FileEntry>,
+    pub directories: Listed<DirectoryEntry>,
+    pub files: Listed<FileEntry>,
     /// Version of the installer that is the command among these files.
     pub command_version: Option<String>,
-    pub links: Vec<LinkEntry>,
+    pub links: Listed<LinkEntry>,
     pub units: Vec<String>,
     pub models: Vec<String>,
     /// Directories for the installer's own files that did not exist before, the outermost first.
@@ -94,6 +97,24 @@ pub struct LinkEntry {
     pub stat: Option<Stat>,
 }
 
+impl HasPath for DirectoryEntry {
+    fn path(&self) -> &RelPath {
+        &self.path
+    }
+}
+
+impl HasPath for FileEntry {
+    fn path(&self) -> &RelPath {
+        &self.path
+    }
+}
+
+impl HasPath for LinkEntry {
+    fn path(&self) -> &RelPath {
+        &self.path
+    }
+}
+
 /// What a link points to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LinkTarget {
@@ -116,15 +137,17 @@ impl Receipt {
         v1::parse(bytes)
     }
 
-    /// The JSON form of the newest version.
-    pub fn to_json(&self) -> Vec<u8> {
-        v1::render(self)
+    /// Writes the JSON form of the newest version.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn write_json(&self, out: impl Write) -> io::Result<()> {
+        v1::write(self, out)
     }
 
     /// The content recorded at `path`: of a file, or of the file that a hard link is a second name of.
     pub fn content(&self, path: &RelPath) -> Option<&FileEntry> {
-        let link = self.links.iter().find(|link| link.path == *path);
-        match link.map(|link| &link.target) {
+        match self.links.at(path).map(|link| &link.target) {
             Some(LinkTarget::Hard(to)) => self.file(to),
             Some(LinkTarget::Symbolic(_)) => None,
             None => self.file(path),
@@ -147,7 +170,7 @@ impl Receipt {
 
     /// The target of the symbolic link recorded at `path`.
     pub fn link_target(&self, path: &RelPath) -> Option<&str> {
-        self.links.iter().find(|link| link.path == *path).and_then(|link| match &link.target {
+        self.links.at(path).and_then(|link| match &link.target {
             LinkTarget::Symbolic(target) => Some(target.as_str()),
             LinkTarget::Hard(_) => None,
         })
@@ -155,9 +178,7 @@ impl Receipt {
 
     /// Whether the package has something at `path`.
     pub fn has(&self, path: &RelPath) -> bool {
-        self.file(path).is_some()
-            || self.directories.iter().any(|entry| entry.path == *path)
-            || self.links.iter().any(|entry| entry.path == *path)
+        self.file(path).is_some() || self.directories.at(path).is_some() || self.links.at(path).is_some()
     }
 
     /// What was put there by this package, and in the place of what.
@@ -199,7 +220,7 @@ impl Receipt {
 
     /// The file recorded at `path`.
     pub fn file(&self, path: &RelPath) -> Option<&FileEntry> {
-        self.files.iter().find(|file| file.path == *path)
+        self.files.at(path)
     }
 
     /// The installer's own command, which came with the package or was there already.
@@ -226,7 +247,7 @@ impl Receipt {
     /// Takes over what `other` knows about the command that both have, when that is a newer one.
     pub fn adopt_command(&mut self, other: &Self) {
         let (Some(theirs), Some(version)) = (other.command(), &other.command_version) else { return };
-        let mine = self.files.iter_mut().find(|file| file.role == Role::Installer && file.path == theirs.path);
+        let mine = self.files.at_mut(&theirs.path).filter(|file| file.role == Role::Installer);
         let known = self.command_version.as_deref().unwrap_or_default();
         if let Some(mine) = mine.filter(|_| version_order::compare(version, known).is_gt()) {
             (mine.digest, mine.size, mine.mode, mine.stat) = (theirs.digest, theirs.size, theirs.mode, theirs.stat);
@@ -236,9 +257,9 @@ impl Receipt {
 
     /// Where a path of the package came from; what is not recorded was there before.
     pub fn origin(&self, path: &RelPath) -> Origin {
-        let file = self.files.iter().find(|entry| entry.path == *path).map(|entry| &entry.origin);
-        let directory = self.directories.iter().find(|entry| entry.path == *path).map(|entry| &entry.origin);
-        let link = self.links.iter().find(|entry| entry.path == *path).map(|entry| &entry.origin);
+        let file = self.file(path).map(|entry| &entry.origin);
+        let directory = self.directories.at(path).map(|entry| &entry.origin);
+        let link = self.links.at(path).map(|entry| &entry.origin);
         file.or(directory).or(link).cloned().unwrap_or(Origin::AlreadyPresent)
     }
 }

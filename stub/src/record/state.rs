@@ -143,9 +143,14 @@ pub fn read_leftovers(root: &Root, package: &PackageName) -> Result<Option<Recei
 /// Puts the receipt of what is left in the place of the receipt. The program stays, which can remove the rest.
 pub fn keep_leftovers(root: &Root, left: &Receipt) -> Result<(), FsError> {
     let package = &left.package;
-    root.write_atomically(&leftovers(package), &left.to_json(), Mode::READABLE)?;
+    root.write_pieces_atomically(&leftovers(package), Mode::READABLE, |out| left.write_json(out))?;
     let others = own_files(package).into_iter().filter(|path| *path != leftovers(package) && *path != stub(package));
     others.into_iter().try_for_each(|path| root.remove(&path))
+}
+
+/// Writes the receipt of an installed package, in the place of an earlier one.
+pub fn write_receipt(root: &Root, of: &Receipt) -> Result<(), FsError> {
+    root.write_pieces_atomically(&receipt(&of.package), Mode::READABLE, |out| of.write_json(out))
 }
 
 /// The bytes of an unfinished journal.

@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use payload::index::{Index, PackageName};
 use payload::{Package, Watch};
+use serde::Serialize;
 use serde_json::Value;
 
 pub use change::Change;
@@ -125,9 +126,9 @@ impl Evidence {
     }
 
     /// The document that answers the action.
-    pub fn result(&self, document: &Value) {
+    pub fn result(&self, document: &impl Serialize) {
         if self.wanted {
-            self.gathered().result = Some(document.clone());
+            self.gathered().result = serde_json::to_value(document).ok();
         }
     }
 

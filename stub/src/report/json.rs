@@ -4,7 +4,9 @@
 use std::path::Path;
 
 use payload::index::Index;
-use serde_json::{Value, json};
+use serde::ser::SerializeMap;
+use serde::{Serialize, Serializer};
+use serde_json::{Map, Value, json};
 
 use crate::error::Finding;
 use crate::host::contents::Sum;
@@ -14,9 +16,66 @@ use crate::plan::facts::Host;
 use crate::plan::step::{Replaces, Step};
 use crate::record::state;
 
-/// The plan, version 1.
-pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Value {
-    let step = |one: &Step| step(one, &host.root);
+/// The plan, version 1. What may be ten thousand entries becomes JSON while it is written.
+pub struct PlanDocument<'a> {
+    head: Map<String, Value>,
+    plan: &'a Plan,
+    host: &'a Host,
+    findings: &'a [Finding],
+}
+
+/// What [`PlanDocument`] writes entry by entry.
+const LISTS: [&str; 6] = ["steps", "afterwards", "unchanged", "root_power", "notes", "findings"];
+
+impl<'a> PlanDocument<'a> {
+    pub fn new(plan: &'a Plan, index: &Index, host: &'a Host, findings: &'a [Finding]) -> Self {
+        let mut head = head(plan, index, host);
+        head.extend(LISTS.map(|key| (key.to_owned(), Value::Null)));
+        Self { head, plan, host, findings }
+    }
+
+    /// Says more beside the plan.
+    pub fn set(&mut self, key: &str, value: Value) {
+        self.head.insert(key.to_owned(), value);
+    }
+}
+
+impl Serialize for PlanDocument<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let Self { plan, host, .. } = self;
+        let step = |one: &Step| step(one, &host.root);
+        let mut map = serializer.serialize_map(Some(self.head.len()))?;
+        for (key, value) in &self.head {
+            map.serialize_key(key)?;
+            match key.as_str() {
+                "steps" => map.serialize_value(&Each(&plan.steps, step))?,
+                "afterwards" => map.serialize_value(&Each(&plan.afterwards, step))?,
+                "unchanged" => map.serialize_value(&Each(&plan.unchanged, ToString::to_string))?,
+                "root_power" => map.serialize_value(&plan.root_power)?,
+                "notes" => map.serialize_value(&plan.notes)?,
+                "findings" => map.serialize_value(&Each(self.findings, finding))?,
+                _ => map.serialize_value(value)?,
+            }
+        }
+        map.end()
+    }
+}
+
+/// A list of which each entry becomes JSON when its turn comes.
+struct Each<'a, T, F>(&'a [T], F);
+
+impl<T, V: Serialize, F: Fn(&T) -> V> Serialize for Each<'_, T, F> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(self.0.iter().map(&self.1))
+    }
+}
+
+fn finding(finding: &Finding) -> Value {
+    json!({"exit_code": finding.exit as u8, "what": finding.what, "hint": finding.hint})
+}
+
+/// All of the plan but the lists that may be long.
+fn head(plan: &Plan, index: &Index, host: &Host) -> Map<String, Value> {
     let space: Vec<Value> = plan
         .space
         .values()
@@ -24,11 +83,7 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Va
             json!({"directory": space.directory, "needed": space.bytes, "available": space.available, "inodes": space.inodes})
         })
         .collect();
-    let findings: Vec<Value> = findings
-        .iter()
-        .map(|finding| json!({"exit_code": finding.exit as u8, "what": finding.what, "hint": finding.hint}))
-        .collect();
-    let mut document = json!({
+    let document = json!({
         "plan": 1,
         "package": {
             "name": index.package.name.as_str(),
@@ -38,11 +93,8 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Va
         "root": host.root.display().to_string(),
         "prefix": index.install.prefix.to_string(),
         "needs_root": host.live && !plan.is_empty(),
-        "steps": null,
-        "afterwards": plan.afterwards.iter().map(step).collect::<Vec<_>>(),
         "rollback": plan.rollback,
         "proof": plan.proof.as_ref().map(|proof| json!({"unit": proof.unit, "models": proof.models})),
-        "unchanged": null,
         "trusted": sum(host.looked_at.trusted),
         "read": sum(host.looked_at.read),
         "space": space,
@@ -55,16 +107,13 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding]) -> Va
             "staging": plan.areas.iter().map(ToString::to_string).collect::<Vec<_>>(),
         },
         "gpus": host.gpus.as_ref().map(|gpus| gpus.iter().map(gpus_json).collect::<Vec<_>>()),
-        "root_power": plan.root_power,
-        "notes": plan.notes,
         "memory": memory(index, host),
         "warnings": warnings(plan),
-        "findings": findings,
     });
-    // `json!` would copy them, and there may be ten thousand.
-    document["steps"] = plan.steps.iter().map(step).collect();
-    document["unchanged"] = plan.unchanged.iter().map(ToString::to_string).collect();
-    document
+    match document {
+        Value::Object(document) => document,
+        _ => Map::new(),
+    }
 }
 
 /// Files and their bytes.

@@ -1,8 +1,8 @@
 //! The files of a package, as text and as JSON.
 //! Writing them somewhere is `command/extract.rs`.
 
-use payload::index::{Index, LinkKind};
-use payload::{Package, printable};
+use payload::index::{Index, LinkKind, Lookup};
+use payload::{Package, PayloadError, printable};
 use serde_json::Value;
 
 /// The files of a package, one line each, as `ls -l` would show them.
@@ -12,8 +12,9 @@ pub fn lines(index: &Index) -> Vec<String> {
         let owner = directory.owner.to_string();
         lines.push(format!("d {} {owner:20} {:>14} {}/", directory.mode, "", directory.path));
     }
+    let shipped = Lookup::of(index);
     for file in &index.files {
-        let size = index.blob(file.blob).map_or(0, |blob| blob.size);
+        let size = shipped.size(file.blob);
         lines.push(format!(
             "- {} {:20} {size:>14} {}",
             file.mode,
@@ -34,6 +35,9 @@ pub fn lines(index: &Index) -> Vec<String> {
 }
 
 /// The same as JSON: the index as it stands in the file.
-pub fn json(package: &Package) -> Value {
-    serde_json::from_slice(package.index_json()).unwrap_or(Value::Null)
+///
+/// # Errors
+/// It is not as it was when the package was opened.
+pub fn json(package: &Package) -> Result<Value, PayloadError> {
+    Ok(serde_json::from_slice(&package.index_json()?).unwrap_or(Value::Null))
 }

@@ -3,11 +3,12 @@
 //! What is said lives with those who say it.
 
 use std::fmt;
-use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
 use payload::Bar;
+use serde::Serialize;
 
 use crate::error::Error;
 use crate::exit::Exit;
@@ -52,8 +53,9 @@ impl Screen {
     }
 
     /// One JSON document.
-    pub fn json(self, value: &serde_json::Value) {
-        require_written(writeln!(io::stdout().lock(), "{}", payload::printable_json(&value.to_string())));
+    pub fn json(self, value: &impl Serialize) {
+        let mut out = BufWriter::new(io::stdout().lock());
+        require_written(payload::write_json(&mut out, value).and_then(|()| writeln!(out)).and_then(|()| out.flush()));
     }
 
     fn put(self, line: &str) {

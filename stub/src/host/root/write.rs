@@ -2,6 +2,7 @@
 //! Removing is in `remove.rs`; the bytes of files are written in `host/change.rs`.
 
 use std::fs::File;
+use std::io::{self, BufWriter, Write};
 use std::os::fd::{AsFd, OwnedFd};
 
 use nix::errno::Errno;
@@ -142,14 +143,51 @@ impl Root {
 
     /// Writes a small file so that either the old or the new content is there at any moment.
     pub fn write_atomically(&self, path: &RelPath, bytes: &[u8], mode: Mode) -> Result<()> {
+        self.write_pieces_atomically(path, mode, |out| out.write_all(bytes))
+    }
+
+    /// The same, of what is written piece by piece and never held as a whole.
+    pub fn write_pieces_atomically(
+        &self,
+        path: &RelPath,
+        mode: Mode,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<()> {
         let fresh: RelPath =
             format!("{}{UNWRITTEN}", path.as_str()).parse().map_err(|_| failed("write", path)(Errno::ENAMETOOLONG))?;
         self.remove(&fresh)?;
         let file = self.open_staged(&fresh)?;
-        change::write(&fresh, &file, 0, bytes)?;
+        let mut pieces = Pieces { path: &fresh, file: &file, offset: 0 };
+        let mut out = BufWriter::with_capacity(PIECE, &mut pieces);
+        let outcome = write(&mut out).and_then(|()| out.flush());
+        outcome.map_err(|error| failed("write", &fresh)(change::errno(&error)))?;
+        drop(out);
         set_attributes(&file, mode, None, &fresh)?;
         change::sync_file(&fresh, &file)?;
         self.rename(&fresh, path)
+    }
+}
+
+/// How much of a file is held before it is written, in bytes.
+const PIECE: usize = 1 << 20;
+
+/// A new file, from its start on.
+struct Pieces<'a> {
+    path: &'a RelPath,
+    file: &'a File,
+    offset: u64,
+}
+
+impl Write for Pieces<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = change::write(self.path, self.file, self.offset, bytes);
+        written.map_err(|error| io::Error::from(error.errno().unwrap_or(Errno::EIO)))?;
+        self.offset += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

@@ -111,7 +111,7 @@ impl Installed {
     fn shared(&mut self, with: impl Fn(&mut Receipt)) {
         let mut other = self.receipt.clone();
         other.package = "y".parse().unwrap();
-        (other.files, other.links, other.directories, other.units) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        (other.files, other.links, other.directories, other.units) = Default::default();
         (other.user, other.group, other.account) = (None, None, None);
         with(&mut other);
         self.others.push(other);
@@ -288,7 +288,10 @@ const WHAT_WAS_DONE_TO_IT: &[Row] = &[
     (
         "a directory was there before",
         "",
-        |it| it.receipt.directories = vec![DirectoryEntry { path: path("opt/x"), origin: Origin::AlreadyPresent }],
+        |it| {
+            it.receipt.directories =
+                [DirectoryEntry { path: path("opt/x"), origin: Origin::AlreadyPresent }].into_iter().collect();
+        },
         &["- remove directory /opt/x/m/", "- remove directory /opt/x/"],
     ),
     (
@@ -376,7 +379,7 @@ const WHAT_OTHERS_NEED: &[Row] = &[
         |it| {
             let (file, directories) = (it.entry("opt/x/tool").clone(), it.receipt.directories.clone());
             it.shared(|other| {
-                other.files = vec![FileEntry { origin: Origin::AlreadyPresent, ..file.clone() }];
+                other.files = [FileEntry { origin: Origin::AlreadyPresent, ..file.clone() }].into_iter().collect();
                 other.directories = directories.clone();
                 other.directories.retain(|entry| entry.path.as_str() == "opt/x");
                 other.directories.iter_mut().for_each(|entry| entry.origin = Origin::AlreadyPresent);
@@ -395,7 +398,9 @@ const WHAT_OTHERS_NEED: &[Row] = &[
         "purge",
         |it| {
             let file = it.entry("opt/x/tool").clone();
-            it.shared(|other| other.files = vec![FileEntry { origin: Origin::AlreadyPresent, ..file.clone() }]);
+            it.shared(|other| {
+                other.files = [FileEntry { origin: Origin::AlreadyPresent, ..file.clone() }].into_iter().collect();
+            });
         },
         &[
             "- remove /opt/x/tool",

@@ -2,48 +2,70 @@
 //! What a receipt means is in `receipt.rs`.
 
 use std::fmt::Display;
+use std::io::{self, Write};
 use std::str::FromStr;
 
-use payload::Owner;
 use payload::index::Role;
+use payload::{Owner, RelPath};
 use serde::{Deserialize, Serialize};
 
 use crate::host::account::MadeAccount;
 use crate::host::root::Stat;
+use crate::record::receipt::one_by_one::{Each, Many};
 
 use super::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt, ReceiptError, SignedBy};
 
 const VERSION: u32 = 1;
-/// About as long as an entry becomes, in bytes.
-const ENTRY: usize = 1024;
 
 #[derive(Deserialize)]
 struct Probe {
     receipt: u32,
 }
 
-#[derive(Serialize, Deserialize)]
+#[derive(Deserialize)]
 struct WireReceipt {
-    receipt: u32,
     generation: u64,
     package: String,
     version: String,
     index: String,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
     signed_by: Option<WireSignedBy>,
     stub_version: String,
     prefix: String,
     account: Option<WireOwner>,
     created_user: Option<WireAccount>,
     created_group: Option<WireAccount>,
-    directories: Vec<WireDirectory>,
-    files: Vec<WireFile>,
-    #[serde(skip_serializing_if = "Option::is_none", default)]
+    directories: Many<DirectoryEntry, WireDirectory>,
+    files: Many<FileEntry, WireFile>,
     command_version: Option<String>,
-    links: Vec<WireLink>,
+    links: Many<LinkEntry, WireLink>,
     units: Vec<String>,
     models: Vec<String>,
     made: Vec<String>,
+}
+
+/// The same to be written: an entry becomes text when its turn comes, for there may be ten thousand.
+#[derive(Serialize)]
+struct Written<'a> {
+    receipt: u32,
+    generation: u64,
+    package: &'a str,
+    version: &'a str,
+    index: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    signed_by: Option<WireSignedBy>,
+    stub_version: &'a str,
+    prefix: &'a str,
+    account: Option<WireOwner>,
+    created_user: Option<WireAccount>,
+    created_group: Option<WireAccount>,
+    directories: Each<'a, DirectoryEntry, WireDirectory>,
+    files: Each<'a, FileEntry, WireFile>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command_version: Option<&'a str>,
+    links: Each<'a, LinkEntry, WireLink>,
+    units: &'a [String],
+    models: &'a [String],
+    made: Vec<&'a str>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -157,10 +179,10 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Receipt, ReceiptError> {
         account: wire.account.as_ref().map(read_owner).transpose()?,
         user: wire.created_user.as_ref().map(read_account).transpose()?,
         group: wire.created_group.as_ref().map(read_account).transpose()?,
-        directories: wire.directories.into_iter().map(read_directory).collect::<Result<_, _>>()?,
-        files: wire.files.into_iter().map(read_file).collect::<Result<_, _>>()?,
+        directories: wire.directories.entries,
+        files: wire.files.entries,
         command_version: wire.command_version,
-        links: wire.links.into_iter().map(read_link).collect::<Result<_, _>>()?,
+        links: wire.links.entries,
         units: wire.units,
         models: wire.models,
         made: wire.made.iter().map(|path| parsed(path)).collect::<Result<_, _>>()?,
@@ -189,39 +211,51 @@ fn read_origin(wire: WireOrigin) -> Result<Origin, ReceiptError> {
     })
 }
 
-fn read_directory(wire: WireDirectory) -> Result<DirectoryEntry, ReceiptError> {
-    Ok(DirectoryEntry { path: parsed(&wire.path)?, origin: read_origin(wire.origin)? })
+impl TryFrom<WireDirectory> for DirectoryEntry {
+    type Error = ReceiptError;
+
+    fn try_from(wire: WireDirectory) -> Result<Self, ReceiptError> {
+        Ok(Self { path: parsed(&wire.path)?, origin: read_origin(wire.origin)? })
+    }
 }
 
-fn read_file(wire: WireFile) -> Result<FileEntry, ReceiptError> {
-    let role = match wire.role {
-        WireRole::Program => Role::Program,
-        WireRole::ModelBlob => Role::ModelBlob,
-        WireRole::ModelManifest => Role::ModelManifest,
-        WireRole::Config => Role::Config,
-        WireRole::Unit => Role::Unit,
-        WireRole::Installer => Role::Installer,
-    };
-    Ok(FileEntry {
-        path: parsed(&wire.path)?,
-        digest: parsed(&wire.digest)?,
-        size: wire.size,
-        mode: parsed(&wire.mode)?,
-        owner: Owner { user: parsed(&wire.owner)?, group: parsed(&wire.group)? },
-        role,
-        origin: read_origin(wire.origin)?,
-        stat: wire.stat.as_ref().map(read_stat).transpose()?,
-    })
+impl TryFrom<WireFile> for FileEntry {
+    type Error = ReceiptError;
+
+    fn try_from(wire: WireFile) -> Result<Self, ReceiptError> {
+        let role = match wire.role {
+            WireRole::Program => Role::Program,
+            WireRole::ModelBlob => Role::ModelBlob,
+            WireRole::ModelManifest => Role::ModelManifest,
+            WireRole::Config => Role::Config,
+            WireRole::Unit => Role::Unit,
+            WireRole::Installer => Role::Installer,
+        };
+        Ok(Self {
+            path: parsed(&wire.path)?,
+            digest: parsed(&wire.digest)?,
+            size: wire.size,
+            mode: parsed(&wire.mode)?,
+            owner: Owner { user: parsed(&wire.owner)?, group: parsed(&wire.group)? },
+            role,
+            origin: read_origin(wire.origin)?,
+            stat: wire.stat.as_ref().map(read_stat).transpose()?,
+        })
+    }
 }
 
-fn read_link(wire: WireLink) -> Result<LinkEntry, ReceiptError> {
-    let target = match (wire.hard, wire.symbolic) {
-        (Some(to), None) => LinkTarget::Hard(parsed(&to)?),
-        (None, Some(target)) => LinkTarget::Symbolic(target),
-        _ => return Err(broken(format!("link {:?} is neither hard nor symbolic", wire.path))),
-    };
-    let stat = wire.stat.as_ref().map(read_stat).transpose()?;
-    Ok(LinkEntry { path: parsed(&wire.path)?, target, origin: read_origin(wire.origin)?, stat })
+impl TryFrom<WireLink> for LinkEntry {
+    type Error = ReceiptError;
+
+    fn try_from(wire: WireLink) -> Result<Self, ReceiptError> {
+        let target = match (wire.hard, wire.symbolic) {
+            (Some(to), None) => LinkTarget::Hard(parsed(&to)?),
+            (None, Some(target)) => LinkTarget::Symbolic(target),
+            _ => return Err(broken(format!("link {:?} is neither hard nor symbolic", wire.path))),
+        };
+        let stat = wire.stat.as_ref().map(read_stat).transpose()?;
+        Ok(Self { path: parsed(&wire.path)?, target, origin: read_origin(wire.origin)?, stat })
+    }
 }
 
 fn read_stat(wire: &WireStat) -> Result<Stat, ReceiptError> {
@@ -240,33 +274,29 @@ fn read_time(text: &str) -> Result<(i64, i64), ReceiptError> {
     }
 }
 
-pub(super) fn render(receipt: &Receipt) -> Vec<u8> {
-    let wire = WireReceipt {
+pub(super) fn write(receipt: &Receipt, mut out: impl Write) -> io::Result<()> {
+    let wire = Written {
         receipt: VERSION,
         generation: receipt.generation,
-        package: receipt.package.to_string(),
-        version: receipt.version.clone(),
+        package: receipt.package.as_str(),
+        version: &receipt.version,
         index: receipt.index.to_string(),
         signed_by: receipt.signed_by.as_ref().map(write_signed_by),
-        stub_version: receipt.stub_version.clone(),
-        prefix: receipt.prefix.as_str().to_owned(),
+        stub_version: &receipt.stub_version,
+        prefix: receipt.prefix.as_str(),
         account: receipt.account.as_ref().map(write_owner),
         created_user: receipt.user.as_ref().map(write_account),
         created_group: receipt.group.as_ref().map(write_account),
-        directories: receipt.directories.iter().map(write_directory).collect(),
-        files: receipt.files.iter().map(write_file).collect(),
-        command_version: receipt.command_version.clone(),
-        links: receipt.links.iter().map(write_link).collect(),
-        units: receipt.units.clone(),
-        models: receipt.models.clone(),
-        made: receipt.made.iter().map(|path| path.as_str().to_owned()).collect(),
+        directories: Each(&receipt.directories, write_directory),
+        files: Each(&receipt.files, write_file),
+        command_version: receipt.command_version.as_deref(),
+        links: Each(&receipt.links, write_link),
+        units: &receipt.units,
+        models: &receipt.models,
+        made: receipt.made.iter().map(RelPath::as_str).collect(),
     };
-    // Room for all of it at once: a vector that grows is there twice while it does.
-    let mut bytes = Vec::with_capacity(ENTRY * (wire.directories.len() + wire.files.len() + wire.links.len() + 1));
-    // Writing to memory does not fail.
-    let _ = serde_json::to_writer_pretty(&mut bytes, &wire);
-    bytes.push(b'\n');
-    bytes
+    serde_json::to_writer_pretty(&mut out, &wire)?;
+    out.write_all(b"\n")
 }
 
 fn write_signed_by(signed_by: &SignedBy) -> WireSignedBy {
