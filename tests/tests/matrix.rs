@@ -112,6 +112,7 @@ impl Host {
         self.does_not_start()?;
         self.leaves_alone_what_cannot_be_stopped()?;
         self.keeps_what_others_made()?;
+        self.tells_what_was_done()?;
         self.is_as(&before)?;
         self.purges()?;
         self.is_as(&before)?;
@@ -225,8 +226,31 @@ impl Host {
         );
         ensure!(self.show(UNIT, "ActiveState")? == "inactive", "the service still runs");
         ensure!(self.show(UNIT, "LoadState")? == "not-found", "systemd was not reloaded");
-        self.machine.must(&["rm", "-r", "/opt/demo"])?;
-        self.remove_account()
+        let status = self.machine.run(&[COPY, "--status"])?;
+        ensure!(status.code == 41 && status.both().contains("something of it is left"), "{}", status.describe());
+        self.machine.must(&["rm", "/opt/demo/www/mine.html"])?;
+        self.machine.must(&[COPY, "--uninstall"])?;
+        Ok(())
+    }
+
+    /// In systemd's journal and in the log of the package, with who did it.
+    fn tells_what_was_done(&self) -> Result<()> {
+        let journal = self.machine.must(&["journalctl", "--output=json", "AIRGAP_DEPLOY_PACKAGE=demo"])?.stdout;
+        let entries: Vec<serde_json::Value> = journal.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+        let ended = |action: &str, code: &str| {
+            entries.iter().any(|entry| {
+                entry["AIRGAP_DEPLOY_ACTION"] == action
+                    && entry["AIRGAP_DEPLOY_EXIT_CODE"] == code
+                    && entry["_UID"] == "0"
+            })
+        };
+        ensure!(ended("install", "0") && ended("uninstall", "32") && ended("uninstall", "0"), "{journal}");
+        let steps = entries.iter().filter(|entry| entry["AIRGAP_DEPLOY_OUTCOME"] == "done").count();
+        ensure!(steps > 20, "hardly a step is in the journal: {steps}");
+        self.machine.must(&["grep", "-q", "step start demo.service: done", "/var/log/airgap-deploy/demo.log"])?;
+        let history = self.machine.must(&["/media/usb/one.run", "--history", "demo"])?;
+        ensure!(history.stdout.contains("exit code 32"), "{}", history.describe());
+        Ok(())
     }
 
     /// By hand, as the administrator would: also one that shares its number with root. userdel may take the group along.
@@ -249,9 +273,9 @@ impl Host {
         ensure!(left.code == 32 && left.both().contains("/opt/demo/ is not empty: mnt"), "{}", left.describe());
         ensure!(self.machine.must(&["cat", "/srv/own/file"])?.stdout == "own\n", "files of others went");
         self.machine.must(&["umount", "/opt/demo/mnt"])?;
-        self.machine.must(&["rmdir", "/opt/demo/mnt", "/opt/demo"])?;
         self.machine.must(&["rm", "-r", "/srv/own"])?;
-        self.remove_account()
+        self.machine.must(&[COPY, "--uninstall", "--purge"])?;
+        Ok(())
     }
 
     fn refuses_accounts_of_people(&self) -> Result<()> {
@@ -471,7 +495,7 @@ impl Host {
             ensure!(matches!(gone.code, 0 | 32), "{deed}, change {change}: {}", gone.describe());
             self.machine.must(&["sh", "-c", is_kept]).with_context(|| format!("{deed}: {}", gone.describe()))?;
             let clean = "rm -rf /opt/demo /etc/systemd/system/demo* /etc/systemd/system/*.wants/demo*; systemctl daemon-reload; \
-                systemctl reset-failed; userdel --force demo; groupdel demo; true";
+                systemctl reset-failed; userdel --force demo; groupdel demo; rm -rf /var/lib/airgap-deploy; true";
             self.machine.must(&["sh", "-c", clean])?;
         }
         println!("units and accounts of others: {meanwhile} trials meanwhile, {crashed} after a crash");
