@@ -83,7 +83,7 @@ impl Error {
                 .hint("give the package with --payload FILE"),
             PayloadError::Format(_) => Self::new(Exit::FormatNotReadable, error.to_string())
                 .state(NOTHING_CHANGED)
-                .hint("build the package again with the version of the builder that belongs to this program"),
+                .hint("build the package again with the version of the builder that belongs to this program, or let it bring its own installer: docs/trust.md"),
             PayloadError::Interrupted => Self::interrupted(),
             PayloadError::Read { .. } | PayloadError::Write { .. } => Self::new(Exit::Damaged, error.to_string())
                 .state(NOTHING_CHANGED)

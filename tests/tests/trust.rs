@@ -201,8 +201,14 @@ fn nothing_is_parsed_before_the_signature_is_checked() -> Result<()> {
 #[test]
 fn a_revoked_key_is_refused_also_where_somebody_trusts_it() -> Result<()> {
     let site = Site::new()?;
+    package_below(&site.good, &site.root, &["--install"])?.exits(0)?;
     site.key_file(REVOKED, "lost.pub", &site.key)?;
     let why = "was revoked";
+    // What it signed and is installed stays, and is named.
+    let copy = site.scenario.path("copy");
+    fs::write(&copy, Original::open(&site.good)?.stub)?;
+    fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
+    package_below(&copy, &site.root, &["--status", "sample"])?.exits(0)?.says("was revoked since")?;
     for action in ["--install", "--dry-run", "--verify"] {
         package_below(&site.good, &site.root, &[action])?.exits(11)?.says(why)?;
     }
@@ -294,6 +300,17 @@ fn an_old_signed_package_over_a_newer_one_is_a_downgrade_that_must_be_asked_for(
     package_below(&site.good, &site.root, &["--install", "--allow-downgrade"])?.exits(0)?.says("downgrade")?;
     assert_eq!(fs::read_to_string(site.root.join("opt/sample/share/notes.txt"))?, "A note.");
     package_below(&newer, &site.root, &["--install"])?.exits(0)?;
+    // A version that differs in nothing else is a version all the same.
+    let same = site.scenario.path("same.run");
+    site.build(&manifest.replace("1.10.0", "1.11.0"), &same, &["--sign-key", "site.key"])?.exits(0)?;
+    package_below(&same, &site.root, &["--dry-run"])?
+        .exits(0)?
+        .says("only the receipt changes, from version 1.10.0")?;
+    package_below(&same, &site.root, &["--install"])?.exits(0)?;
+    package_below(&same, &site.root, &["--list-installed"])?.exits(0)?.says("sample 1.11.0")?;
+    package_below(&same, &site.root, &["--install"])?.exits(0)?.says("installed already: nothing was changed")?;
+    package_below(&newer, &site.root, &["--install"])?.exits(23)?.says("downgrade")?;
+    package_below(&same, &site.root, &["--uninstall"])?.exits(0)?;
     Ok(())
 }
 

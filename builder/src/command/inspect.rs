@@ -26,6 +26,7 @@ pub(super) fn open(path: &Path, volumes: &[PathBuf], trust: &Trust) -> Result<pa
 fn damaged(path: &Path, error: &payload::PayloadError) -> Failure {
     let hint = match error {
         PayloadError::NoPayload(_) => "name a package: a .run file that the builder made",
+        PayloadError::Format(_) => "use the version of the builder that made it",
         PayloadError::NotTrusted(_) => "ask who sent it for one that this key signed; do not install it",
         PayloadError::Missing { .. } => {
             "put them beside the first volume, or name the directory of each: --volumes DIR"

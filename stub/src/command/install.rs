@@ -68,9 +68,11 @@ pub fn install(
         Ok(_) => error,
         Err(rollback) => rollback,
     };
-    if plan.is_empty() && preflight::findings(&plan, index, host).is_empty() {
+    // Another version, or another build, is another package also where no file differs: the receipt says which is installed.
+    let is_recorded = host.receipt.as_ref().is_some_and(|receipt| receipt.index == package.digest());
+    if is_recorded && plan.is_empty() && preflight::findings(&plan, index, host).is_empty() {
         recover::roll_back(&machine, name, false)?;
-        renew_receipt(&plan, package, host, &machine)?;
+        renew_receipt(&plan, host, &machine)?;
         let console = Console::new(screen, ProgressBar::hidden(), evidence);
         if let Some(proof) = &plan.proof {
             proof::prove(proof, &machine, &console).map_err(|error| error.state(commit::INSTALLED))?;
@@ -135,10 +137,8 @@ fn recover_first(machine: &Machine, package: &Package, screen: Screen, evidence:
 }
 
 /// What was read because the receipt does not vouch for it is not read again the next time.
-fn renew_receipt(plan: &Plan, package: &Package, host: &Host, machine: &Machine) -> Result<(), Error> {
-    let Some(receipt) = host.receipt.as_ref().filter(|receipt| receipt.index == package.digest()) else {
-        return Ok(());
-    };
+fn renew_receipt(plan: &Plan, host: &Host, machine: &Machine) -> Result<(), Error> {
+    let Some(receipt) = &host.receipt else { return Ok(()) };
     let mut renewed = vouch::renewed(receipt, &plan.made.stats);
     // As when there is something to do: what stands there is somebody else's now.
     if host.command.warning.is_some() && receipt.command().is_some() {

@@ -6,11 +6,15 @@ use super::target::{UNFINISHED, machine, manager, not_installed, open_root, pack
 use crate::apply::recover;
 use crate::error::{Error, NOTHING_CHANGED};
 use crate::exit::Exit;
+use crate::host::keys;
 use crate::record::others::Others;
 use crate::record::state;
 use crate::report::evidence::Evidence;
 use crate::report::screen::Screen;
 use crate::report::status::{self, Remedy};
+
+/// Nothing is trusted here: what is installed is looked at.
+const NOBODY: &[&str] = &[];
 
 /// Shows the state of the installation.
 ///
@@ -38,6 +42,15 @@ pub fn status(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Er
     let mut status = status::status(&receipt, &machine, systemd, args.full)?;
     if unfinished {
         status.add(UNFINISHED.to_owned(), Remedy::GoOnOrBack);
+    }
+    let revoked = keys::trust(&machine.root, NOBODY).map(|trust| trust.revoked).unwrap_or_default();
+    if let Some(key) =
+        receipt.signed_by.as_ref().filter(|key| revoked.iter().any(|revoked| revoked.id().to_string() == key.key_id))
+    {
+        screen.warn(&format!(
+            "WARNING: key {}, which signed it, was revoked since: judge whether it may stay",
+            key.key_id
+        ));
     }
     let document = status.to_json(&receipt);
     evidence.result(&document);

@@ -43,7 +43,13 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding], every
     let mut lines = package(index);
     lines.push(String::new());
     if plan.is_empty() {
-        lines.push("Everything is installed as the package wants it: nothing to do.".to_owned());
+        lines.push(match &host.receipt {
+            Some(receipt) if receipt.version != index.package.version => format!(
+                "Every file is installed as the package wants it: only the receipt changes, from version {}.",
+                payload::printable(&receipt.version)
+            ),
+            _ => "Everything is installed as the package wants it: nothing to do.".to_owned(),
+        });
     }
     let mut number = 0;
     for (title, belongs, sums) in SECTIONS {
