@@ -65,11 +65,17 @@ fn a_payload_that_was_named_and_cannot_be_read_is_an_error_whatever_the_program_
     fs::copy(&copy, &elsewhere)?;
     package_below(&elsewhere, &root, &["--uninstall"])?.exits(10)?;
     package_below(&copy, &scenario.target("another")?, &["--uninstall"])?.exits(10)?;
+    package_below(&copy, &root, &["--recover", "sample"])?.exits(0)?.says("nothing to recover")?;
     package_below(&copy, &root, &["--status"])?.exits(0)?;
     package_below(&copy, &root, &["--uninstall"])?.exits(0)?;
     for action in ["--uninstall", "--status"] {
         package_below(&run, &root, &[action])?.exits(41)?.says("is not installed")?;
     }
+    // A name that was typed wrong is no machine on which all is well; what carries a package says that nothing was interrupted.
+    for action in [&["--recover", "nosuch"][..], &["--recover", "nosuch", "--dry-run"]] {
+        package_below(&run, &root, action)?.exits(41)?.says("nosuch is not installed")?;
+    }
+    package_below(&run, &root, &["--recover"])?.exits(0)?.says("nothing to recover")?;
     Ok(())
 }
 

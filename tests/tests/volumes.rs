@@ -193,9 +193,11 @@ fn sizes_that_cannot_be_are_refused_with_a_reason() -> Result<()> {
 fn volumes_are_read_where_they_are_and_the_first_is_enough_to_look() -> Result<()> {
     let bench = Bench::new()?;
     let (second, third) = (bench.away(2)?, bench.away(3)?);
-    for action in ["--dry-run", "--list"] {
-        package_below(bench.first(), &bench.root, &[action])?.exits(0)?;
-    }
+    package_below(bench.first(), &bench.root, &["--list"])?.exits(0)?;
+    // A file that was cut off may look like the first volume: then too a plan is no more hopeful than the installation.
+    let plan = package_below(bench.first(), &bench.root, &["--dry-run"])?.exits(0)?;
+    plan.says("volumes are missing: package.run.002 (volume 2 of")?
+        .says("if there is only one file, it was cut off")?;
     let missing = package_below(bench.first(), &bench.root, &["--install"])?.exits(24)?;
     let missing = missing.says("package.run.002 (volume 2 of")?.says("package.run.003 (volume 3 of")?;
     missing.says(bench.first().parent().context("a directory")?.to_str().context("UTF-8")?)?.says("--volumes DIR")?;

@@ -29,7 +29,7 @@ fn damaged(path: &Path, error: &payload::PayloadError) -> Failure {
         PayloadError::Format(_) => "use the version of the builder that made it",
         PayloadError::NotTrusted(_) => "ask who sent it for one that this key signed; do not install it",
         PayloadError::Missing { .. } => {
-            "put them beside the first volume, or name the directory of each: --volumes DIR"
+            "put them beside the first volume, or name the directory of each: --volumes DIR; if there is only one file, it was cut off: copy it again"
         }
         PayloadError::Volume { .. } => "copy that volume again from where it was built",
         PayloadError::Volumes(_) if !error.missing().is_empty() => {

@@ -84,7 +84,7 @@ impl EmitError {
             }
             Self::Size { .. } => "name another size: --chunk-size SIZE",
             Self::Payload { source: PayloadError::Missing { .. }, .. } => {
-                "put them beside the first volume, or name the directory of each: --volumes DIR"
+                "put them beside the first volume, or name the directory of each: --volumes DIR; if there is only one file, it was cut off: copy it again"
             }
             Self::Payload { .. } => "copy what is damaged again from where it was built",
             Self::Pack { source, .. } => source.hint(),

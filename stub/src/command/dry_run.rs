@@ -4,6 +4,7 @@
 use payload::Package;
 
 use super::cli::Args;
+use super::medium;
 use super::target::{UNFINISHED, open_root, options, thoroughly};
 use crate::apply::recover;
 use crate::error::{Error, Finding};
@@ -24,7 +25,8 @@ pub fn dry_run(package: &Package, args: &Args, screen: Screen, evidence: &Eviden
     let root = open_root(args)?;
     let installer = Installer::of(package).map_err(|error| Error::payload(&error))?;
     let (index, host) = &Host::probe(package.index(), &root, &installer, thoroughly(args))?;
-    let plan = plan(index, host, options(args, package));
+    let mut plan = plan(index, host, options(args, package));
+    plan.notes.extend(medium::absent(package));
     evidence.about(&index.package.name, host.receipt.as_ref());
     let findings = preflight::findings(&plan, index, host);
     let lines = |every_path| text::plan(&plan, index, host, &findings, every_path);

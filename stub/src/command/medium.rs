@@ -50,6 +50,12 @@ pub fn prepare(package: &Package, args: &Args, workers: usize, screen: Screen) -
     Ok(1)
 }
 
+/// What a plan, which needs the first volume alone, says of those that an installation will need.
+pub fn absent(package: &Package) -> Option<String> {
+    let error = package.parts().require_all().err()?;
+    Some(format!("{error}: --install needs all of them; if there is only one file, it was cut off: copy it again"))
+}
+
 /// A program that runs from a medium keeps that in its place: it goes on as a copy in memory.
 fn leave_medium(args: &Args, screen: Screen) {
     let Ok(own) = std::fs::read_link(OWN_FILE) else { return };

@@ -6,7 +6,7 @@ use payload::index::PackageName;
 use serde_json::json;
 
 use super::cli::Args;
-use super::target::{lock, machine, open_root, package_name, require_root};
+use super::target::{lock, machine, not_installed, open_root, package_name, require_root};
 use crate::apply::recover::{self, Recovered, Remains};
 use crate::error::Error;
 use crate::host::interrupt;
@@ -19,13 +19,16 @@ use crate::report::screen::Screen;
 /// Recovers the package's installation.
 ///
 /// # Errors
-/// Exit code 31 when something could not be taken back; 23 when somebody else's changes stay, 33 when a service that ran
+/// Exit code 41 when a package was named that is not installed, and nothing of it is to be recovered; 31 when something could not be taken back; 23 when somebody else's changes stay, 33 when a service that ran
 /// before does not start any more: then nothing is left to recover.
 pub fn recover(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Error> {
     let name = package_name(args)?;
     let root = open_root(args)?;
     evidence.about(&name, state::read_receipt(&root, &name)?.as_ref());
     if args.dry_run {
+        if args.package.is_some() && recover::unfinished(&root, &name)?.is_none() {
+            require_known(&root, &name)?;
+        }
         return preview(&name, &root, screen, evidence);
     }
     require_root(&root)?;
@@ -33,6 +36,9 @@ pub fn recover(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), E
     let machine = machine(root)?;
     interrupt::watch();
     let (recovered, remains) = recover_noted(&machine, &name, None, evidence)?;
+    if args.package.is_some() && recovered == Recovered::Nothing {
+        require_known(&machine.root, &name)?;
+    }
     tell_recovered(recovered, screen);
     if recovered == Recovered::Finished {
         remains.kept.iter().for_each(|line| screen.warn(&payload::printable(line)));
@@ -48,6 +54,12 @@ pub fn recover(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), E
         screen.say("nothing to recover: no installation was interrupted");
     }
     Ok(())
+}
+
+/// A name that was typed wrong would look like a machine on which all is well.
+fn require_known(root: &Root, name: &PackageName) -> Result<(), Error> {
+    let known = state::read_receipt(root, name)?.is_some() || state::read_leftovers(root, name)?.is_some();
+    if known { Ok(()) } else { Err(not_installed(name, false)) }
 }
 
 /// Recovers, and notes what became of every step of the interrupted installation.

@@ -7,7 +7,7 @@ use payload::{RelPath, UnitName};
 use super::facts::Host;
 
 /// Directories whose files root's programs obey or run, and what that means.
-const OBEYED: [(&str, &str); 38] = [
+const OBEYED: [(&str, &str); 62] = [
     ("etc/anacrontab", "cron runs it, as root"),
     ("etc/apt", "apt obeys it"),
     ("etc/bash.bashrc", "every shell runs it, root's too"),
@@ -39,6 +39,30 @@ const OBEYED: [(&str, &str); 38] = [
     ("etc/sysusers.d", "systemd makes accounts as it says"),
     ("etc/tmpfiles.d", "systemd makes and removes files as it says, as root"),
     ("etc/udev", "udev runs what it says, as root"),
+    ("etc/dracut.conf.d", "it becomes part of what boots the machine"),
+    ("etc/environment.d", "services of users obey it"),
+    ("etc/modules", "the kernel's modules are loaded as it says"),
+    ("home", "it lies in somebody's home: who logs in there may obey it"),
+    ("usr/lib/apt", "apt runs it, as root"),
+    ("usr/lib/binfmt.d", "the kernel starts programs as it says"),
+    ("usr/lib/cron", "cron runs it, as root"),
+    ("usr/lib/dracut", "it becomes part of what boots the machine"),
+    ("usr/lib/environment.d", "services of users obey it"),
+    ("usr/lib/git-core", "git runs it, root's too"),
+    ("usr/lib/initcpio", "it becomes part of what boots the machine"),
+    ("usr/lib/kernel", "it is run as root with every new kernel"),
+    ("usr/lib/modprobe.d", "the kernel's modules are loaded as it says"),
+    ("usr/lib/modules", "the kernel loads it"),
+    ("usr/lib/modules-load.d", "the kernel's modules are loaded as it says"),
+    ("usr/lib/NetworkManager", "NetworkManager runs it, as root"),
+    ("usr/lib/openssh", "the SSH server runs it"),
+    ("usr/lib/pm-utils", "it is run as root when the machine sleeps"),
+    ("usr/lib/sudo", "sudo loads it, as root"),
+    ("usr/lib/sysctl.d", "the kernel's settings follow it"),
+    ("usr/lib/sysusers.d", "systemd makes accounts as it says"),
+    ("usr/share/initramfs-tools", "it becomes part of what boots the machine"),
+    ("var/lib/cloud", "cloud-init runs it, as root"),
+    ("var/lib/dpkg", "dpkg runs it, as root"),
     ("usr/lib/tmpfiles.d", "systemd makes and removes files as it says, as root"),
     ("usr/lib/udev", "udev runs what it says, as root"),
     ("usr/share/dbus-1", "D-Bus obeys it"),
@@ -51,6 +75,8 @@ const OBEYED: [(&str, &str); 38] = [
 const SEARCHED: [&str; 6] = ["bin", "sbin", "usr/bin", "usr/sbin", "usr/local/bin", "usr/local/sbin"];
 /// Where every program finds its libraries.
 const LIBRARIES: [&str; 6] = ["lib", "lib64", "usr/lib", "usr/lib64", "usr/local/lib", "usr/local/lib64"];
+/// Directories of which an interpreter runs what it finds there, wherever below `/usr` they are.
+const INTERPRETED: [&str; 5] = ["dist-packages", "site-packages", "perl5", "perl", "vendor_ruby"];
 const SYSTEMD: [&str; 4] = ["etc/systemd", "usr/lib/systemd", "lib/systemd", "usr/local/lib/systemd"];
 
 /// One sentence for each thing, in the order of the index.
@@ -91,12 +117,22 @@ fn of_path(path: &RelPath, role: Option<Role>, index: &Index) -> Option<String> 
     if lies_in(&SEARCHED) {
         return Some(format!("{path}: everybody, root too, runs it by its name"));
     }
+    let outside = !path.starts_with(&index.install.prefix);
     let is_library = path.name().contains(".so") && LIBRARIES.iter().any(|directory| is_below(path, directory));
-    if is_library && !path.starts_with(&index.install.prefix) {
+    if is_library && (outside || parent.as_ref().is_some_and(is_searched_for_libraries)) {
         return Some(format!("{path}: every program may load it"));
     }
-    let outside = !path.starts_with(&index.install.prefix) && role.is_some();
-    outside.then(|| format!("{path}: it lies outside {}", index.install.prefix))
+    if path.as_str().starts_with("usr/") && path.components().any(|part| INTERPRETED.contains(&part)) {
+        return Some(format!("{path}: programs in that language may run it, root's too"));
+    }
+    (outside && role.is_some()).then(|| format!("{path}: it lies outside {}", index.install.prefix))
+}
+
+/// Where libraries are found by their name alone, and where they are that become part of every login.
+fn is_searched_for_libraries(directory: &RelPath) -> bool {
+    let directory = directory.as_str().trim_end_matches("/security");
+    let above = directory.rsplit_once('/').filter(|(_, name)| name.contains("-linux-")).map(|(above, _)| above);
+    LIBRARIES.contains(&directory) || above.is_some_and(|above| LIBRARIES.contains(&above))
 }
 
 fn is_below(path: &RelPath, place: &str) -> bool {

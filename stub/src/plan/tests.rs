@@ -163,6 +163,37 @@ fn what_decides_what_runs_as_root_is_said() {
     for inside in ["opt/x/conf", "opt/x/etc/cron.d/x", "opt/x/lib/libx.so"] {
         assert!(said(inside).is_empty(), "{inside}: {:?}", said(inside));
     }
+    // Where the prefix is a directory of the system, its files are no less obeyed.
+    let inside = |prefix: &str, name: &str| {
+        let mut case = Case::fresh();
+        case.index.install.prefix = path(prefix);
+        case.shipped("opt/x/conf").path = path(&format!("{prefix}/{name}"));
+        let said = root_power::sentences(&case.index, &case.host);
+        said.into_iter().find(|said| said.starts_with(&format!("/{prefix}/{name}: ")))
+    };
+    for (prefix, name, means) in [
+        ("usr/lib/dracut/modules.d/99x", "module-setup.sh", "boots the machine"),
+        ("usr/lib/sysctl.d", "x.conf", "settings follow it"),
+        ("usr/share/initramfs-tools", "hooks/x", "boots the machine"),
+        ("usr/lib/kernel/install.d", "x.install", "every new kernel"),
+        ("home/admin/.ssh", "authorized_keys", "somebody's home"),
+        ("usr/lib/x86_64-linux-gnu", "libnss_x.so.2", "may load it"),
+        ("usr/lib/x86_64-linux-gnu", "security/pam_x.so", "may load it"),
+        ("usr/local/lib", "libc.so.6", "may load it"),
+        ("usr/local/lib/python3.11/dist-packages", "x.pth", "root's too"),
+        ("usr/share/perl5", "strict.pm", "root's too"),
+        ("var/lib/dpkg", "info/bash.postinst", "as root"),
+    ] {
+        let said = inside(prefix, name);
+        assert!(said.as_ref().is_some_and(|said| said.contains(means)), "{prefix}/{name}: {said:?}");
+    }
+    for (prefix, name) in [
+        ("usr/local/lib/ollama", "libggml.so"),
+        ("usr/local/lib/ollama", "cuda_v12/libcudart.so.12"),
+        ("srv/x", "x.so"),
+    ] {
+        assert_eq!(inside(prefix, name), None);
+    }
     let case = Case::fresh();
     let said = root_power::sentences(&case.index, &case.host);
     assert_eq!(said, ["/etc/systemd/system/x.service: systemd runs what it says, as the user it names, else as root"]);
