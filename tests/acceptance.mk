@@ -16,7 +16,14 @@ acceptance-fleet: $(BUILDER)
 	cargo run --quiet --package e2e --bin acceptance-inputs
 	cargo test --quiet --package e2e --test ansible -- --ignored --nocapture
 	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
-	  cargo test --quiet --package e2e --test fleet -- --ignored --nocapture
+	  cargo test --quiet --package e2e --test fleet -- --ignored --nocapture each_host
+
+# What docs/scale.md says of the ways to bring a package to hosts.
+.PHONY: measure-fleet
+measure-fleet: $(BUILDER)
+	cargo run --quiet --package e2e --bin acceptance-inputs
+	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
+	  cargo test --quiet --package e2e --test fleet -- --ignored --nocapture measured
 
 # A package of more than 4 GiB on FAT32. .ci/run leaves it out: it writes 21 GiB.
 .PHONY: acceptance-sticks-large

@@ -11,14 +11,14 @@ use std::io::{self, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 
 use payload::index::{
-    Arch, Blob, Build, Component, Directory, Document, Elf, Encoding, Index, Install, Link, LinkKind, PackageFacts,
-    Role, Stub, Target,
+    Arch, Blob, Build, Component, Directory, Document, Elf, Encoding, Index, Install, Link, LinkKind, OnlyFor,
+    PackageFacts, Role, Stub, Target,
 };
 use payload::{
     CHUNK_SIZE, Contents, Digest, Hasher, Layout, PayloadError, Watch, elf_facts, seal, signature_length, write_package,
 };
 
-use crate::content::place::{Content, Entry, Placed};
+use crate::content::place::{Content, Entry, Needed, Placed};
 use crate::digesting::{Chunks, Facts, read_once};
 use crate::evidence::{licenses, sbom};
 use crate::fetch::Cache;
@@ -134,19 +134,22 @@ pub fn pack<'a>(
 ) -> Result<Packed<'a>, PackError> {
     let mut store = Store { options: *options, blobs: Vec::new(), stored: Vec::new(), known: HashMap::new() };
     let (mut directories, mut files, mut links) = (Vec::new(), Vec::new(), Vec::new());
-    for (component, placement) in &placed.placements {
+    for (needed, placement) in &placed.placements {
+        let component = needed.first().copied().unwrap_or_default();
+        let only_for = only_for(needed, &components);
         let (path, owner) = (placement.path.clone(), placement.owner.clone());
         match &placement.entry {
-            Entry::Directory { mode } => directories.push(Directory { path, mode: *mode, owner }),
-            Entry::HardLink { to } => links.push(Link { path, kind: LinkKind::Hard { to: to.clone() }, owner }),
+            Entry::Directory { mode } => directories.push(Directory { path, mode: *mode, owner, only_for }),
+            Entry::HardLink { to } => {
+                links.push(Link { path, kind: LinkKind::Hard { to: to.clone() }, owner, only_for });
+            }
             Entry::SymbolicLink { target } => {
-                links.push(Link { path, kind: LinkKind::Symbolic { target: target.clone() }, owner });
+                links.push(Link { path, kind: LinkKind::Symbolic { target: target.clone() }, owner, only_for });
             }
             Entry::File { content, mode, role } => {
                 let (blob, elf) = store.add(content, *role)?;
-                let file =
-                    payload::index::File { path, blob, mode: *mode, owner, role: *role, component: *component, elf };
-                files.push(file);
+                let (mode, role) = (*mode, *role);
+                files.push(payload::index::File { path, blob, mode, owner, role, component, only_for, elf });
             }
         }
     }
@@ -189,6 +192,12 @@ pub fn pack<'a>(
     let signature = options.signer.map(|signer| signer.sign(&index, &json)).transpose()?;
     let documents = documents.into_iter().map(|(_, bytes)| bytes).collect();
     Ok(Packed { index, json, signature, stub: options.stub, stored: store.stored, documents })
+}
+
+/// Every target gets what a required component needs.
+fn only_for(needed: &Needed, components: &[Component]) -> OnlyFor {
+    let required = |at: &usize| components.get(*at).is_none_or(|component| component.required);
+    if needed.iter().any(required) { OnlyFor::everybody() } else { OnlyFor::of(needed.iter().copied().collect()) }
 }
 
 fn document(name: &str, bytes: &[u8]) -> Result<Document, PayloadError> {

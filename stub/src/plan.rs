@@ -1,6 +1,7 @@
 //! The plan: from an index and the facts about a machine to the steps between them, and to what speaks against these.
 //! Nothing is changed here; the steps are carried out in `apply.rs`.
 
+pub mod choice;
 pub mod command;
 mod earlier;
 pub mod facts;

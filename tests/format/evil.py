@@ -105,6 +105,24 @@ def directories(*names):
     return change
 
 
+def optional(entries, name="choice"):
+    """An optional component with a file; `entries` says for which components the file and its directory are there."""
+
+    def change(package):
+        components = package.index["components"]
+        components.append({"name": name, "type": "config-file", "required": False, "sources": []})
+        at = len(components) - 1
+        package.file("opt/evil/of/choice", b"of choice\n")
+        for entry in package.index["directories"] + package.index["files"]:
+            positions = [at if position == "at" else position for position in entries.get(entry["path"], [])]
+            if "component" in entry and entry["path"] == "opt/evil/of/choice":
+                entry["component"] = at
+            if entry["path"] in entries:
+                entry["only_for"] = positions
+
+    return change
+
+
 def both(*changes):
     def change(package):
         for one in changes:
@@ -325,6 +343,28 @@ def variants():
         yield "size-" + name, 12, set_at("blobs", 0, "size", number)
     yield "stored-size-huge", 12, set_at("blobs", 0, "stored_size", 1 << 62)
     yield "component-that-is-not-there", 12, set_at("files", 0, "component", 99)
+    # Optional components
+    file, above = "opt/evil/of/choice", "opt/evil/of"
+    yield "good-choice", 0, optional({file: ["at"], above: ["at"]})
+    yield "good-choice-for-everybody", 0, optional({file: ["at"]})
+    yield "choice-of-nobody", 12, optional({file: []})
+    yield "choice-of-a-required-one", 12, optional({file: [0]})
+    yield "choice-that-is-not-there", 12, optional({file: ["at", 99]})
+    yield "choice-twice", 12, optional({file: ["at", "at"]})
+    yield "choice-as-text", 12, optional({file: ["1"]})
+    yield "choice-of-the-directory-alone", 12, optional({above: ["at"]})
+    for name in ["all", "none", "demo"]:
+        yield "choice-called-" + name, 12, optional({file: ["at"]}, name)
+
+    def dangling(package):
+        optional({file: ["at"], above: ["at"]})(package)
+        package.file(prefix_of(package) + "/choice")
+        entry = next(entry for entry in package.index["files"] if entry["path"] == prefix_of(package) + "/choice")
+        entry["component"] = len(package.index["components"]) - 1
+        entry["only_for"] = [entry["component"]]
+        package.symbolic(prefix_of(package) + "/link", "choice")
+
+    yield "choice-that-a-link-needs", 12, dangling
     yield "length-wrong", 12, text_of(lambda index, text: text.replace(b'"total_length": ', b'"total_length": 1'))
     yield "volumes", 12, set_at("volumes", [1])
     yield "blob-of-no-file", 12, lambda package: package.index["blobs"].append(package.blob(b"of nobody"))

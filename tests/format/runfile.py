@@ -217,6 +217,13 @@ def is_glibc(value):
     need(value is None or good, "%r is no version of glibc" % value)
 
 
+def is_choice(entry):
+    if "only_for" in entry:
+        need(isinstance(entry["only_for"], list) and entry["only_for"], "only_for without a component")
+        for position in entry["only_for"]:
+            is_number(position)
+
+
 def items(value, names, optional=()):
     need(isinstance(value, list), "a list is missing")
     for item in value:
@@ -280,14 +287,16 @@ def forms(index):
             is_text(source["location"], 1 << 30)
             is_number(source["size"])
             is_digest(source["digest"])
-    for entry in items(index["directories"], ["path", "mode", "owner", "group"]):
+    for entry in items(index["directories"], ["path", "mode", "owner", "group", "only_for"], ("only_for",)):
         is_path(entry["path"])
+        is_choice(entry)
         is_mode(entry["mode"])
         is_account(entry["owner"])
         is_account(entry["group"])
-    names = ["path", "blob", "mode", "owner", "group", "role", "component", "elf"]
-    for entry in items(index["files"], names, ("elf",)):
+    names = ["path", "blob", "mode", "owner", "group", "role", "component", "only_for", "elf"]
+    for entry in items(index["files"], names, ("only_for", "elf")):
         is_path(entry["path"])
+        is_choice(entry)
         is_digest(entry["blob"])
         is_mode(entry["mode"])
         is_account(entry["owner"])
@@ -298,8 +307,10 @@ def forms(index):
             keys(entry["elf"], ["machine", "glibc"])
             is_text(entry["elf"]["machine"])
             is_glibc(entry["elf"]["glibc"])
-    for link in items(index["links"], ["path", "hard", "symbolic", "owner", "group"], ("hard", "symbolic")):
+    names = ["path", "hard", "symbolic", "owner", "group", "only_for"]
+    for link in items(index["links"], names, ("hard", "symbolic", "only_for")):
         is_path(link["path"])
+        is_choice(link)
         need(("hard" in link) != ("symbolic" in link), "a link is hard or symbolic")
         if "hard" in link:
             is_path(link["hard"])
@@ -341,6 +352,7 @@ def check(index):
     contents(index)
     links(index, entries)
     units(index)
+    optional(index)
 
 
 def texts(index):
@@ -507,6 +519,36 @@ def units(index):
     for model in index["models"]:
         need(roles.get(model["manifest"]) == "model-manifest", "a model without a manifest")
         need((model["memory"] or 0) <= MAX_SIZE, "a model takes an impossible amount of memory")
+
+
+def covers(one, other):
+    """Whether every target that gets the entry with `other` gets the one with `one`."""
+    return not one or (other and set(other) <= set(one))
+
+
+def optional(index):
+    components = index["components"]
+    names = [component["name"] for component in components]
+    for at, component in enumerate(components):
+        again = component["name"] in names[:at] or component["name"] in ("all", "none")
+        need(component["required"] or not again, "an optional component called %r" % component["name"])
+    entries = index["directories"] + index["files"] + index["links"]
+    only_for = {entry["path"]: entry.get("only_for", []) for entry in entries}
+    for path, positions in only_for.items():
+        need(positions == sorted(set(positions)), "only_for of %s is out of order" % path)
+        for at in positions:
+            need(at < len(components) and not components[at]["required"], "only_for of %s" % path)
+        parent = path.rpartition("/")[0]
+        need(not parent or covers(only_for[parent], positions), "%s without its directory" % path)
+    for entry in index["files"]:
+        need(entry["component"] in entry.get("only_for", [entry["component"]]), "%s without its component" % entry["path"])
+    for link in index["links"]:
+        if "symbolic" in link:
+            to = os.path.normpath(os.path.join(os.path.dirname(link["path"]), link["symbolic"]))
+            need(covers(only_for.get(to, []), link.get("only_for", [])), "link %s without its target" % link["path"])
+    for unit in index["units"]:
+        if unit["drop_in"] is not None:
+            need(only_for[unit["drop_in"]] == only_for[unit["path"]], "the drop-in of %s" % unit["name"])
 
 
 # Reading -------------------------------------------------------------------------------------------------------------

@@ -89,6 +89,20 @@ fn the_beginning_of_a_package_is_enough_for_its_plan() -> Result<()> {
     let variables = fs::read_to_string(scenario.path("ansible/roles/sample/vars/main.yml"))?;
     ensure!(variables.contains(about["index"].as_str().context("no index")?), "{about}\n{variables}");
     ensure!(variables.contains(&digest(&whole)?.hex()), "{variables}");
+    // In volumes it is the same package, with the digest of each, and the first is enough for the plan.
+    let shipped = fs::metadata(scenario.path("ansible/roles/sample/files/sample.head"))?.len();
+    let half = (fs::metadata(&whole)?.len() / 2).max(shipped + 4096).next_multiple_of(1000);
+    let cut = ["--format", "ansible", "--chunk-size", &half.to_string(), "--output", "cut/package.run"];
+    fs::create_dir(scenario.path("cut"))?;
+    run(scenario.builder()?.args(cut))?.exits(0)?;
+    let variables = fs::read_to_string(scenario.path("cut/ansible/roles/sample/vars/main.yml"))?;
+    let volumes = ["cut/package.run", "cut/package.run.002"].map(|name| scenario.path(name));
+    for volume in &volumes {
+        ensure!(variables.contains(&digest(volume)?.hex()), "{} is not in {variables}", volume.display());
+    }
+    let length = fs::metadata(&volumes[1])?.len();
+    fs::File::create(&volumes[1])?.set_len(length)?;
+    assert_eq!(steps, plan(&volumes[0])?);
     // What has no content is never installed.
     let below = ["--payload", &program, "--install", "--root", &root];
     run(argv(&[&[program.as_str()][..], &below].concat())?.env_clear())?.exits(10)?;

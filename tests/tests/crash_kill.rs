@@ -4,6 +4,7 @@
 use anyhow::{Result, ensure};
 
 use e2e::crash::program::Run;
+use e2e::crash::sample;
 use e2e::crash::stage::Stage;
 use e2e::crash::trials::{Goal, Scratch, Series};
 use e2e::skip::needs_root;
@@ -54,6 +55,23 @@ fn a_fresh_install_is_complete_or_undone() -> Result<()> {
 #[test]
 fn an_upgrade_is_complete_or_undone() -> Result<()> {
     upgrade(false)
+}
+
+#[test]
+fn another_choice_of_optional_components_is_complete_or_undone() -> Result<()> {
+    let stage = Stage::new(false)?;
+    let scratch = Scratch::of(&stage.bare)?;
+    let package = scratch.root.with_file_name("choice.run");
+    sample::choice()?.write(&package)?;
+    let ended = Run::new(&package, &scratch.root, &["--install", "--include", "a"]).end();
+    ensure!(ended.code == Some(0), "{ended:?}");
+    let other = ["--install", "--include", "b,c"];
+    let series = Series::new(&scratch.root, &package, &other)?;
+    let back = series.kill_everywhere(&RECOVER, Goal::BeforeOrComplete)?;
+    let again = series.kill_everywhere(&other, Goal::Complete)?;
+    println!("another choice: {back:?} with --recover, {again:?} with --install");
+    ensure!(back.kills > 30 && back.in_recovery > 20, "hardly a trial was made: {back:?}");
+    Ok(())
 }
 
 #[test]

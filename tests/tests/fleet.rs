@@ -5,11 +5,12 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use e2e::command::{argv, succeed, wait_until};
 use e2e::fleet::{CONTROLLER, Fleet, Play, Recap};
+use e2e::scenario::gguf;
 use e2e::tree::Tree;
 use e2e::{exporter, httpd};
 use tempfile::TempDir;
@@ -45,6 +46,54 @@ fn each_host_ends_as_it_should() -> Result<()> {
     Ok(())
 }
 
+/// The model of the measured package, in bytes.
+const MEASURED: usize = 256 << 20;
+
+/// What docs/scale.md says of the ways to bring a package to hosts. Nothing is asserted of how long it takes.
+#[test]
+#[ignore = "measures for some minutes: make measure-fleet"]
+fn ways_to_bring_a_package_are_measured() -> Result<()> {
+    let media = Media::empty()?;
+    let manifest = "[package]\nname = \"big\"\nversion = \"1\"\n[install]\nprefix = \"/opt/big\"\n\
+                    [[components]]\ntype = \"model-file\"\nname = \"weights\"\n\
+                    source = { type = \"file\", path = \"weights.gguf\" }\n";
+    media.pack("big", "big", "weights.gguf", &gguf::noise("weights", MEASURED), manifest, None)?;
+    let size = fs::metadata(media.path().join("big/big.run"))?.len();
+    let fleet = Fleet::boot(&HOSTS, media.path())?;
+    let test = Test { fleet, media };
+    let directory = test.media.path().display().to_string();
+    let serve = ["python3", "-m", "http.server", "--bind", CONTROLLER, "--directory", &directory, "8000"];
+    let mut mirror = test.fleet.beside(&serve)?.stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+    let url = format!("big_mirror=http://{CONTROLLER}:8000/big");
+    let ways: [(&str, &[&str]); 4] = [
+        ("big", &[]),
+        ("big-mirror", &["-e", &url]),
+        ("big-share", &["-e", "big_share=/media/usb/big/big.run"]),
+        ("big-stick", &[]),
+    ];
+    println!("a package of {size} bytes; seconds until the last host is done, and MB that each host was sent");
+    let play = |hosts: &str, way: &str, options: &[&str]| -> Result<()> {
+        let (before, start) = (test.sent()?, Instant::now());
+        let options = [options, &["--limit", hosts]].concat();
+        let play = test.play(&format!("big/ansible/{way}.yml"), &options)?.succeeded()?;
+        let (count, seconds) = (hosts.split(',').count(), start.elapsed().as_secs_f64());
+        let each = (test.sent()? - before) / count as u64 / 1_000_000;
+        println!("{way:14} {count} hosts: {seconds:6.1} s, {each:5} MB; {}", play.of("empty")?.changed);
+        Ok(())
+    };
+    let measured = ways.iter().try_for_each(|(way, options)| {
+        for hosts in ["empty", "empty,full,current"] {
+            play(hosts, way, options)?;
+            play(hosts, way, options)?;
+            play(hosts, "big-uninstall", &[])?;
+        }
+        Ok(())
+    });
+    let _ = mirror.kill();
+    mirror.wait()?;
+    measured
+}
+
 struct Test {
     fleet: Fleet,
     media: Media,
@@ -53,6 +102,18 @@ struct Test {
 impl Test {
     fn play(&self, name: &str, options: &[&str]) -> Result<Play> {
         self.fleet.play(&self.media.path().join(name), options)
+    }
+
+    /// Bytes that all machines were sent so far.
+    fn sent(&self) -> Result<u64> {
+        let links = succeed(&mut self.fleet.beside(&["ip", "-s", "-j", "link"])?, SOON)?.stdout;
+        let links: serde_json::Value = serde_json::from_str(&links)?;
+        let cables = links
+            .as_array()
+            .context("no links")?
+            .iter()
+            .filter(|link| link["ifname"].as_str().is_some_and(|name| name.starts_with("cable")));
+        Ok(cables.filter_map(|link| link["stats64"]["tx"]["bytes"].as_u64()).sum())
     }
 
     fn trees(&self) -> Result<Vec<Tree>> {
@@ -216,10 +277,14 @@ struct Media {
 }
 
 impl Media {
-    fn build() -> Result<Self> {
+    fn empty() -> Result<Self> {
         let directory = tempfile::Builder::new().prefix("airgap-deploy-media-").tempdir_in("/var/tmp")?;
         fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o755))?;
-        let media = Self { directory };
+        Ok(Self { directory })
+    }
+
+    fn build() -> Result<Self> {
+        let media = Self::empty()?;
         let key = media.path().join("site.key");
         succeed(argv(&[&builder()?.to_string_lossy(), "keygen", "--no-password", "--quiet"])?.arg(&key), SOON)?;
         for (extra, name) in ["one", "two", "update"].into_iter().enumerate() {

@@ -1,13 +1,15 @@
 //! A model below the root of a target: the store as Ollama wants it, without a second copy, and what the package shows
 //! of it. The documents themselves are tested in the builder; that Ollama answers from them, in the acceptance.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use e2e::scenario::outcome::run;
 use e2e::scenario::tree::{Kind, Tree, digest};
-use e2e::scenario::{Scenario, package, package_below, sample};
+use e2e::scenario::{Scenario, gguf, package, package_below, sample};
 use serde_json::Value;
 
 const STORE: &str = "opt/ollama/models";
@@ -231,4 +233,112 @@ fn whatever_was_made_of_its_two_names_the_advice_works() -> Result<()> {
         assert!(one_file || right, "{}: the model is there twice", case());
     }
     Ok(())
+}
+
+/// A package of all models, from which each target chooses: `a` and `b` share their weights and what is said about them.
+fn choice(scenario: &Scenario, version: &str) -> Result<std::path::PathBuf> {
+    let mut manifest = format!(
+        "{}{}",
+        sample::HEAD.replace("1.2.3", version),
+        "[[components]]\ntype = \"config-file\"\nname = \"notes\"\ncontent = \"n\"\ninstall_path = \"share/notes\"\n"
+    );
+    for (name, weights) in [("a", "shared"), ("b", "shared"), ("c", "own")] {
+        scenario.write(&format!("inputs/{weights}.gguf"), gguf::noise(weights, 1 << 16))?;
+        let component = format!(
+            "[[components]]\ntype = \"model-file\"\nname = \"{name}\"\nrequired = false\nlicense = \"For {weights}.\"\n\
+             source = {{ type = \"file\", path = \"inputs/{weights}.gguf\" }}\ninstall_path = \"models/{name}.gguf\"\n"
+        );
+        manifest.push_str(&component);
+    }
+    let manifest = scenario.write("AirGapDeploy.toml", manifest)?;
+    let output = scenario.path(&format!("choice-{version}.run"));
+    let include = ["--include", "a", "--include", "b", "--include", "c"];
+    run(scenario.builder()?.arg("--manifest").arg(manifest).arg("--output").arg(&output).args(include))?.exits(0)?;
+    Ok(output)
+}
+
+/// The names of models and weights below the store; its blobs are those that the models name. A directory of a model that
+/// went stays, as at every upgrade.
+fn standing(root: &Path, foreign: usize) -> Result<Vec<String>> {
+    let tree = Tree::of(&root.join(STORE))?;
+    let paths: Vec<&str> = tree.0.keys().filter_map(|path| path.to_str()).filter(|path| !path.is_empty()).collect();
+    let mut needed = BTreeSet::new();
+    for manifest in paths.iter().filter(|path| path.ends_with("/latest")) {
+        let manifest = read_json(&root.join(STORE).join(manifest))?;
+        let layers = manifest["layers"].as_array().context("no layers")?;
+        for entry in layers.iter().chain([&manifest["config"]]) {
+            needed.insert(blob(root, entry)?);
+        }
+    }
+    let (blobs, names): (Vec<&str>, Vec<&str>) = paths.into_iter().partition(|path| path.starts_with("blobs/"));
+    assert!(needed.iter().all(|path| path.exists()), "a blob is missing: {needed:?}");
+    assert_eq!(blobs.len(), needed.len() + foreign, "blobs that no model needs: {blobs:?}");
+    let store = "manifests/registry.ollama.ai/library/";
+    let names = names.iter().map(|path| path.strip_prefix(store).unwrap_or(path));
+    let names = names.filter(|path| path.ends_with("/latest") || path.contains(".gguf"));
+    Ok(names.map(str::to_owned).collect())
+}
+
+#[test]
+fn a_target_gets_the_models_that_it_chose_and_nothing_of_the_others() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let (one, two) = (choice(&scenario, "1")?, choice(&scenario, "2")?);
+    let root = scenario.target("root")?;
+    let act = |run: &Path, options: &[&str]| package_below(run, &root, options)?.exits(0);
+    let holds = |names: &[&str], foreign: usize| -> Result<()> {
+        let (mut expected, mut found) = (names.to_vec(), standing(&root, foreign)?);
+        expected.sort_unstable();
+        found.sort_unstable();
+        assert_eq!(found, expected);
+        Ok(())
+    };
+    let plan = act(&one, &["--dry-run", "--json", "--include", "b"])?.json()?;
+    let whole = act(&one, &["--dry-run", "--json"])?.json()?;
+    let needed = |plan: &Value| plan["space"][0]["needed"].as_u64().unwrap_or(0);
+    assert!(needed(&plan) + (1 << 16) <= needed(&whole), "what is left out is counted: {plan} {whole}");
+    act(&one, &["--install", "--include", "b"])?;
+    // The weights are a file of `a` in the package: nothing of it is there by name.
+    let of_b = ["b.gguf", "b/latest"];
+    holds(&of_b, 0)?;
+    let optional = |options: &[&str]| -> Result<Value> { Ok(act(&one, options)?.json()?["optional"].clone()) };
+    let chosen = serde_json::json!({"rule": "include", "names": ["b"], "included": ["b"], "left_out": ["a", "c"]});
+    assert_eq!(optional(&["--status", "--json"])?, chosen);
+    act(&one, &["--status"])?.says("Optional components: b; left out: a, c")?;
+
+    // What was chosen stays chosen, for this package and the next one.
+    let again = act(&one, &["--install", "--json"])?.json()?;
+    assert_eq!((&again["changed"], &again["optional"]), (&Value::Bool(false), &chosen));
+    act(&two, &["--dry-run"])?.says("left out: a, c; --include all takes everything")?;
+    act(&two, &["--install"])?;
+    holds(&of_b, 0)?;
+
+    // Another choice adds and removes as an upgrade does; what was not the package's stays.
+    scenario.write(&format!("root/{STORE}/blobs/sha256-{}", "1".repeat(64)), "of somebody else")?;
+    act(&two, &["--install", "--exclude", "b"])?;
+    holds(&["a.gguf", "a/latest", "c.gguf", "c/latest"], 1)?;
+    act(&two, &["--status"])?.says("Optional components: a, c; left out: b")?;
+    // The weights that `a` and `b` share stand there under other names, and are not written again.
+    act(&two, &["--install", "--include", "b"])?;
+    let plan = act(&two, &["--dry-run", "--json", "--include", "a,b"])?.json()?;
+    let steps = plan["steps"].as_array().context("no steps")?;
+    let large = |step: &Value| step["action"] == "place-file" && step["size"].as_u64() >= Some(1 << 16);
+    assert!(!steps.is_empty() && !steps.iter().any(large), "what stands there is written again: {plan}");
+    act(&two, &["--install", "--include", "a,b"])?;
+    holds(&["a.gguf", "a/latest", "b.gguf", "b/latest"], 1)?;
+    act(&two, &["--install", "--include", "none", "--verify-installed"])?;
+    holds(&[], 1)?;
+    assert!(root.join("opt/ollama/share/notes").exists(), "what is required went, too");
+    act(&two, &["--install", "--include", "all"])?;
+    holds(&["a.gguf", "a/latest", "b.gguf", "b/latest", "c.gguf", "c/latest"], 1)?;
+
+    let before = Tree::of(&root)?;
+    let refused = |options: &[&str], says: &str| package_below(&two, &root, options)?.exits(2)?.says(says);
+    refused(&["--install", "--include", "a,d"], "no component called \"d\"")?
+        .says("its optional components: a, b, c")?;
+    refused(&["--dry-run", "--exclude", "notes"], "\"notes\" is required")?;
+    refused(&["--install", "--include", "a", "--exclude", "b"], "cannot be used with")?;
+    refused(&["--verify", "--include", "a"], "cannot be used with")?;
+    before.equals(&Tree::of(&root)?)?;
+    package_below(&two, &root, &["--uninstall"])?.exits(32)?;
+    holds(&[], 1)
 }

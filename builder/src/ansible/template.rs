@@ -4,7 +4,7 @@
 pub(super) mod render;
 
 use include_dir::{Dir, include_dir};
-use payload::index::PackageName;
+use payload::index::{Index, PackageName};
 
 use super::names::{NAMESPACE, Names};
 use super::{Generated, Subject};
@@ -70,6 +70,8 @@ impl<'a> Templates<'a> {
             ("file", first),
             ("files", files(subject)),
             ("index", subject.index_digest.to_string()),
+            ("optional", render::list(optional(index))),
+            ("choices", render::list(["all", "none"].into_iter().chain(optional(index)))),
             ("service", (!index.units.is_empty()).to_string()),
         ];
         let plays: Vec<(String, String)> = PLAYS.iter().map(|name| (format!("play_{name}"), play(name))).collect();
@@ -112,6 +114,10 @@ impl<'a> Templates<'a> {
         });
         generated.collect()
     }
+}
+
+fn optional(index: &Index) -> impl Iterator<Item = &str> {
+    index.components.iter().filter(|component| !component.required).map(|component| component.name.as_str())
 }
 
 fn files(subject: &Subject<'_>) -> String {

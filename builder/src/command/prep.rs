@@ -25,10 +25,6 @@ pub fn prep_package(args: &PrepArgs) -> Result<(), Failure> {
 
 fn build(args: &PrepArgs, report: Option<&Report>) -> Result<Built, Failure> {
     if let Some(size) = args.chunk.chunk_size {
-        if args.format == FormatArg::Ansible {
-            let what = "what Ansible brings to a host is one file: --chunk-size does not go with --format ansible";
-            return Err(Failure::new(2, what.to_owned(), "leave one of the two out; nothing was done"));
-        }
         warn_of_four_gib(size, args.out);
     }
     let manifest = args.manifest.path()?;

@@ -21,6 +21,7 @@ use crate::fetch::PartArtifact;
 use crate::fetch::artifact::Artifact;
 use crate::manifest::{Component, ComponentKind, InstallPath, Manifest, SourceKind};
 
+pub(crate) use tree::Needed;
 use tree::Tree;
 
 /// One entry of the target's file system.
@@ -67,9 +68,9 @@ pub(crate) enum Content {
 /// Everything that goes onto the target.
 #[derive(Debug)]
 pub(crate) struct Placed {
-    /// Each with the position of its component. Directories come first, parents before children; then files and links
+    /// Each with the components that need it. Directories come first, parents before children; then files and links
     /// in the order of the components.
-    pub(crate) placements: Vec<(usize, Placement)>,
+    pub(crate) placements: Vec<(Needed, Placement)>,
     pub(crate) units: Vec<index::Unit>,
     pub(crate) models: Vec<index::Model>,
     /// What is known about each of the models, in the same order.
@@ -161,8 +162,8 @@ struct Placing<'a> {
     arch: Arch,
     workdir: &'a Path,
     parts: &'a [PartArtifact],
-    /// Where the Ollama program or the first model stands in the components; `None` when there is neither.
-    ollama: Option<usize>,
+    /// Where the Ollama program and the models stand in the components.
+    ollama: Vec<usize>,
     /// The release of Ollama in the package, if its source names one: `0.15.0`.
     release: Option<String>,
     /// Who owns what belongs to the service.
@@ -186,7 +187,11 @@ impl<'a> Placing<'a> {
             arch,
             workdir,
             parts: &[],
-            ollama: components.iter().position(|(component, _)| is_ollama(component)),
+            ollama: (0..)
+                .zip(components)
+                .filter(|(_, (one, _))| is_ollama(one))
+                .map(|(position, _)| position)
+                .collect(),
             release: components.iter().find_map(|(component, _)| release(component)),
             service: manifest.install.account.clone().unwrap_or_else(Owner::root),
             tree: Tree::new(components.iter().map(|(component, _)| component.name.clone()).collect()),
@@ -216,14 +221,16 @@ impl<'a> Placing<'a> {
     }
 
     fn finish(mut self) -> Result<Placed, ContentError> {
-        if let Some(position) = self.ollama {
+        for position in self.ollama.clone() {
             self.ollama_directories(position)?;
+        }
+        if !self.ollama.is_empty() {
             self.warn_open_services();
         }
         links::check(&self.tree, self.prefix())?;
         let rules = tree::Rules {
             prefix: self.manifest.install.prefix.clone(),
-            service: self.ollama.and(self.manifest.install.account.clone()),
+            service: self.manifest.install.account.clone().filter(|_| !self.ollama.is_empty()),
         };
         let placements = self.tree.finish(&rules)?;
         let Self { units, models, model_facts, warnings, .. } = self;

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use payload::index::optional_name_problem;
 use payload::{AccountName, Mode, RelPath};
 use toml::Spanned;
 use toml::de::DeValue;
@@ -35,12 +36,13 @@ pub(super) fn component<'a>(reader: &Reader<'a>, around: Surroundings<'_>) -> Dr
     let kind = kind(reader);
     let known = kind.as_ref().ok().copied();
     reader.refuse_unknown(known);
-    let name = name(reader);
+    let required = reader.boolean("required").transpose();
+    let optional = matches!(&required, Ok(Some(required)) if !required.get_ref());
+    let name = name(reader, optional);
     let path = reader.text("install_path").map(|given| path::install_path(reader.findings, &given?, around.prefix));
     let source = source::source(reader, known);
     let content = reader.text("content").transpose();
     let models = if known == Some(MODEL_FILE) { model::model_names(reader, &name) } else { Ok(Vec::new()) };
-    let required = reader.boolean("required").transpose();
     let (owner, group) = (reader.optional::<AccountName>("owner"), reader.optional::<AccountName>("group"));
     let mode = mode(reader);
     let kind = kind.and_then(|kind| {
@@ -82,7 +84,7 @@ fn kind(reader: &Reader<'_>) -> Result<&'static str, Reported> {
     })
 }
 
-fn name<'a>(reader: &Reader<'a>) -> Read<&'a str> {
+fn name<'a>(reader: &Reader<'a>, optional: bool) -> Read<&'a str> {
     let text = reader.required_text("name", "for example `name = \"llama2-7b\"`")?;
     one_line(reader.findings, &text, "name")?;
     let given = *text.get_ref();
@@ -92,7 +94,10 @@ fn name<'a>(reader: &Reader<'a>) -> Read<&'a str> {
         _ if given.starts_with('-') => "it begins with '-', so that `--include` would take it for an option",
         _ if given.contains('/') || matches!(given, "." | "..") => "it could be taken for a path",
         _ if given.len() > 128 => "it is longer than 128 bytes",
-        _ => return Ok(text),
+        _ => match optional_name_problem(given).filter(|_| optional) {
+            Some(problem) => problem,
+            None => return Ok(text),
+        },
     };
     let diagnostic = Diagnostic::error(text.span(), format!("{given:?} cannot be the name of a component"));
     Err(reader.findings.error(diagnostic.label(problem)))

@@ -3,10 +3,12 @@
 
 mod check;
 mod lookup;
+mod only_for;
 mod v1;
 
-pub use check::{command_problem, file_problem, lookalikes, prefix_problem};
+pub use check::{command_problem, file_problem, lookalikes, optional_name_problem, prefix_problem};
 pub use lookup::Lookup;
+pub use only_for::OnlyFor;
 
 use crate::{Digest, Mode, Owner, PayloadError, RelPath};
 
@@ -129,6 +131,7 @@ pub struct Directory {
     pub path: RelPath,
     pub mode: Mode,
     pub owner: Owner,
+    pub only_for: OnlyFor,
 }
 
 /// A regular file.
@@ -142,6 +145,7 @@ pub struct File {
     pub role: Role,
     /// Position in [`Index::components`].
     pub component: usize,
+    pub only_for: OnlyFor,
     /// Present when the content is an ELF file.
     pub elf: Option<Elf>,
 }
@@ -177,6 +181,7 @@ pub struct Link {
     pub path: RelPath,
     pub kind: LinkKind,
     pub owner: Owner,
+    pub only_for: OnlyFor,
 }
 
 impl Link {

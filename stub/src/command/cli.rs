@@ -78,6 +78,13 @@ pub struct Args {
     /// Enable the service, so that it starts on boot
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub enable: bool,
+    /// Install these optional components of the package alone, beside what it always installs: names with commas between,
+    /// `all` or `none` (repeatable). Without it, what is installed keeps its choice, and a first installation takes all
+    #[arg(long, value_name = "NAME", requires = "planning", conflicts_with_all = NO_PLAN)]
+    pub include: Vec<String>,
+    /// Install all optional components but these
+    #[arg(long, value_name = "NAME", requires = "planning", conflicts_with_all = NO_PLAN, conflicts_with = "include")]
+    pub exclude: Vec<String>,
     /// Start the service when everything is in place, and ask each model for a token: prints load time and rate. For models
     /// alone that is the service of the Ollama that they go to
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]

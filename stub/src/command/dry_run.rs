@@ -5,7 +5,7 @@ use payload::Package;
 
 use super::cli::Args;
 use super::medium;
-use super::target::{UNFINISHED, open_root, options, thoroughly};
+use super::target::{UNFINISHED, asked, open_root, options, thoroughly};
 use crate::apply::recover;
 use crate::error::{Error, Finding};
 use crate::exit::Exit;
@@ -24,7 +24,7 @@ use crate::report::{signature, text};
 pub fn dry_run(package: &Package, args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Error> {
     let root = open_root(args)?;
     let installer = Installer::of(package).map_err(|error| Error::payload(&error))?;
-    let (index, host) = &Host::probe(package.index(), &root, &installer, thoroughly(args))?;
+    let (index, host) = &Host::probe(package.index(), &root, &installer, thoroughly(args), &asked(args))?;
     let mut plan = plan(index, host, options(args, package));
     plan.notes.extend(medium::absent(package));
     evidence.about(&index.package.name, host.receipt.as_ref());

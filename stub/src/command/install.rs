@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::cli::Args;
 use super::medium;
 use super::recover::{recover_noted, tell_recovered};
-use super::target::{lock, machine, open_root, options, thoroughly};
+use super::target::{asked, lock, machine, open_root, options, thoroughly};
 use crate::apply::commit::{self, Events};
 use crate::apply::proof::{self, Answers};
 use crate::apply::recover;
@@ -50,7 +50,7 @@ pub fn install(
     let name = &index.package.name;
     let installer = &Installer::of(package).map_err(|error| Error::payload(&error))?;
     if root.is_live() && !geteuid().is_root() {
-        let (index, host) = Host::probe(index, &root, installer, thoroughly(args))?;
+        let (index, host) = Host::probe(index, &root, installer, thoroughly(args), &asked(args))?;
         let plan = plan(&index, &host, options(args, package));
         return Err(Error::refused(preflight::findings(&plan, &index, &host)));
     }
@@ -62,7 +62,7 @@ pub fn install(
         ready = Some(verify_head(package, args, workers, screen)?);
         recover_first(&machine, package, screen, evidence)?;
     }
-    let (index, host) = &Host::probe(index, &machine.root, installer, thoroughly(args))?;
+    let (index, host) = &Host::probe(index, &machine.root, installer, thoroughly(args), &asked(args))?;
     let mut plan = plan(index, host, options(args, package));
     let give_up = |error: Error| match recover::roll_back(&machine, name, false) {
         Ok(_) => error,
@@ -140,6 +140,11 @@ fn recover_first(machine: &Machine, package: &Package, screen: Screen, evidence:
 fn renew_receipt(plan: &Plan, host: &Host, machine: &Machine) -> Result<(), Error> {
     let Some(receipt) = &host.receipt else { return Ok(()) };
     let mut renewed = vouch::renewed(receipt, &plan.made.stats);
+    // Another rule that comes to the same is remembered too, of what is installed.
+    let is_installed = || Ok::<_, Error>(state::read_receipt(&machine.root, &receipt.package)?.is_some());
+    if receipt.choice != plan.made.choice && is_installed()? {
+        renewed.get_or_insert_with(|| receipt.clone()).choice.clone_from(&plan.made.choice);
+    }
     // As when there is something to do: what stands there is somebody else's now.
     if host.command.warning.is_some() && receipt.command().is_some() {
         renewed.get_or_insert_with(|| receipt.clone()).give_up_command();
@@ -167,6 +172,7 @@ fn already_installed(index: &Index, host: &Host, console: &Console<'_>) {
     let document = serde_json::json!({
         "install": 1,
         "package": index.package.name.as_str(),
+        "optional": host.choice.to_json(),
         "changed": false,
         "trusted": json::sum(host.looked_at.trusted),
         "read": json::sum(host.looked_at.read),
@@ -193,6 +199,7 @@ fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console<'_>) {
             "install": 1,
             "package": index.package.name.as_str(),
             "version": index.package.version,
+            "optional": plan.made.choice.to_json(),
             "changed": true,
             "placed": {"files": files, "bytes": bytes},
             "seconds": (seconds * 1000.0).round() / 1000.0,
@@ -206,6 +213,7 @@ fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console<'_>) {
             screen.json(&document);
         }
     }
+    screen.say_all(&plan.made.choice.line().into_iter().collect::<Vec<_>>());
     for note in &plan.notes {
         screen.say(&format!("note: {}", payload::printable(note)));
     }

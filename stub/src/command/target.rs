@@ -15,6 +15,7 @@ use crate::exit::Exit;
 use crate::host::machine::Machine;
 use crate::host::root::{Lock, Root};
 use crate::host::unit::{Manager, systemd_runs};
+use crate::plan::choice::Asked;
 use crate::plan::facts::Thoroughly;
 use crate::plan::{Downgrade, Options};
 use crate::record::others::package_names;
@@ -46,6 +47,11 @@ pub fn options(args: &Args, package: &Package) -> Options {
         rollback: args.rollback,
         downgrade: if allowed { Downgrade::Allowed } else { Downgrade::Refused },
     }
+}
+
+/// Which optional components were asked for.
+pub fn asked(args: &Args) -> Asked {
+    Asked { include: args.include.clone(), exclude: args.exclude.clone() }
 }
 
 pub fn thoroughly(args: &Args) -> Thoroughly {

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 
 use nix::unistd::geteuid;
-use payload::index::{Blob, Directory, Encoding, File, Index, Role};
+use payload::index::{Blob, Directory, Encoding, File, Index, OnlyFor, Role};
 use payload::{Mode, Owner, RelPath};
 
 use super::Warning;
@@ -67,7 +67,12 @@ pub fn settle<'a>(
     let mut index = index.into_owned();
     for directory in path.ancestors() {
         if !index.directories.iter().any(|known| known.path == directory) {
-            index.directories.push(Directory { path: directory, mode: Mode::EXECUTABLE, owner: Owner::root() });
+            index.directories.push(Directory {
+                path: directory,
+                mode: Mode::EXECUTABLE,
+                owner: Owner::root(),
+                only_for: OnlyFor::everybody(),
+            });
         }
     }
     if index.blob(digest).is_none() {
@@ -80,6 +85,7 @@ pub fn settle<'a>(
         owner: Owner::root(),
         role: Role::Installer,
         component: 0,
+        only_for: OnlyFor::everybody(),
         elf: None,
     });
     Ok((Cow::Owned(index), Settled { version: Some(version), warning: None }))

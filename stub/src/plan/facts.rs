@@ -25,8 +25,10 @@ use crate::host::program::Installer;
 use crate::host::root::{FileSystem, Found, FsError, Root, Stat};
 use crate::host::tool::Tool;
 use crate::host::unit::UnitState;
+use crate::plan::choice::{self, Asked};
 use crate::plan::command;
 use crate::plan::store::{self, Store};
+use crate::record::choice::Choice;
 use crate::record::others::Others;
 use crate::record::receipt::Receipt;
 use crate::record::{log, state};
@@ -57,6 +59,9 @@ pub struct Host {
     /// What an interrupted installation staged, with the bytes that it takes on the disk.
     pub staged: HashMap<RelPath, u64>,
     pub receipt: Option<Receipt>,
+    /// Which optional components this machine gets, and what is worth knowing of that.
+    pub choice: Choice,
+    pub choice_notes: Vec<String>,
     /// Other packages below this root.
     pub others: Others,
     /// Of the units that the package ships, of those that an earlier version did, and of the Ollama whose store its models go
@@ -118,21 +123,27 @@ impl Existing {
 }
 
 impl Host {
-    /// Looks at everything a plan for this package needs to know. The index comes back as it is carried out here: its
-    /// models lie in the store of the Ollama that this machine has, and `installer` may become a command.
+    /// Looks at everything a plan for this package needs to know. The index comes back as it is carried out here: without
+    /// what was not chosen, its models lie in the store of the Ollama that this machine has, and `installer` may become a
+    /// command.
     pub fn probe<'a>(
         index: &'a Index,
         root: &Root,
         installer: &Installer,
         thoroughly: Thoroughly,
+        asked: &Asked,
     ) -> Result<(Cow<'a, Index>, Self), Error> {
         let others = Others::read(root, &index.package.name)?;
         let receipt = match state::read_receipt(root, &index.package.name)? {
             Some(receipt) => Some(others.with_shared_command(receipt)),
-            // What is left of an earlier one is the package's own, whichever version that was.
-            None => state::read_leftovers(root, &index.package.name)?
-                .map(|left| Receipt { version: index.package.version.clone(), ..left }),
+            // What is left of an earlier one is the package's own, whichever version that was; nothing is chosen by it.
+            None => state::read_leftovers(root, &index.package.name)?.map(|left| Receipt {
+                version: index.package.version.clone(),
+                choice: Choice::default(),
+                ..left
+            }),
         };
+        let choice::Settled { index, choice, notes } = choice::settle(index, asked, receipt.as_ref())?;
         let (index, store) = store::settle(index, root, &others)?;
         let mut known = Known::default();
         if !thoroughly.verify_installed {
@@ -143,7 +154,15 @@ impl Host {
         }
         let (index, command) = command::settle(index, root, &others, receipt.as_ref(), installer, &known)?;
         let (entries, looked_at) = entries(&index, root, receipt.as_ref(), &known, thoroughly.replace)?;
-        let host = Self { entries, looked_at, command, ..Self::look(&index, root, receipt, others, store)? };
+        let choice_notes = notes;
+        let host = Self {
+            entries,
+            looked_at,
+            choice,
+            choice_notes,
+            command,
+            ..Self::look(&index, root, receipt, others, store)?
+        };
         Ok((index, host))
     }
 
@@ -177,6 +196,8 @@ impl Host {
             gpus: gpu::look(root)?,
             gpu_groups: gpu::groups(root)?,
             receipt,
+            choice: Choice::default(),
+            choice_notes: Vec::new(),
             command: command::Settled::default(),
             log: log::is_kept(root).then(|| log::path(&index.package.name)),
             tools: [Tool::Groupadd, Tool::Restorecon, Tool::Systemctl, Tool::Useradd]

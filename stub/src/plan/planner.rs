@@ -28,6 +28,7 @@ pub fn plan(index: &Index, host: &Host, options: Options) -> Plan {
     planner.plan.warnings = memory::warnings(index, host);
     planner.plan.warnings.extend(host.command.warning.clone());
     planner.plan.made.command_version.clone_from(&host.command.version);
+    planner.plan.made.choice.clone_from(&host.choice);
     planner.accounts();
     planner.directories();
     planner.files(|role| matches!(role, Role::Program | Role::Config));
@@ -64,6 +65,7 @@ impl Planner<'_> {
     fn notes(&mut self) {
         let host = self.host;
         let mut note = |text: &str| self.plan.notes.push(text.to_owned());
+        host.choice_notes.iter().for_each(|text| note(text));
         match host.systemd {
             Systemd::Running => {}
             _ if self.index.units.is_empty() => {}

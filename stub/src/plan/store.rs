@@ -3,7 +3,7 @@
 
 use std::borrow::Cow;
 
-use payload::index::{Directory, Index, LinkKind, Role, file_problem};
+use payload::index::{Directory, Index, LinkKind, OnlyFor, Role, file_problem};
 use payload::{Mode, Owner, RelPath};
 
 use crate::error::Error;
@@ -38,22 +38,22 @@ pub struct ModelStore {
 ///
 /// # Errors
 /// The machine's units, accounts or receipts cannot be read.
-pub fn settle<'a>(index: &'a Index, root: &Root, others: &Others) -> Result<(Cow<'a, Index>, Store), Error> {
-    let Some(own) = movable(index) else { return Ok((Cow::Borrowed(index), Store::Own)) };
+pub fn settle<'a>(index: Cow<'a, Index>, root: &Root, others: &Others) -> Result<(Cow<'a, Index>, Store), Error> {
+    let Some(own) = movable(&index) else { return Ok((index, Store::Own)) };
     let store = choose(&ollama::services(root)?, others, own.clone());
-    let Store::Found(found) = &store else { return Ok((Cow::Borrowed(index), store)) };
+    let Store::Found(found) = &store else { return Ok((index, store)) };
     if let Some(problem) = found.directory.join("blobs").ok().and_then(|path| file_problem(&path)) {
-        return Ok((Cow::Borrowed(index), Store::Unclear(format!("{}; {problem}", found.why))));
+        return Ok((index, Store::Unclear(format!("{}; {problem}", found.why))));
     }
     match root.look_directory(&found.directory) {
         // Whoever owns the store decides where that leads.
         Err(error) if matches!(error.cause, Cause::UntrustedLink(_)) => {
-            return Ok((Cow::Borrowed(index), Store::Unclear(format!("{}; {error}", found.why))));
+            return Ok((index, Store::Unclear(format!("{}; {error}", found.why))));
         }
         looked => drop(looked?),
     }
     if found.directory == own {
-        return Ok((Cow::Borrowed(index), store));
+        return Ok((index, store));
     }
     let mut missing = Vec::new();
     for path in found.directory.ancestors().into_iter().chain([found.directory.clone()]) {
@@ -61,9 +61,9 @@ pub fn settle<'a>(index: &'a Index, root: &Root, others: &Others) -> Result<(Cow
             missing.push(path);
         }
     }
-    match moved(index, &own, found, missing) {
-        Ok(index) => Ok((Cow::Owned(index), store)),
-        Err(problem) => Ok((Cow::Borrowed(index), Store::Unclear(format!("{}; {problem}", found.why)))),
+    match moved(&index, &own, found, missing) {
+        Ok(moved) => Ok((Cow::Owned(moved), store)),
+        Err(problem) => Ok((index, Store::Unclear(format!("{}; {problem}", found.why)))),
     }
 }
 
@@ -131,13 +131,23 @@ fn moved(index: &Index, own: &RelPath, found: &ModelStore, missing: Vec<RelPath>
     for model in &mut after.models {
         model.manifest = path(&model.manifest)?;
     }
-    let made = missing.into_iter().map(|path| Directory { path, mode: Mode::EXECUTABLE, owner: found.owner.clone() });
+    let made = missing.into_iter().map(|path| Directory {
+        path,
+        mode: Mode::EXECUTABLE,
+        owner: found.owner.clone(),
+        only_for: OnlyFor::everybody(),
+    });
     let mut directories: Vec<Directory> = made.collect();
     for directory in &index.directories {
         let leads_elsewhere =
             || index.files.iter().any(|file| file.path.starts_with(&directory.path) && !file.path.starts_with(own));
         let entry = if directory.path.starts_with(own) {
-            Directory { path: path(&directory.path)?, mode: directory.mode, owner: owner(&directory.owner) }
+            Directory {
+                path: path(&directory.path)?,
+                mode: directory.mode,
+                owner: owner(&directory.owner),
+                only_for: directory.only_for.clone(),
+            }
         } else if leads_elsewhere() {
             directory.clone()
         } else {

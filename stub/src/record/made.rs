@@ -8,6 +8,7 @@ use payload::{Digest, PublicKey, RelPath};
 
 use crate::host::account::MadeAccount;
 use crate::host::root::Stat;
+use crate::record::choice::Choice;
 use crate::record::listed::Listed;
 use crate::record::receipt::{DirectoryEntry, FileEntry, LinkEntry, LinkTarget, Origin, Receipt, SignedBy};
 
@@ -24,6 +25,8 @@ pub struct Made {
     pub for_others: BTreeSet<RelPath>,
     /// Version of the installer that is the command.
     pub command_version: Option<String>,
+    /// Which optional components the machine gets.
+    pub choice: Choice,
 }
 
 impl Made {
@@ -48,6 +51,7 @@ impl Made {
             links: self.links(index, old),
             units: index.units.iter().map(|unit| unit.name.clone()).collect(),
             models: index.models.iter().map(|model| model.name.clone()).collect(),
+            choice: self.choice.clone(),
             made: old.map_or_else(Vec::new, |receipt| receipt.made.clone()),
         }
     }

@@ -14,6 +14,7 @@ use crate::host::account::MadeAccount;
 use crate::host::contents::Known;
 use crate::host::models;
 use crate::host::root::Stat;
+use crate::record::choice::Choice;
 use crate::record::listed::{HasPath, Listed};
 use crate::record::version_order;
 
@@ -43,6 +44,8 @@ pub struct Receipt {
     pub links: Listed<LinkEntry>,
     pub units: Vec<String>,
     pub models: Vec<String>,
+    /// Which optional components the machine has.
+    pub choice: Choice,
     /// Directories for the installer's own files that did not exist before, the outermost first.
     pub made: Vec<RelPath>,
 }

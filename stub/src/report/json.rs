@@ -90,6 +90,7 @@ fn head(plan: &Plan, index: &Index, host: &Host) -> Map<String, Value> {
             "version": index.package.version,
             "description": index.package.description,
         },
+        "optional": host.choice.to_json(),
         "root": host.root.display().to_string(),
         "prefix": index.install.prefix.to_string(),
         "needs_root": host.live && !plan.is_empty(),

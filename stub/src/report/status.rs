@@ -294,6 +294,7 @@ impl Status {
             lines.push(format!("{}: {}", unit.name, unit.words()));
             lines.extend(unit.network().map(|line| format!("  network: {line}")));
         }
+        lines.extend(receipt.choice.line());
         lines.extend(receipt.models.iter().map(|model| format!("model: {}", payload::printable(model))));
         lines
     }
@@ -334,6 +335,7 @@ impl Status {
             "problems": self.problems,
             "units": units,
             "models": receipt.models,
+            "optional": receipt.choice.to_json(),
         })
     }
 }

@@ -32,7 +32,8 @@ pub fn package(index: &Index) -> Vec<String> {
             ComponentKind::ModelFile => "model",
             ComponentKind::ConfigFile => "configuration",
         };
-        lines.push(format!("  {kind:14} {}", printable(&component.name)));
+        let optional = if component.required { "" } else { " (optional)" };
+        lines.push(format!("  {kind:14} {}{optional}", printable(&component.name)));
     }
     lines.push(format!("{files} files, {} when installed", payload::size(blobs)));
     lines
@@ -41,6 +42,7 @@ pub fn package(index: &Index) -> Vec<String> {
 /// The plan, in the order in which it is carried out: in sums, or with `every_path` each step on a line of its own.
 pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding], every_path: bool) -> Vec<String> {
     let mut lines = package(index);
+    lines.extend(host.choice.line());
     lines.push(String::new());
     if plan.is_empty() {
         lines.push(match &host.receipt {

@@ -8,7 +8,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use payload::index::{
     Arch, Blob, Build, Component, ComponentKind, Directory, Document, Encoding, File as Entry, Index, Install, Link,
-    LinkKind, PackageFacts, Role, Stub, Target, Unit,
+    LinkKind, OnlyFor, PackageFacts, Role, Stub, Target, Unit,
 };
 use payload::{CHUNK_SIZE, Contents, Digest, Mode, Owner, RelPath};
 
@@ -19,6 +19,7 @@ pub struct Draft {
     stored: Vec<Vec<u8>>,
     owner: Owner,
     program: Vec<u8>,
+    only_for: OnlyFor,
 }
 
 impl Draft {
@@ -62,7 +63,7 @@ impl Draft {
             total_length: 0,
         };
         let owner = if account { service } else { Owner::root() };
-        Ok(Self { index, stored: Vec::new(), owner, program })
+        Ok(Self { index, stored: Vec::new(), owner, program, only_for: OnlyFor::everybody() })
     }
 
     /// Lets the installer, in this version, become the command `path`.
@@ -79,6 +80,22 @@ impl Draft {
         &self.program
     }
 
+    /// What is added from now on is for these optional components alone; for every target without any.
+    pub fn only_for(&mut self, names: &[&str]) -> &mut Self {
+        let mut positions = Vec::new();
+        for name in names {
+            let known = self.index.components.iter().position(|component| component.name == *name);
+            positions.push(known.unwrap_or(self.index.components.len()));
+            if known.is_none() {
+                let (kind, sources) = (ComponentKind::ModelFile, Vec::new());
+                let component = Component { name: (*name).to_owned(), kind, required: false, sources };
+                self.index.components.push(component);
+            }
+        }
+        self.only_for = OnlyFor::of(positions);
+        self
+    }
+
     /// Adds a directory of root.
     pub fn directory(&mut self, path: &str) -> Result<&mut Self> {
         self.directory_of(path, 0o755, Owner::root())
@@ -90,7 +107,8 @@ impl Draft {
     }
 
     fn directory_of(&mut self, path: &str, mode: u32, owner: Owner) -> Result<&mut Self> {
-        self.index.directories.push(Directory { path: path.parse()?, mode: Mode::try_from(mode)?, owner });
+        let only_for = self.only_for.clone();
+        self.index.directories.push(Directory { path: path.parse()?, mode: Mode::try_from(mode)?, owner, only_for });
         Ok(self)
     }
 
@@ -128,7 +146,8 @@ impl Draft {
             mode: Mode::try_from(mode)?,
             owner,
             role,
-            component: 0,
+            component: self.only_for.positions().first().copied().unwrap_or_default(),
+            only_for: self.only_for.clone(),
             elf: None,
         });
         self.index.files.sort_by_key(|file| file.role);
@@ -161,14 +180,16 @@ impl Draft {
         let to: RelPath = to.parse()?;
         let target = self.index.files.iter().find(|file| file.path == to).context("a link to no file")?;
         let owner = target.owner.clone();
-        self.index.links.push(Link { path: path.parse()?, kind: LinkKind::Hard { to }, owner });
+        let only_for = self.only_for.clone();
+        self.index.links.push(Link { path: path.parse()?, kind: LinkKind::Hard { to }, owner, only_for });
         Ok(self)
     }
 
     /// Adds a symbolic link.
     pub fn symbolic_link(&mut self, path: &str, target: &str) -> Result<&mut Self> {
         let kind = LinkKind::Symbolic { target: target.to_owned() };
-        self.index.links.push(Link { path: path.parse()?, kind, owner: Owner::root() });
+        let only_for = self.only_for.clone();
+        self.index.links.push(Link { path: path.parse()?, kind, owner: Owner::root(), only_for });
         Ok(self)
     }
 

@@ -75,6 +75,28 @@ pub fn second(account: bool) -> Result<Draft> {
     Ok(draft)
 }
 
+/// A package from which a target chooses: two models that share their weights, and one with its own.
+///
+/// # Errors
+/// The values contradict each other.
+pub fn choice() -> Result<Draft> {
+    let mut draft = Draft::new("1", PREFIX, false)?;
+    draft.directory("opt")?.directory(PREFIX)?.directory("opt/demo/models")?;
+    draft.only_for(&["a", "b", "c"]).directory("opt/demo/models/blobs")?;
+    let blob = format!("opt/demo/models/blobs/{}", Digest::of(b"shared").blob_name());
+    draft.only_for(&["a"]).file("opt/demo/models/a.gguf", Role::ModelBlob, 0o644, b"shared")?;
+    draft.only_for(&["a", "b"]).hard_link(&blob, "opt/demo/models/a.gguf")?;
+    draft.only_for(&["b"]).hard_link("opt/demo/models/b.gguf", "opt/demo/models/a.gguf")?;
+    for name in ["a", "b"] {
+        let manifest = format!("opt/demo/models/{name}.json");
+        draft.only_for(&[name]).file(&manifest, Role::ModelManifest, 0o644, name.as_bytes())?;
+    }
+    draft.only_for(&["c"]);
+    model(&mut draft, "c", b"its own")?;
+    draft.only_for(&[]).file("opt/demo/conf", Role::Config, 0o644, b"for everybody")?;
+    Ok(draft)
+}
+
 /// A target that already has a few things on it. With `accounts`, the files in which accounts are kept.
 ///
 /// # Errors

@@ -43,6 +43,12 @@ pub(crate) fn one_line(text: &str) -> String {
     if line.is_empty() { "A package for hosts without a network".to_owned() } else { line }
 }
 
+/// Texts of anybody's as a list of YAML, which takes what JSON writes; each with the tag that keeps Jinja from looking into it.
+pub(crate) fn list<'a>(texts: impl Iterator<Item = &'a str>) -> String {
+    let quoted = texts.map(|text| format!("!unsafe {}", serde_json::Value::from(text)));
+    format!("[{}]", quoted.collect::<Vec<_>>().join(", "))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -51,6 +57,11 @@ mod tests {
     fn values_are_put_in_once() {
         let values = [("a".to_owned(), "@b@".to_owned()), ("b".to_owned(), "two".to_owned())];
         assert_eq!(file("@a@ @b@ x@y.z @c@ @", &values), "@b@ two x@y.z @c@ @");
+    }
+
+    #[test]
+    fn a_list_of_texts_means_nothing_to_anybody() {
+        assert_eq!(list(["a", "{{ x }} \"\n"].into_iter()), r#"[!unsafe "a", !unsafe "{{ x }} \"\n"]"#);
     }
 
     #[test]

@@ -42,7 +42,7 @@ impl Placing<'_> {
 
     /// Notes a unit, and places the drop-in of one that runs Ollama.
     fn place_unit(&mut self, job: Job<'_>, path: &RelPath, text: &str) -> Result<(), ContentError> {
-        let runs_ollama = self.ollama.is_some() && unit::runs_ollama(path, text, &self.programs());
+        let runs_ollama = !self.ollama.is_empty() && unit::runs_ollama(path, text, &self.programs());
         let drop_in = if runs_ollama { Some(unit::drop_in_path(path.name())?) } else { None };
         if let Some(path) = drop_in.clone() {
             let text = unit::drop_in(&self.manifest.install);

@@ -193,9 +193,13 @@ impl Placing<'_> {
             // Another model brought the same weights.
             Some(Entry::HardLink { to }) => {
                 let to = to.clone();
+                self.tree.share(job.position, &blob);
                 add(self, install_path, Entry::HardLink { to })
             }
-            Some(_) => add(self, install_path, Entry::HardLink { to: blob }),
+            Some(_) => {
+                self.tree.share(job.position, &blob);
+                add(self, install_path, Entry::HardLink { to: blob })
+            }
         }
     }
 

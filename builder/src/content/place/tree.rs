@@ -1,23 +1,25 @@
 //! The placements as a tree of paths: no path twice, nothing below a file, a directory for everything.
 //! Whether symbolic links lead anywhere is checked in `links.rs`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use payload::{Mode, Owner, RelPath};
 
 use super::{Entry, Placement};
 use crate::content::error::ContentError;
 
+/// The components that need an entry, by their positions; never none.
+pub(crate) type Needed = BTreeSet<usize>;
+
 /// Placements in the making.
 pub(super) struct Tree {
     /// Names of the components, for messages.
     names: Vec<String>,
-    placements: Vec<(usize, Placement)>,
+    placements: Vec<(Needed, Placement)>,
     /// Positions in `placements`.
     paths: BTreeMap<RelPath, usize>,
-    /// Every directory above something placed, and those that are wanted for their own sake, with the first component
-    /// that wants it.
-    directories: BTreeMap<RelPath, usize>,
+    /// Every directory above something placed, and those that are wanted for their own sake.
+    directories: BTreeMap<RelPath, Needed>,
     /// Paths that a pattern of `exclude` took away, with that pattern.
     excluded: BTreeMap<RelPath, String>,
 }
@@ -53,28 +55,40 @@ impl Tree {
     }
 
     pub(super) fn add(&mut self, component: usize, placement: Placement) -> Result<(), ContentError> {
-        if let Some(first) = self.paths.get(&placement.path) {
-            return Err(self.conflict(placement.path, self.placements.get(*first).map(|(first, _)| *first), component));
+        if self.paths.contains_key(&placement.path) {
+            return Err(self.conflict(&placement.path, component));
         }
         self.need_above(component, &placement.path);
         self.paths.insert(placement.path.clone(), self.placements.len());
-        self.placements.push((component, placement));
+        self.placements.push((Needed::from([component]), placement));
         Ok(())
     }
 
     /// For what has its content in its name: a second one is the same one.
     pub(super) fn add_once(&mut self, component: usize, placement: Placement) -> Result<(), ContentError> {
-        if self.paths.contains_key(&placement.path) { Ok(()) } else { self.add(component, placement) }
+        if self.paths.contains_key(&placement.path) {
+            self.share(component, &placement.path);
+            return Ok(());
+        }
+        self.add(component, placement)
+    }
+
+    /// Another component needs what is placed at `path`.
+    pub(super) fn share(&mut self, component: usize, path: &RelPath) {
+        self.need_above(component, path);
+        if let Some((needed, _)) = self.paths.get(path).and_then(|at| self.placements.get_mut(*at)) {
+            needed.insert(component);
+        }
     }
 
     pub(super) fn need_directory(&mut self, component: usize, path: RelPath) {
         self.need_above(component, &path);
-        self.directories.entry(path).or_insert(component);
+        self.directories.entry(path).or_default().insert(component);
     }
 
     fn need_above(&mut self, component: usize, path: &RelPath) {
         for above in path.ancestors() {
-            self.directories.entry(above).or_insert(component);
+            self.directories.entry(above).or_default().insert(component);
         }
     }
 
@@ -102,19 +116,22 @@ impl Tree {
         self.paths.contains_key(path) || self.directories.contains_key(path)
     }
 
-    fn conflict(&self, path: RelPath, first: Option<usize>, second: usize) -> ContentError {
+    /// Between what is placed at `path` and what another component wants there.
+    fn conflict(&self, path: &RelPath, second: usize) -> ContentError {
         let name = |at: usize| self.names.get(at).cloned().unwrap_or_default();
-        ContentError::Conflict { path, first: first.map(name).unwrap_or_default(), second: name(second) }
+        let placed = self.paths.get(path).and_then(|at| self.placements.get(*at));
+        let first = placed.and_then(|(needed, _)| needed.first()).copied();
+        ContentError::Conflict { path: path.clone(), first: first.map(name).unwrap_or_default(), second: name(second) }
     }
 
     /// All placements, with a directory for every path above them.
-    pub(super) fn finish(self, rules: &Rules) -> Result<Vec<(usize, Placement)>, ContentError> {
-        for (path, component) in &self.directories {
-            if let Some(at) = self.paths.get(path) {
-                return Err(self.conflict(path.clone(), self.placements.get(*at).map(|(first, _)| *first), *component));
+    pub(super) fn finish(self, rules: &Rules) -> Result<Vec<(Needed, Placement)>, ContentError> {
+        for (path, needed) in &self.directories {
+            if self.paths.contains_key(path) {
+                return Err(self.conflict(path, needed.first().copied().unwrap_or_default()));
             }
         }
-        let directories = self.directories.into_iter().map(|(path, component)| (component, rules.directory(path)));
+        let directories = self.directories.into_iter().map(|(path, needed)| (needed, rules.directory(path)));
         Ok(directories.chain(self.placements).collect())
     }
 }

@@ -191,6 +191,7 @@ fn each_value_is_checked() {
         (user, "ip_allow = \"any\"", "`ip_allow` must be a list of strings, not a string"),
         ("config-file", "config", "unknown component type \"config\""),
         ("name = \"c\"", "name = \"../c\"", "\"../c\" cannot be the name of a component"),
+        ("name = \"c\"", "name = \"all\"\nrequired = false", "\"all\" cannot be the name of a component"),
         ("content = \"x\"", "content = \"x\"\nrequired = \"false\"", "`required` must be true or false, not a string"),
         ("content = \"x\"", "content = \"x\"\nmode = 0o644", "`mode` must be a string of octal digits, not an integer"),
         ("content = \"x\"", "content = \"x\"\nmode = \"4755\"", "\"4755\" is not a file mode"),

@@ -5,6 +5,7 @@ mod contents;
 mod entries;
 mod links;
 mod lookalikes;
+mod optional;
 mod places;
 #[cfg(test)]
 mod tests;
@@ -12,6 +13,7 @@ mod texts;
 mod units;
 
 pub use lookalikes::lookalikes;
+pub use optional::optional_name_problem;
 pub use places::{command_problem, file_problem, prefix_problem};
 
 use super::Index;
@@ -31,7 +33,8 @@ pub(super) fn check(index: &Index) -> Result<(), PayloadError> {
     places::check(index)?;
     contents::check(index)?;
     links::check(index, &entries)?;
-    units::check(index)
+    units::check(index)?;
+    optional::check(index)
 }
 
 fn refuse<T>(problem: impl Into<String>) -> Result<T, PayloadError> {

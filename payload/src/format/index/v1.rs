@@ -115,6 +115,8 @@ struct WireDirectory {
     mode: String,
     owner: String,
     group: String,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    only_for: Vec<usize>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -127,6 +129,8 @@ struct WireFile {
     group: String,
     role: WireRole,
     component: usize,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    only_for: Vec<usize>,
     #[serde(skip_serializing_if = "Option::is_none", default)]
     elf: Option<WireElf>,
 }
@@ -160,6 +164,8 @@ struct WireLink {
     symbolic: Option<String>,
     owner: String,
     group: String,
+    #[serde(skip_serializing_if = "Vec::is_empty", default)]
+    only_for: Vec<usize>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 
 use payload::index::{
     Arch, Blob, Build, Component, ComponentKind, Directory, Encoding, File, GlibcVersion, Index, Install, Link,
-    LinkKind, PackageFacts, Role, Stub, Target, Unit,
+    LinkKind, OnlyFor, PackageFacts, Role, Stub, Target, Unit,
 };
 use payload::{AccountName, Digest, Mode, Owner, RelPath};
 
@@ -20,6 +20,7 @@ use crate::plan::facts::{Anchor, Existing, Host, Systemd};
 use crate::plan::step::{Replaces, Step};
 use crate::plan::store::Store;
 use crate::plan::{Options, Plan, plan, preflight};
+use crate::record::choice::Choice;
 use crate::record::others::Others;
 use crate::record::receipt::{Origin, Receipt};
 
@@ -51,7 +52,7 @@ fn package() -> Index {
     let directories = ["etc", "etc/systemd", "etc/systemd/system", "opt", "opt/x", "opt/x/m"];
     let directory = |text: &str| {
         let owner = if text == "opt/x/m" { owner("x") } else { Owner::root() };
-        Directory { path: path(text), mode: Mode::EXECUTABLE, owner }
+        Directory { path: path(text), mode: Mode::EXECUTABLE, owner, only_for: OnlyFor::everybody() }
     };
     let mut index = Index {
         package: PackageFacts { name: "x".parse().unwrap(), version: "1".to_owned(), description: String::new() },
@@ -75,8 +76,14 @@ fn package() -> Index {
                 path: path("opt/x/l"),
                 kind: LinkKind::Symbolic { target: "tool".to_owned() },
                 owner: Owner::root(),
+                only_for: OnlyFor::everybody(),
             },
-            Link { path: path("opt/x/m/b"), kind: LinkKind::Hard { to: path("opt/x/m/w") }, owner: owner("x") },
+            Link {
+                path: path("opt/x/m/b"),
+                kind: LinkKind::Hard { to: path("opt/x/m/w") },
+                owner: owner("x"),
+                only_for: OnlyFor::everybody(),
+            },
         ],
         units: vec![Unit { name: "x.service".to_owned(), path: path("etc/systemd/system/x.service"), drop_in: None }],
         models: Vec::new(),
@@ -98,7 +105,8 @@ pub(super) fn add(index: &mut Index, at: &str, content: &str, role: Role) {
         index.blobs.push(Blob { digest: blob, size, encoding: Encoding::Raw, stored_size: size, chunks: vec![blob] });
     }
     let owner = if role == Role::ModelBlob { owner("x") } else { Owner::root() };
-    index.files.push(File { path: path(at), blob, mode: Mode::READABLE, owner, role, component: 0, elf: None });
+    let (mode, only_for) = (Mode::READABLE, OnlyFor::everybody());
+    index.files.push(File { path: path(at), blob, mode, owner, role, component: 0, only_for, elf: None });
     index.files.sort_by_key(|file| file.role);
 }
 
@@ -159,6 +167,8 @@ impl Case {
             anchors: anchors.into_iter().map(|(parent, anchor)| (Some(path(parent)), anchor)).collect(),
             staged: HashMap::new(),
             receipt: None,
+            choice: Choice::default(),
+            choice_notes: Vec::new(),
             others: Others::default(),
             units: HashMap::from([("x.service".to_owned(), unit("inactive", ""))]),
             namesakes: Vec::new(),

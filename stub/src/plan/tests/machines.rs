@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use payload::index::{Directory, Elf, GlibcVersion, Role};
+use payload::index::{Directory, Elf, GlibcVersion, OnlyFor, Role};
 use payload::{Mode, Owner};
 
 use super::machine::{Case, account, owner, path, unit as state};
@@ -432,7 +432,12 @@ const MACHINES_THAT_CANNOT_HAVE_IT: &[Row] = &[
         "directories above the installer's own are missing, and the package has them too",
         "",
         |it| {
-            let above = |at: &str| Directory { path: path(at), mode: Mode::EXECUTABLE, owner: Owner::root() };
+            let above = |at: &str| Directory {
+                path: path(at),
+                mode: Mode::EXECUTABLE,
+                owner: Owner::root(),
+                only_for: OnlyFor::everybody(),
+            };
             it.index.directories.extend(["var", "var/lib", "var/lib/y", "var/log"].map(above));
         },
         &["+ make-directory /var/lib/y", "+ make-directory /var/log"],

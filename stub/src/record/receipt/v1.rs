@@ -1,6 +1,8 @@
 //! Version 1 of the receipt as JSON. Frozen: a change of meaning is a new version in a new file.
 //! What a receipt means is in `receipt.rs`.
 
+mod choice;
+
 use std::fmt::Display;
 use std::io::{self, Write};
 use std::str::FromStr;
@@ -40,6 +42,8 @@ struct WireReceipt {
     links: Many<LinkEntry, WireLink>,
     units: Vec<String>,
     models: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    optional: Option<choice::Wire>,
     made: Vec<String>,
 }
 
@@ -65,6 +69,8 @@ struct Written<'a> {
     links: Each<'a, LinkEntry, WireLink>,
     units: &'a [String],
     models: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    optional: Option<choice::Wire>,
     made: Vec<&'a str>,
 }
 
@@ -185,6 +191,7 @@ pub(super) fn parse(bytes: &[u8]) -> Result<Receipt, ReceiptError> {
         links: wire.links.entries,
         units: wire.units,
         models: wire.models,
+        choice: wire.optional.map(choice::read).unwrap_or_default(),
         made: wire.made.iter().map(|path| parsed(path)).collect::<Result<_, _>>()?,
     })
 }
@@ -293,6 +300,7 @@ pub(super) fn write(receipt: &Receipt, mut out: impl Write) -> io::Result<()> {
         links: Each(&receipt.links, write_link),
         units: &receipt.units,
         models: &receipt.models,
+        optional: choice::write(&receipt.choice),
         made: receipt.made.iter().map(RelPath::as_str).collect(),
     };
     serde_json::to_writer_pretty(&mut out, &wire)?;

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 
 use super::check;
 use super::lookalikes;
-use crate::format::index::{Document, Elf, Encoding, Index, Link, LinkKind, Role};
+use crate::format::index::{Component, Document, Elf, Encoding, File, Index, Link, LinkKind, OnlyFor, Role};
 use crate::{CHUNK_SIZE, Digest, Owner};
 use honest::{add, directory, file, good, owner, raw, symbolic};
 
@@ -41,7 +41,7 @@ const HIDDEN: &str =
     "\u{7f}\u{85}\u{a0}\u{ad}\u{200b}\u{2028}\u{2029}\u{202e}\u{3164}\u{fe0f}\u{feff}\u{e0041}\u{e007f}";
 
 /// All cases: a rule that none of them meets is found by [`every_rule_has_a_case`].
-const CASES: [fn(); 13] = [
+const CASES: [fn(); 14] = [
     an_honest_index_is_accepted,
     paths_stand_once_below_directories_that_are_listed_before_them,
     paths_can_be_seen,
@@ -54,6 +54,7 @@ const CASES: [fn(); 13] = [
     documents_begin_with_the_manifest,
     units_lie_where_systemd_reads_them,
     texts_can_be_seen,
+    whatever_is_left_out_the_rest_fits_together,
     places::cases,
 ];
 
@@ -146,7 +147,7 @@ fn links_lead_to_something_inside() {
     refused("not in the package's prefix", |index| index.links.push(symbolic("etc/l", "systemd")));
     let hard = |index: &mut Index, to: &str, owner: Owner| {
         let kind = LinkKind::Hard { to: to.parse().unwrap() };
-        index.links.push(Link { path: "opt/x/h".parse().unwrap(), kind, owner });
+        index.links.push(Link { path: "opt/x/h".parse().unwrap(), kind, owner, only_for: OnlyFor::everybody() });
     };
     accepted(|index| hard(index, "opt/x/bin/x", Owner::root()));
     refused("another owner", |index| hard(index, "opt/x/bin/x", owner("x", "root")));
@@ -403,4 +404,69 @@ fn every_rule_has_a_case() {
     let untried: Vec<&String> =
         rules.iter().filter(|rule| !problems.iter().any(|problem| is_said_by(rule, problem))).collect();
     assert!(untried.is_empty(), "no case is refused with {untried:#?}");
+}
+
+/// Two optional components, and a file of each beside the required one's.
+fn with_options(index: &mut Index) {
+    for name in ["a", "b"] {
+        index.components.push(Component { name: name.to_owned(), required: false, ..index.components[0].clone() });
+        add(index, &format!("opt/x/only/{name}"), Role::Config);
+    }
+    for directory in index.directories.iter_mut().filter(|entry| entry.path.as_str() == "opt/x/only") {
+        directory.only_for = OnlyFor::of(vec![1, 2]);
+    }
+    for file in &mut index.files {
+        let component = ["opt/x/only/a", "opt/x/only/b"].iter().position(|path| *path == file.path.as_str());
+        if let Some(component) = component {
+            (file.component, file.only_for) = (component + 1, OnlyFor::of(vec![component + 1]));
+        }
+    }
+}
+
+/// The same after a change of it.
+fn options(change: impl FnOnce(&mut Index)) -> impl FnOnce(&mut Index) {
+    move |index| {
+        with_options(index);
+        change(index);
+    }
+}
+
+fn only_for<'a>(index: &'a mut Index, path: &str) -> &'a mut OnlyFor {
+    let directories = index.directories.iter_mut().map(|entry| (&entry.path, &mut entry.only_for));
+    let files = index.files.iter_mut().map(|entry| (&entry.path, &mut entry.only_for));
+    directories.chain(files).find(|(found, _)| found.as_str() == path).unwrap().1
+}
+
+#[test]
+fn whatever_is_left_out_the_rest_fits_together() {
+    let to_a = |positions: Vec<usize>| {
+        let only_for = OnlyFor::of(positions);
+        options(|index| index.links.push(Link { only_for, ..symbolic("opt/x/l", "only/a") }))
+    };
+    let says = |path: &'static str, positions: Vec<usize>| {
+        options(move |index| *only_for(index, path) = OnlyFor::of(positions))
+    };
+    accepted(options(|_| ()));
+    // Shared: each of the two needs it.
+    accepted(says("opt/x/only/a", vec![1, 2]));
+    accepted(to_a(vec![1]));
+    refused("that only/a is not there for", to_a(vec![1, 2]));
+    refused("that only/a is not there for", to_a(Vec::new()));
+    for positions in [vec![0], vec![3], vec![1, 1], vec![2, 1]] {
+        refused("each once and in their order", says("opt/x/only", positions));
+    }
+    refused("the directory above it", says("opt/x/only", vec![1]));
+    refused("the directory above it", says("opt/x/only/a", Vec::new()));
+    refused("that it belongs to", says("opt/x/only/a", vec![2]));
+    refused(
+        "not there for the same components",
+        options(|index| {
+            let unit = |file: &&mut File| file.path.as_str() == "etc/systemd/system/x.service";
+            let unit = index.files.iter_mut().find(unit).unwrap();
+            (unit.component, unit.only_for) = (1, OnlyFor::of(vec![1]));
+        }),
+    );
+    for name in ["all", "none", "b", "x"] {
+        refused("can be called", options(|index| name.clone_into(&mut index.components[1].name)));
+    }
 }

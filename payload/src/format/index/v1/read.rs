@@ -4,7 +4,7 @@
 use super::{WireBlob, WireComponent, WireComponentKind, WireEncoding, WireFile, WireIndex, WireLink, WireRole};
 use crate::format::index::{
     Blob, Build, Component, ComponentKind, Directory, Document, Elf, Encoding, File, Index, Install, Link, LinkKind,
-    Model, PackageFacts, Role, SourceFact, Stub, Target, Unit,
+    Model, OnlyFor, PackageFacts, Role, SourceFact, Stub, Target, Unit,
 };
 use crate::{AccountName, Digest, Mode, Owner, PayloadError, RelPath};
 
@@ -65,6 +65,7 @@ pub(super) fn index(wire: WireIndex) -> Result<Index, PayloadError> {
                 path: parsed(&wire.path)?,
                 mode: parsed(&wire.mode)?,
                 owner: owner(&wire.owner, &wire.group)?,
+                only_for: OnlyFor::of(wire.only_for),
             })
         })?,
         files: all(wire.files, file)?,
@@ -114,6 +115,7 @@ fn file(wire: WireFile) -> Result<File, PayloadError> {
         owner: owner(&wire.owner, &wire.group)?,
         role,
         component: wire.component,
+        only_for: OnlyFor::of(wire.only_for),
         elf,
     })
 }
@@ -124,7 +126,8 @@ fn link(wire: WireLink) -> Result<Link, PayloadError> {
         (None, Some(target)) => LinkKind::Symbolic { target },
         _ => return Err(PayloadError::Format(format!("link {:?} is neither hard nor symbolic, or both", wire.path))),
     };
-    Ok(Link { path: parsed(&wire.path)?, kind, owner: owner(&wire.owner, &wire.group)? })
+    let only_for = OnlyFor::of(wire.only_for);
+    Ok(Link { path: parsed(&wire.path)?, kind, owner: owner(&wire.owner, &wire.group)?, only_for })
 }
 
 fn blob(wire: WireBlob) -> Result<Blob, PayloadError> {

@@ -77,6 +77,7 @@ fn directory(directory: &Directory) -> WireDirectory {
         mode: directory.mode.to_string(),
         owner: directory.owner.user.to_string(),
         group: directory.owner.group.to_string(),
+        only_for: directory.only_for.positions().to_vec(),
     }
 }
 
@@ -98,6 +99,7 @@ fn file(file: &File) -> Option<WireFile> {
         group: file.owner.group.to_string(),
         role,
         component: file.component,
+        only_for: file.only_for.positions().to_vec(),
         elf: file
             .elf
             .as_ref()
@@ -116,6 +118,7 @@ fn link(link: &Link) -> WireLink {
         symbolic,
         owner: link.owner.user.to_string(),
         group: link.owner.group.to_string(),
+        only_for: link.only_for.positions().to_vec(),
     }
 }
 

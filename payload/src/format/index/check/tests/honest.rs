@@ -3,7 +3,7 @@
 
 use crate::format::index::{
     Arch, Blob, Build, Component, ComponentKind, Directory, Document, Encoding, File, Index, Install, Link, LinkKind,
-    Model, PackageFacts, Role, SourceFact, Stub, Target, Unit,
+    Model, OnlyFor, PackageFacts, Role, SourceFact, Stub, Target, Unit,
 };
 use crate::{Digest, Mode, Owner};
 
@@ -12,7 +12,12 @@ pub(super) fn owner(user: &str, group: &str) -> Owner {
 }
 
 pub(super) fn directory(path: &str) -> Directory {
-    Directory { path: path.parse().unwrap(), mode: Mode::EXECUTABLE, owner: Owner::root() }
+    Directory {
+        path: path.parse().unwrap(),
+        mode: Mode::EXECUTABLE,
+        owner: Owner::root(),
+        only_for: OnlyFor::everybody(),
+    }
 }
 
 pub(super) fn file(path: &str, content: &[u8], role: Role) -> File {
@@ -23,6 +28,7 @@ pub(super) fn file(path: &str, content: &[u8], role: Role) -> File {
         owner: Owner::root(),
         role,
         component: 0,
+        only_for: OnlyFor::everybody(),
         elf: None,
     }
 }
@@ -34,7 +40,12 @@ pub(super) fn raw(content: &[u8]) -> Blob {
 }
 
 pub(super) fn symbolic(path: &str, target: &str) -> Link {
-    Link { path: path.parse().unwrap(), kind: LinkKind::Symbolic { target: target.to_owned() }, owner: Owner::root() }
+    Link {
+        path: path.parse().unwrap(),
+        kind: LinkKind::Symbolic { target: target.to_owned() },
+        owner: Owner::root(),
+        only_for: OnlyFor::everybody(),
+    }
 }
 
 /// Something of everything, as an honest builder writes it.
@@ -86,6 +97,7 @@ pub(super) fn good() -> Index {
                 path: "opt/x/models/n".parse().unwrap(),
                 kind: LinkKind::Hard { to: "opt/x/models/m".parse().unwrap() },
                 owner: Owner::root(),
+                only_for: OnlyFor::everybody(),
             },
         ],
         units: vec![Unit { name: "x.service".to_owned(), path: unit.parse().unwrap(), drop_in: drop_in.parse().ok() }],
