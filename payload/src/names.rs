@@ -11,6 +11,8 @@ pub const TRUSTED_KEYS: &str = "etc/airgap-deploy/trusted-keys";
 pub const REVOKED_KEYS: &str = "etc/airgap-deploy/revoked-keys";
 /// A staging directory is called this and the name of its package.
 pub const STAGING_PREFIX: &str = ".airgap-deploy.";
+/// Where the directory of a package waits until it appears, or while it is removed: this and the name of the package.
+pub const HIDDEN_STATE_PREFIX: &str = ".airgap-deploy-state.";
 /// What a file is called, behind its own name, while another has taken its place.
 pub const BACKUP_SUFFIX: &str = ".airgap-deploy-backup";
 /// The drop-in that the builder makes beside a unit that runs Ollama.

@@ -410,7 +410,7 @@ def own_command(index, directories):
         return
     if command != "usr/local/sbin/airgap-deploy":
         parent, _, name = command.rpartition("/")
-        own = any(part.startswith(".airgap-deploy.") or ".airgap-deploy-backup" in part for part in command.split("/"))
+        own = any(part.startswith((".airgap-deploy.", ".airgap-deploy-state.")) or ".airgap-deploy-backup" in part for part in command.split("/"))
         refused = PLACES["NEVER"] + PLACES["INSTALLERS"] + PLACES["ACCOUNTS_AND_BOOT"]
         need(not own and not is_below(command, refused), "no place for a command")
         need(parent not in PLACES["PROGRAMS"] or name not in PLACES["SYSTEM_PROGRAMS"], "the command is the system's")
@@ -431,7 +431,7 @@ def places(index):
     for entry in index["directories"] + index["files"] + index["links"]:
         path = entry["path"]
         need(not is_below(path, PLACES["NEVER"]), "%s is no place for a package" % path)
-        own = any(part.startswith(".airgap-deploy.") or ".airgap-deploy-backup" in part for part in path.split("/"))
+        own = any(part.startswith((".airgap-deploy.", ".airgap-deploy-state.")) or ".airgap-deploy-backup" in part for part in path.split("/"))
         need(not own and not is_below(path, PLACES["INSTALLERS"]), "%s is the installer's" % path)
         need(not is_below(path, PLACES["ACCOUNTS_AND_BOOT"]), "%s decides who can become root" % path)
         if path not in directories:

@@ -3,7 +3,7 @@
 
 use nix::errno::Errno;
 use payload::index::PackageName;
-use payload::names::{STAGING_PREFIX, STATE_DIRECTORY};
+use payload::names::{HIDDEN_STATE_PREFIX, STAGING_PREFIX, STATE_DIRECTORY};
 use payload::{Mode, RelPath};
 
 use crate::error::Error;
@@ -198,7 +198,7 @@ pub fn start_journal(root: &Root, package: &PackageName, bytes: &[u8], program: 
 /// Where directories wait, beside `top`, until they appear, or while they are removed.
 #[expect(clippy::expect_used, reason = "a constant and a package name are at most 84 bytes")]
 fn hidden(top: &RelPath, package: &PackageName) -> RelPath {
-    let name = format!(".airgap-deploy-state.{package}");
+    let name = format!("{HIDDEN_STATE_PREFIX}{package}");
     match top.parent() {
         Some(parent) => parent.join(&name),
         None => name.parse(),

@@ -3,7 +3,7 @@
 
 use super::refuse;
 use crate::format::index::Index;
-use crate::names::{BACKUP_SUFFIX, COMMAND, LOG_DIRECTORY, STAGING_PREFIX, STATE_DIRECTORY};
+use crate::names::{BACKUP_SUFFIX, COMMAND, HIDDEN_STATE_PREFIX, LOG_DIRECTORY, STAGING_PREFIX, STATE_DIRECTORY};
 use crate::{Mode, PayloadError, RelPath};
 
 /// The kernel's own, what is empty after a boot, what the machine boots from, and other people's.
@@ -213,7 +213,8 @@ fn place_problem(path: &RelPath) -> Option<String> {
     if is_below(path, NEVER) {
         return Some(format!("{path} is no place for a package"));
     }
-    let own_name = |name: &str| name.starts_with(STAGING_PREFIX) || name.contains(BACKUP_SUFFIX);
+    let begins = |name: &str| [STAGING_PREFIX, HIDDEN_STATE_PREFIX].iter().any(|own| name.starts_with(own));
+    let own_name = |name: &str| begins(name) || name.contains(BACKUP_SUFFIX);
     if is_below(path, INSTALLERS) || path.components().any(own_name) {
         return Some(format!("{path} is a name that the installer keeps for itself"));
     }

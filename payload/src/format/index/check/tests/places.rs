@@ -67,7 +67,13 @@ fn what_the_installer_keeps_for_itself_is_refused() {
         refused("keeps for itself", configuration(&format!("{place}/x")));
         refused("keeps for itself", configuration(place));
     }
-    for name in [".airgap-deploy.x/f0", ".airgap-deploy.", "a.airgap-deploy-backup", "a.airgap-deploy-backup.2/x"] {
+    for name in [
+        ".airgap-deploy.x/f0",
+        ".airgap-deploy-state.x/journal",
+        ".airgap-deploy.",
+        "a.airgap-deploy-backup",
+        "a.airgap-deploy-backup.2/x",
+    ] {
         refused("keeps for itself", configuration(&format!("opt/{name}")));
     }
     accepted(configuration("opt/airgap-deploy/x"));
