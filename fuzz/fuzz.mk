@@ -1,6 +1,6 @@
 # Fuzzing: needs a nightly compiler and cargo-fuzz. What the targets are: fuzz/README.md.
 
-FUZZ_TARGETS := archive elf package index signature journal receipt gguf manifest modelfile lock
+FUZZ_TARGETS := archive elf package transfer index signature journal receipt gguf manifest modelfile lock
 FUZZ_SECONDS := 20
 # The limits of one input. The leak detector mistakes what the C library keeps for ending threads for a leak.
 FUZZ_LIMITS := -max_len=65536 -rss_limit_mb=2048 -timeout=20 -detect_leaks=0
