@@ -12,7 +12,7 @@ use nix::sys::memfd::{MFdFlags, memfd_create};
 use payload::{ALIGNMENT, Package, Parts, Piece, TRANSFER_MANIFEST, Trust, Watch, package_in_chunks};
 
 /// The archive of a package that the builder made, sealed for the program of [`whole`]; `plain` is its second volume.
-const SAMPLE: &[u8] = include_bytes!("../seeds/transfer.run");
+const SAMPLE: &[u8] = include_bytes!("../seeds/transfer.tar");
 static FIRST: OnceLock<Vec<u8>> = OnceLock::new();
 
 /// The smallest ELF file, and the sample behind it.
