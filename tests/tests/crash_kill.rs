@@ -68,8 +68,7 @@ fn another_choice_of_optional_components_is_complete_or_undone() -> Result<()> {
     let other = ["--install", "--include", "b,c"];
     let series = Series::new(&scratch.root, &package, &other)?;
     let back = series.kill_everywhere(&RECOVER, Goal::BeforeOrComplete)?;
-    let again = series.kill_everywhere(&other, Goal::Complete)?;
-    println!("another choice: {back:?} with --recover, {again:?} with --install");
+    println!("another choice: {back:?} with --recover");
     ensure!(back.kills > 30 && back.in_recovery > 20, "hardly a trial was made: {back:?}");
     Ok(())
 }
