@@ -21,7 +21,7 @@ help:
 	@echo "make graph       which folders of the code import which"
 	@echo "make crash-point SCENARIO=upgrade CHANGE=17  one kill of the crash series, and what becomes of it"
 	@echo "make soak        all of the long series, of which the others run samples (hours; root on Debian)"
-	@echo "make measure-fleet        ways to bring a package to hosts, timed and counted: the figures of docs/scale.md"
+	@echo "make measure-fleet        ways to bring a package to three hosts, timed and counted"
 	@echo "make bench       builder and installer against cp, tar, makeself, sha256sum and openssl; writes docs/performance.md"
 	@echo "make deny        banned crates, licences, and where it can be fetched the advisory database (installs cargo-deny)"
 	@echo "make fuzz-brief  every parser of untrusted bytes, $(FUZZ_SECONDS) seconds each (nightly compiler; installs cargo-fuzz)"

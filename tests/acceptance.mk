@@ -18,7 +18,7 @@ acceptance-fleet: $(BUILDER)
 	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
 	  cargo test --quiet --package e2e --test fleet -- --ignored --nocapture each_host
 
-# What docs/scale.md says of the ways to bring a package to hosts.
+# Times and counts the ways to bring a package to three hosts.
 .PHONY: measure-fleet
 measure-fleet: $(BUILDER)
 	cargo run --quiet --package e2e --bin acceptance-inputs

@@ -49,7 +49,7 @@ fn each_host_ends_as_it_should() -> Result<()> {
 /// The model of the measured package, in bytes.
 const MEASURED: usize = 256 << 20;
 
-/// What docs/scale.md says of the ways to bring a package to hosts. Nothing is asserted of how long it takes.
+/// Times and counts the ways to bring a package to hosts. Nothing is asserted of how long it takes.
 #[test]
 #[ignore = "measures for some minutes: make measure-fleet"]
 fn ways_to_bring_a_package_are_measured() -> Result<()> {
