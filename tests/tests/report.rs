@@ -132,7 +132,7 @@ fn what_was_undone_is_reported_as_undone_and_a_kill_leaves_a_report_without_an_e
     let path = report.to_str().context("UTF-8")?;
     let install = ["--install", "--report", path];
     // Far enough to have placed files, and before the receipt.
-    let ended = Run::new(&stage.first, &stage.bare, &install).set("FAIL_AT", "145:5").end();
+    let ended = Run::new(&stage.first, &stage.bare, &install).set("FAIL_AT", "146:5").end();
     assert_eq!(ended.code, Some(30), "{ended:?}");
     let document = read(&report)?;
     let outcome = |word: &str| {
