@@ -203,6 +203,25 @@ fn an_account_that_another_package_uses_stays_and_the_last_one_takes_it_along() 
 }
 
 #[test]
+fn what_is_left_of_one_package_keeps_its_account_when_the_other_goes() -> Result<()> {
+    if needs_root() {
+        return Ok(());
+    }
+    let pair = pair(true)?;
+    let scratch = Scratch::of(&pair.both)?;
+    let first = |action: &[&str]| Run::new(&pair.stage.first, &scratch.root, action).end();
+    fs::write(scratch.root.join("opt/demo/models/m.gguf"), "trained further")?;
+    let left = first(&["--uninstall"]);
+    ensure!(left.code == Some(32) && left.text.contains("m.gguf"), "{left:?}");
+    let other = Run::new(&pair.more, &scratch.root, &["--uninstall"]).end();
+    done(&other)?;
+    ensure!(other.text.contains("stays, needed by demo: ") && other.text.contains("user demo"), "{other:?}");
+    ensure!(line_of(&scratch.root, "passwd", "demo")?.is_some(), "a file belongs to nobody");
+    done(&first(&["--uninstall", "--purge"]))?;
+    is_bare(&pair, &scratch.root)
+}
+
+#[test]
 fn an_uninstallation_beside_another_package_goes_on_where_it_stopped() -> Result<()> {
     let pair = pair(false)?;
     let series = Series::new(&pair.both, &pair.stage.first, &["--uninstall"])?;

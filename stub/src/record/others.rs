@@ -18,6 +18,8 @@ use crate::record::state::{self, StateError};
 #[derive(Debug, Clone, Default)]
 pub struct Others {
     receipts: Vec<Receipt>,
+    /// What was left of packages that are not installed any more.
+    leftovers: Vec<Receipt>,
     /// Whose installation was interrupted.
     pub unfinished: Vec<PackageName>,
 }
@@ -33,7 +35,10 @@ impl Others {
             if root.look(&state::journal(&name))? != Found::Absent {
                 others.unfinished.push(name.clone());
             }
-            others.receipts.extend(state::read_receipt(root, &name)?);
+            match state::read_receipt(root, &name)? {
+                Some(receipt) => others.receipts.push(receipt),
+                None => others.leftovers.extend(state::read_leftovers(root, &name)?),
+            }
         }
         Ok(others)
     }
@@ -41,7 +46,7 @@ impl Others {
     /// The packages of these receipts.
     #[cfg(test)]
     pub fn of(receipts: Vec<Receipt>) -> Self {
-        Self { receipts, unfinished: Vec::new() }
+        Self { receipts, ..Self::default() }
     }
 
     /// Adds the contents that their receipts vouch for.
@@ -49,9 +54,9 @@ impl Others {
         self.receipts.iter().for_each(|receipt| receipt.tell(known));
     }
 
-    /// The packages that have something at `path`.
+    /// The packages that have something at `path`, or of which something is left there.
     pub fn that_have(&self, path: &RelPath) -> Vec<&PackageName> {
-        self.receipts.iter().filter(|receipt| receipt.has(path)).map(|receipt| &receipt.package).collect()
+        self.that(|receipt| receipt.has(path))
     }
 
     /// Their receipts, of those that have the installer's command at `path`.
@@ -98,7 +103,8 @@ impl Others {
     }
 
     fn that(&self, needs: impl Fn(&Receipt) -> bool) -> Vec<&PackageName> {
-        self.receipts.iter().filter(|receipt| needs(receipt)).map(|receipt| &receipt.package).collect()
+        let known = self.receipts.iter().chain(&self.leftovers);
+        known.filter(|receipt| needs(receipt)).map(|receipt| &receipt.package).collect()
     }
 
     /// The receipts of the others that change when `leaving` goes: what it made and they need becomes theirs, so that the
