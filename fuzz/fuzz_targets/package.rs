@@ -9,11 +9,11 @@ use std::io::Write;
 use nix::sys::memfd::{MFdFlags, memfd_create};
 use payload::{ALIGNMENT, Digest, Package, Trust};
 
-/// The smallest ELF file: a header and one empty section header.
+/// The smallest ELF file: a header and one empty section header; to the byte that of the seeds (`tests/tests/crash_formats.rs`).
 fn program() -> Vec<u8> {
     let mut bytes = vec![0; 128];
     bytes[..7].copy_from_slice(b"\x7fELF\x02\x01\x01");
-    for (offset, value) in [(16, 2), (18, 62), (20, 1), (40, 64), (52, 64), (54, 56), (58, 64), (60, 1)] {
+    for (offset, value) in [(9, 1), (16, 2), (18, 62), (20, 1), (40, 64), (52, 64), (54, 56), (58, 64), (60, 1)] {
         bytes[offset] = value;
     }
     bytes.resize(ALIGNMENT as usize, 0);

@@ -53,3 +53,21 @@ fn what_is_no_receipt_or_journal_is_not_acted_on() -> Result<()> {
     }
     Ok(())
 }
+
+/// Bytes that no program takes for a package teach a fuzzer little.
+#[test]
+fn the_seed_of_the_fuzz_target_for_packages_is_one() -> Result<()> {
+    let scratch = directory()?;
+    let run = scratch.path().join("seed.run");
+    let seeds = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz/seeds/package");
+    for name in ["sample", "sample-repaired"] {
+        let seed = fs::read(seeds.join(name)).with_context(|| format!("{name} in {}", seeds.display()))?;
+        let mut bytes = sample::first(false)?.program().to_vec();
+        bytes.resize(4096, 0);
+        bytes.extend(&seed[1..]);
+        fs::write(&run, bytes)?;
+        let ended = Run::new(&run, scratch.path(), &["--verify"]).end();
+        ensure!(ended.code == Some(0), "{name}: {ended:?}");
+    }
+    Ok(())
+}

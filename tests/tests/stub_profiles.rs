@@ -50,11 +50,13 @@ impl Made {
             arguments.extend(typed.split_whitespace());
             let outcome = package(&self.stub, &arguments)?;
             let mut said = without_surroundings(&outcome.to_string(), &self.scenario.path(""))?;
-            let receipt = root.join(RECEIPT);
-            if receipt.exists() {
-                said.push_str(&without_stat(serde_json::from_slice(&fs::read(&receipt)?)?).to_string());
+            for receipt in RECEIPTS.map(|receipt| root.join(receipt)) {
+                if receipt.exists() {
+                    said.push_str(&without_stat(serde_json::from_slice(&fs::read(&receipt)?)?).to_string());
+                }
             }
-            seen.push((typed.to_owned(), said, Tree::read(&root)?.without(RECEIPT)));
+            let tree = RECEIPTS.iter().fold(Tree::read(&root)?, |tree, receipt| tree.without(receipt));
+            seen.push((typed.to_owned(), said, tree));
             Ok(())
         };
         for typed in BEFORE {
@@ -74,7 +76,9 @@ impl Made {
     }
 }
 
-const RECEIPT: &str = "var/lib/airgap-deploy/sample/receipt.json";
+/// Of what is installed, and of what an uninstallation left.
+const RECEIPTS: [&str; 2] =
+    ["var/lib/airgap-deploy/sample/receipt.json", "var/lib/airgap-deploy/sample/leftovers.json"];
 
 /// Inodes and times are those of the one installation.
 fn without_stat(mut receipt: Value) -> Value {

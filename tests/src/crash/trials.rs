@@ -42,7 +42,7 @@ pub struct Count {
 /// Every how many kills the recovery is killed everywhere too. `AIRGAP_DEPLOY_EVERY=1` takes longest. A recovery that
 /// installs makes so many changes that fewer of them do.
 fn stride(recovery: &[&str]) -> u64 {
-    let usual = if recovery.contains(&"--install") { 61 } else { 19 };
+    let usual = if recovery.contains(&"--install") { 89 } else { 29 };
     std::env::var("AIRGAP_DEPLOY_EVERY").ok().and_then(|text| text.parse().ok()).unwrap_or(usual).max(1)
 }
 
