@@ -248,6 +248,14 @@ fn a_key_that_others_than_root_could_have_placed_is_refused() -> Result<()> {
     fs::create_dir(&file)?;
     refused("no regular file")?;
     fs::remove_dir(&file)?;
+    // It may be meant as a key, or as the one that was revoked.
+    for directory in [KEYS, REVOKED] {
+        let other = site.root.join(directory).join("site.key");
+        fs::create_dir_all(site.root.join(directory))?;
+        fs::write(&other, site.key.public()?)?;
+        refused("\"site.key\" in it is not called *.pub")?;
+        fs::remove_file(&other)?;
+    }
     fs::rename(site.root.join(KEYS), site.root.join("etc/keys"))?;
     fs::write(site.root.join(KEYS), "")?;
     refused("no directory")?;

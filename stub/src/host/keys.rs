@@ -56,9 +56,11 @@ fn below(root: &Root, directory: &str) -> Result<Vec<PublicKey>, KeysError> {
             return Err(refused(above, "its directory can be changed by others than root"));
         }
     }
-    let names = root.names(&directory)?;
-    let names = names.iter().filter(|name| Path::new(name).extension().is_some_and(|kind| kind == "pub"));
-    names.filter_map(|name| directory.join(name).ok()).map(|path| key_below(root, &path)).collect()
+    let named = |name: &String| match directory.join(name) {
+        Ok(path) if Path::new(name).extension().is_some_and(|kind| kind == "pub") => key_below(root, &path),
+        _ => Err(refused(&directory, &format!("{name:?} in it is not called *.pub: rename it, or move it elsewhere"))),
+    };
+    root.names(&directory)?.iter().map(named).collect()
 }
 
 fn key_below(root: &Root, path: &RelPath) -> Result<PublicKey, KeysError> {
