@@ -296,7 +296,8 @@ fn a_target_gets_the_models_that_it_chose_and_nothing_of_the_others() -> Result<
     let whole = act(&one, &["--dry-run", "--json"])?.json()?;
     let needed = |plan: &Value| plan["space"][0]["needed"].as_u64().unwrap_or(0);
     assert!(needed(&plan) + (1 << 16) <= needed(&whole), "what is left out is counted: {plan} {whole}");
-    act(&one, &["--install", "--include", "b"])?;
+    let installed = act(&one, &["--install", "--include", "b", "--json"])?.json()?;
+    assert_eq!(installed["optional"]["included"], serde_json::json!(["b"]), "{installed:#}");
     // The weights are a file of `a` in the package: nothing of it is there by name.
     let of_b = ["b.gguf", "b/latest"];
     holds(&of_b, 0)?;

@@ -116,7 +116,7 @@ pub fn install(
     } else {
         evidence.verified_in_part();
     }
-    done(cleared.plan(), index, host.systemd == Systemd::Running, &console);
+    done(cleared.plan(), index, host, &console);
     Ok(())
 }
 
@@ -186,7 +186,7 @@ fn already_installed(index: &Index, host: &Host, console: &Console<'_>) {
     screen.say(&format!("{} is installed already: nothing was changed", index.package.name));
 }
 
-fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console<'_>) {
+fn done(plan: &Plan, index: &Index, host: &Host, console: &Console<'_>) {
     let screen = console.screen;
     let files = plan.placed().count();
     let bytes: u64 = plan.placed().map(|place| place.size).sum();
@@ -199,7 +199,7 @@ fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console<'_>) {
             "install": 1,
             "package": index.package.name.as_str(),
             "version": index.package.version,
-            "optional": plan.made.choice.to_json(),
+            "optional": host.choice.to_json(),
             "changed": true,
             "placed": {"files": files, "bytes": bytes},
             "seconds": (seconds * 1000.0).round() / 1000.0,
@@ -213,7 +213,7 @@ fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console<'_>) {
             screen.json(&document);
         }
     }
-    screen.say_all(&plan.made.choice.line().into_iter().collect::<Vec<_>>());
+    screen.say_all(&host.choice.line().into_iter().collect::<Vec<_>>());
     for note in &plan.notes {
         screen.say(&format!("note: {}", payload::printable(note)));
     }
@@ -223,7 +223,7 @@ fn done(plan: &Plan, index: &Index, systemd: bool, console: &Console<'_>) {
         screen.say(&format!("running: {}", started.join(", ")));
     }
     if let Some(unit) = index.units.first()
-        && systemd
+        && host.systemd == Systemd::Running
         && plan.afterwards.is_empty()
         && plan.proof.is_none()
         && !plan.steps.iter().any(|step| matches!(step, Step::EnableUnit { .. }))
