@@ -500,6 +500,10 @@ fn units_and_accounts_of_others_outlive_an_uninstallation() -> Result<()> {
         Scene { prior: &prior, package: &packages.first, action, changes: changes(&prior, &packages.first, action)? };
     // A unit that is edited stays: it is root's, and keeps no account.
     ensure!(scene.trial(1, 10, None)?.is_some(), "nothing was edited");
+    // An account is removed by its name: whose it is by then is looked at last.
+    for change in scene.changes.saturating_sub(40)..=scene.changes {
+        scene.trial(change, DEEDS.len() as u64, None).with_context(|| format!("change {change}"))?;
+    }
     scene.report("uninstall", None)?;
     scene.report("uninstall", Some(&["--uninstall"]))
 }

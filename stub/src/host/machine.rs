@@ -91,49 +91,62 @@ impl Machine {
 
     /// Runs an account tool on this machine's root.
     pub fn run(&self, tool: Tool, arguments: &[&str]) -> Result<(), StepError> {
+        self.run_if(tool, arguments, || Ok(true)).map(drop)
+    }
+
+    /// The same if `still` says so at the last moment. Says whether it was run.
+    fn run_if(
+        &self,
+        tool: Tool,
+        arguments: &[&str],
+        still: impl FnOnce() -> Result<bool, StepError>,
+    ) -> Result<bool, StepError> {
         if !tool.takes_root() {
             return Err(StepError::State(format!("{} is no account tool", tool.name())));
         }
         let prefix = self.root.path().display().to_string();
         let mut all = if self.root.is_live() { Vec::new() } else { vec!["--prefix", prefix.as_str()] };
         all.extend(arguments);
-        Ok(tool.run(&all).map(drop)?)
+        Ok(tool.run_if(&all, still)?.is_some())
     }
 
     /// Removes a user that was made; one of the same name with another number stays.
     pub fn remove_user(&self, made: &MadeAccount) -> Result<Undone, StepError> {
         let MadeAccount { name, id } = made;
-        match account::user(&self.root, name)? {
-            None => return Ok(Undone::Clean),
-            Some(user) if user.uid != *id => return Ok(not_the_one("user", made, user.uid)),
-            Some(_) => {}
+        let uid = || Ok::<_, StepError>(account::user(&self.root, name)?.map(|user| user.uid));
+        let mut group = None;
+        let is_still_that = || {
+            group = account::group(&self.root, name)?;
+            Ok(uid()? == Some(*id))
+        };
+        if uid()? == Some(*id) && self.run_if(Tool::Userdel, &[name.as_str()], is_still_that)? {
+            // userdel(8) takes the group of the same name along, whoever made it (USERGROUPS_ENAB of login.defs).
+            if let Some(gid) = group
+                && account::group(&self.root, name)?.is_none()
+            {
+                self.run(Tool::Groupadd, &["--gid", &gid.to_string(), name.as_str()])?;
+            }
+            return Ok(Undone::Clean);
         }
-        let group = account::group(&self.root, name)?;
-        self.run(Tool::Userdel, &[name.as_str()])?;
-        // userdel(8) takes the group of the same name along, whoever made it (USERGROUPS_ENAB of login.defs).
-        if let Some(gid) = group
-            && account::group(&self.root, name)?.is_none()
-        {
-            self.run(Tool::Groupadd, &["--gid", &gid.to_string(), name.as_str()])?;
-        }
-        Ok(Undone::Clean)
+        Ok(uid()?.map_or(Undone::Clean, |other| not_the_one("user", made, other)))
     }
 
     /// Removes a group that was made; one of the same name with another number stays, and so does the group of a user.
     pub fn remove_group(&self, made: &MadeAccount) -> Result<Undone, StepError> {
         let MadeAccount { name, id } = made;
-        match account::group(&self.root, name)? {
-            None => return Ok(Undone::Clean),
-            Some(gid) if gid != *id => return Ok(not_the_one("group", made, gid)),
-            Some(_) => {}
-        }
-        match self.run(Tool::Groupdel, &[name.as_str()]) {
-            // E_GROUP_BUSY of groupdel(8).
-            Err(StepError::Tool(error)) if error.code == Some(8) => {
-                Ok(Undone::Kept(format!("the group {name} stays: it is the group of a user")))
+        let gid = || Ok::<_, StepError>(account::group(&self.root, name)?);
+        if gid()? == Some(*id) {
+            match self.run_if(Tool::Groupdel, &[name.as_str()], || Ok(gid()? == Some(*id))) {
+                // E_GROUP_BUSY of groupdel(8).
+                Err(StepError::Tool(error)) if error.code == Some(8) => {
+                    return Ok(Undone::Kept(format!("the group {name} stays: it is the group of a user")));
+                }
+                Ok(true) => return Ok(Undone::Clean),
+                Ok(false) => {}
+                Err(error) => return Err(error),
             }
-            other => other.map(|()| Undone::Clean),
         }
+        Ok(gid()?.map_or(Undone::Clean, |other| not_the_one("group", made, other)))
     }
 
     /// Removes `path` if it is the same file as `other`, and so the one that was put there.

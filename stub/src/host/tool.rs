@@ -80,13 +80,29 @@ impl Tool {
     /// # Errors
     /// [`ToolError`] when it is missing, cannot be started or ends with another code than 0.
     pub(in crate::host) fn run(self, arguments: &[&str]) -> Result<String, ToolError> {
+        self.run_if(arguments, || Ok(true)).map(Option::unwrap_or_default)
+    }
+
+    /// Runs it if `still` says so, which is asked at the last moment: who changes something by its name cannot hold it.
+    /// `None` when it was not run.
+    ///
+    /// # Errors
+    /// As [`Self::run`], and whatever `still` fails with.
+    pub(in crate::host) fn run_if<E: From<ToolError>>(
+        self,
+        arguments: &[&str],
+        still: impl FnOnce() -> Result<bool, E>,
+    ) -> Result<Option<String>, E> {
         let shown = format!("{} {}", self.name(), arguments.join(" "));
         let failed = |code, detail: String| ToolError { command: shown.clone(), code, detail };
         let Some(program) = self.find() else {
-            return Err(failed(None, "this machine does not have the program".to_owned()));
+            return Err(failed(None, "this machine does not have the program".to_owned()).into());
         };
         if self.changes(arguments) {
             failpoint::tool(&shown).map_err(|errno| failed(None, errno.desc().to_owned()))?;
+        }
+        if !still()? {
+            return Ok(None);
         }
         let output = Command::new(&program)
             .args(arguments)
@@ -100,11 +116,11 @@ impl Tool {
             .output()
             .map_err(|error| failed(None, format!("{}: {error}", program.display())))?;
         if output.status.success() {
-            return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+            return Ok(Some(String::from_utf8_lossy(&output.stdout).into_owned()));
         }
         let printed = String::from_utf8_lossy(&output.stderr).trim().to_owned();
         let lines: Vec<String> = printed.lines().map(payload::printable).collect();
         let detail = if lines.is_empty() { output.status.to_string() } else { lines.join("; ") };
-        Err(failed(output.status.code(), detail))
+        Err(failed(output.status.code(), detail).into())
     }
 }
