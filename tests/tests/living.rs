@@ -105,7 +105,8 @@ impl Host {
         let installed = self.run(&["/media/usb/first.run", "--install", "--start", "--json"])?;
         ensure!(installed.ok(), "{}", installed.describe());
         println!("{}", installed.stderr.lines().filter(|line| line.contains(" answers: ")).collect::<String>());
-        let report: serde_json::Value = serde_json::from_str(&installed.stdout)?;
+        let report: serde_json::Value =
+            serde_json::from_str(installed.stdout.lines().last().context("nothing is said")?)?;
         let answer = &report["answers"][0];
         ensure!(answer["model"] == "smollm2:latest", "{report}");
         ensure!(
