@@ -112,16 +112,23 @@ const CHANGED: [&str; 6] =
 fn without_surroundings(said: &str, directory: &Path) -> Result<String> {
     let directory = directory.to_str().context("UTF-8")?.trim_end_matches('/');
     let lines = said.replace(directory, "HERE");
-    Ok(lines.lines().map(without_space).collect::<Vec<_>>().join("\n"))
+    Ok(lines.lines().map(without_space).filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n"))
 }
 
 fn without_space(line: &str) -> String {
     if let Some((what, _)) = line.split_once(", has ").filter(|_| line.starts_with("Disk space: ")) {
         return what.to_owned();
     }
+    // How long it took, and which of the threads came first.
+    if let Some((what, _)) = line.split_once(" in ").filter(|_| line.starts_with("placed: ")) {
+        return what.to_owned();
+    }
     match serde_json::from_str::<Value>(line) {
-        Ok(mut document) if document.get("space").is_some() => {
-            document["space"] = Value::Null;
+        Ok(document) if document["event"] == "staged" => String::new(),
+        Ok(mut document) if document.get("space").or(document.get("seconds")).is_some() => {
+            for differs in ["space", "seconds"] {
+                document[differs] = Value::Null;
+            }
             document.to_string()
         }
         _ => line.to_owned(),
