@@ -56,7 +56,7 @@ fn ways_to_bring_a_package_are_measured() -> Result<()> {
     let media = Media::empty()?;
     let manifest = "[package]\nname = \"big\"\nversion = \"1\"\n[install]\nprefix = \"/opt/big\"\n\
                     [[components]]\ntype = \"model-file\"\nname = \"weights\"\n\
-                    source = { type = \"file\", path = \"weights.gguf\" }\n";
+                    install_path = \"models/weights.gguf\"\nsource = { type = \"file\", path = \"weights.gguf\" }\n";
     media.pack("big", "big", "weights.gguf", &gguf::noise("weights", MEASURED), manifest, None)?;
     let size = fs::metadata(media.path().join("big/big.run"))?.len();
     let fleet = Fleet::boot(&HOSTS, media.path())?;
