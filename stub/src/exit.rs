@@ -1,4 +1,4 @@
-//! Exit codes: the contract with scripts, listed in the README and in `--help`.
+//! Exit codes: the contract with scripts, listed in docs/operating.md and in `--help`.
 //! Which error has which code is decided where the error is defined.
 
 /// How the program ended.

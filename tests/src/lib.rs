@@ -8,6 +8,7 @@ pub mod command;
 pub mod controller;
 pub mod counters;
 pub mod crash;
+pub mod docs;
 pub mod exporter;
 pub mod fleet;
 pub mod forge;

@@ -192,6 +192,10 @@ fn is_as_galaxy_makes_it(controller: &Controller, scenario: &Scenario, archive: 
     let theirs = files(&installed.join("ansible_collections/airgap_deploy").join(name))?;
     assert_eq!(theirs, files(&ours)?, "what is installed is what is in the archive");
 
+    let mut play = controller.tool("ansible-playbook")?;
+    play.env("ANSIBLE_COLLECTIONS_PATH", &below).args(["-i", "localhost,", "--syntax-check"]);
+    succeed(play.arg(format!("airgap_deploy.{name}.install")), BOUND)?;
+
     let source = scenario.directory("source")?;
     run(Command::new("cp").args(["-a"]).arg(ours.join(".")).arg(&source))?.exits(0)?;
     for made in ["MANIFEST.json", "FILES.json"] {

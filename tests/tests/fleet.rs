@@ -220,7 +220,8 @@ impl Test {
     }
 
     fn an_upgrade_rolls_over_the_hosts_from_a_share(&self) -> Result<()> {
-        let options = ["-e", "demo_share=/media/usb/two/demo.run", "-e", "demo_serial=1"];
+        let options =
+            ["-e", "demo_share=/media/usb/two/demo.run", "-e", "demo_serial=1", "-e", "demo_max_fail_percentage=5"];
         let play = self.play("two/ansible/demo-share.yml", &options)?.succeeded()?;
         for host in HOSTS {
             ensure!(play.of(host)?.changed > 0, "{}", play.said.describe());

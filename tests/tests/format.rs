@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use e2e::docs::{Block, Typed, page};
 use e2e::scenario::outcome::{Outcome, run};
 use e2e::scenario::tree::{Kind, Tree, digest};
 use e2e::scenario::{Scenario, package, sample};
@@ -13,28 +14,9 @@ use serde_json::Value;
 
 const FORMAT: &str = include_str!("../../docs/format.md");
 
-/// The lines of the document's session, in order: what is typed, and what is printed.
-fn session() -> Vec<(bool, &'static str)> {
-    let blocks = FORMAT.split("```console\n").skip(1).filter_map(|part| part.split("```").next());
-    let mut lines = Vec::new();
-    for block in blocks {
-        // A line that ends in a backslash goes on in the next.
-        let mut goes_on = false;
-        for line in block.lines() {
-            let typed = line.strip_prefix("$ ").or(goes_on.then_some(line));
-            goes_on = typed.is_some_and(|command| command.ends_with('\\'));
-            lines.push((typed.is_some(), typed.unwrap_or(line)));
-        }
-    }
-    lines
-}
-
-fn typed() -> String {
-    session().iter().filter(|(typed, _)| *typed).flat_map(|(_, line)| [line, "\n"]).collect()
-}
-
-fn printed() -> Vec<&'static str> {
-    session().iter().filter(|(typed, _)| !typed).map(|(_, line)| *line).collect()
+/// What is typed in the document's session, and what is printed.
+fn session() -> Result<Vec<Typed>> {
+    Ok(page("docs/format.md")?.blocks.iter().flat_map(Block::typed).collect())
 }
 
 fn shell(directory: &Path, script: &str) -> Result<Outcome> {
@@ -65,15 +47,16 @@ fn the_documents_session_takes_a_package_apart_and_gets_every_file_back() -> Res
     let run = sample::build(&scenario)?;
     let work = scenario.directory("apart")?;
     fs::copy(&run, work.join("ollama-deploy.run"))?;
-    let commands = typed();
+    let session = session()?;
+    let commands: String = session.iter().flat_map(|typed| [&typed.command, "\n"]).collect();
     for tool in ["tail", "tar", "sha256sum", "jq", "xz"] {
         assert!(commands.contains(tool), "the session does without {tool}");
     }
     let runs_it = commands.lines().any(|line| line.starts_with("./") || line.starts_with("builder"));
     assert!(!runs_it, "it runs the product:\n{commands}");
     let said = shell(&work, &commands)?.exits(0)?;
-    for line in printed() {
-        assert!(said.stdout.lines().any(|said| said == line), "the document promises {line:?}: {said}");
+    for typed in &session {
+        assert!(typed.unsaid(&said.stdout).is_empty(), "the document promises {:?}: {said}", typed.printed);
     }
 
     // What the session rebuilt is what the package itself extracts: names, contents, links and modes.

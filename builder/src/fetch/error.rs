@@ -50,7 +50,7 @@ pub enum SourceError {
 }
 
 impl SourceError {
-    /// The program's exit code for this error (see the table in the README).
+    /// The program's exit code for this error (see docs/operating.md).
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Settings { .. } | Self::Unpinned { .. } => 40,
