@@ -5,17 +5,15 @@
 use std::ops::RangeInclusive;
 
 use crate::format::index::Index;
-use crate::format::layout::{ALIGNMENT, CHUNK_SIZE, INDEX, INDEX_DIGEST, Layout, Region, SIGNATURE, digest_file};
+use crate::format::layout::{
+    ALIGNMENT, CHUNK_SIZE, INDEX, INDEX_DIGEST, Layout, Region, SIGNATURE, check_index_size, digest_file,
+};
 use crate::format::member::{self, BLOCK};
 use crate::signature::{self, MAX_SIGNATURE, Signature, Trust};
 use crate::volumes::cut::Cut;
 use crate::volumes::parts::Parts;
 use crate::volumes::proof::Proof;
 use crate::{Digest, Hasher, PayloadError, Watch, elf_length};
-
-/// Larger than the index of any package, in bytes: the digests of 400 GB of models, or 10,000 files. An index is held
-/// several times while it is read, and all of it has to fit a small machine.
-const MAX_INDEX: u64 = 8 << 20;
 
 /// An opened `.run` file whose stub and index are intact. Its blobs are compared when they are read.
 #[derive(Debug)]
@@ -337,8 +335,8 @@ fn read_index(file: &Parts, start: u64) -> Result<(Vec<u8>, Option<Vec<u8>>), Pa
     let mut block = [0; 512];
     file.read(start, &mut block, INDEX)?;
     let size = member::size_of_first(&block, INDEX)
-        .filter(|size| *size <= MAX_INDEX)
         .ok_or_else(|| PayloadError::damaged(INDEX, "its tar header is not the one that was packed"))?;
+    check_index_size(size)?;
     let mut json = vec![0; usize::try_from(size).unwrap_or(0)];
     file.read(start + BLOCK, &mut json, INDEX)?;
     let digest_offset = (start + BLOCK + size).next_multiple_of(BLOCK) + BLOCK;

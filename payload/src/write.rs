@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 
 use crate::format::index::{Blob, Index};
-use crate::format::layout::{CHUNK_SIZE, Layout, Region};
+use crate::format::layout::{CHUNK_SIZE, Layout, Region, check_index_size};
 use crate::{Digest, PayloadError, Watch};
 
 /// Where the writer gets bytes from. They are compared with the index while they are written.
@@ -44,6 +44,9 @@ pub trait Contents {
 
 /// Fills in the total length, which depends on the length of the index, which depends on it; and gives the JSON form.
 /// A package that will be signed leaves room for a signature of this length.
+///
+/// # Errors
+/// [`PayloadError::Format`] when the index is longer than readers take.
 pub fn seal(mut index: Index, signature_length: Option<u64>) -> Result<(Index, Vec<u8>), PayloadError> {
     let room = signature_length.map(|length| vec![0; usize::try_from(length).unwrap_or(0)]);
     // The length grows with the index and the index with the digits of the length: from 0 upwards this settles.
@@ -52,6 +55,7 @@ pub fn seal(mut index: Index, signature_length: Option<u64>) -> Result<(Index, V
         let json = index.to_json()?;
         let length = Layout::new(&index, &json, room.as_deref())?.length();
         if length == index.total_length {
+            check_index_size(json.len() as u64)?;
             return Ok((index, json));
         }
         index.total_length = length;

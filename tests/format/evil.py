@@ -392,6 +392,7 @@ def variants():
     yield "text-not-utf-8", 12, text_of(lambda index, text: text.replace(b'"linux"', b'"\xff"'))
     yield "text-byte-order-mark", 12, text_of(lambda index, text: b"\xef\xbb\xbf" + text)
     yield "text-deep", 12, text_of(lambda index, text: b"[" * 100000)
+    yield "text-too-long", 12, text_of(lambda index, text: text + b"\n" * (runfile.MAX_INDEX - len(text) + 1))
     yield "text-empty", 12, text_of(lambda index, text: b"")
     yield "text-exponent", 12, text_of(lambda index, text: text.replace(b'"format": 1', b'"format": 1e0'))
     yield "text-huge-number", 12, text_of(lambda index, text: text.replace(b'"format": 1', b'"format": 1e999999999'))

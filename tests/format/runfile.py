@@ -587,7 +587,7 @@ class RunFile:
             raise Damaged("the first header")
         size = int(size[1], 8)
         if size > MAX_INDEX:
-            raise Damaged("the index is too large")
+            raise Unreadable("the index is too long")
         text = self.data[start + BLOCK : start + BLOCK + size]
         line = (hashlib.sha256(text).hexdigest() + "  index.json\n").encode()
         at = start + BLOCK + size + -size % BLOCK + BLOCK

@@ -11,11 +11,28 @@ use crate::{Digest, PayloadError};
 pub const ALIGNMENT: u64 = 4096;
 /// Stored bytes are digested in pieces of this many bytes (4 MiB).
 pub const CHUNK_SIZE: u64 = 4 << 20;
+/// How long an index may be, in bytes: the digests of 450 GiB of models, or 10,000 files with long paths. An index is held
+/// several times while it is read, and all of it has to fit a small machine.
+const MAX_INDEX: u64 = 8 << 20;
 
 pub(crate) const INDEX: &str = "index.json";
 pub(crate) const MANIFEST: &str = "manifest.toml";
 pub(crate) const INDEX_DIGEST: &str = "index.json.sha256";
 pub(crate) const SIGNATURE: &str = "index.json.minisig";
+
+/// Readers take no longer index than this, so nothing writes one.
+///
+/// # Errors
+/// [`PayloadError::Format`], which says what makes an index long.
+pub(crate) fn check_index_size(size: u64) -> Result<(), PayloadError> {
+    if size <= MAX_INDEX {
+        return Ok(());
+    }
+    Err(PayloadError::Format(format!(
+        "it is {size} bytes long, and at most {MAX_INDEX} are read: each 4 MiB of content takes some 75 bytes of it, each file \
+         some 400 and its path"
+    )))
+}
 
 /// A run of bytes in the file, and what must stand there.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -166,5 +183,17 @@ pub(crate) fn blob_member(blob: &crate::format::index::Blob) -> String {
     match blob.encoding {
         crate::format::index::Encoding::Raw => format!("blobs/{}", blob.digest.blob_name()),
         crate::format::index::Encoding::Xz => format!("blobs/{}.xz", blob.digest.blob_name()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_index_has_a_length_that_is_still_read() {
+        assert!(check_index_size(MAX_INDEX).is_ok());
+        let problem = check_index_size(MAX_INDEX + 1).unwrap_err().to_string();
+        assert!(problem.contains("it is 8388609 bytes long, and at most 8388608 are read"), "{problem}");
     }
 }

@@ -178,7 +178,7 @@ impl Root {
 }
 
 /// The names in an open directory, sorted.
-pub(super) fn raw_names(directory: &OwnedFd, shown: &RelPath) -> Result<Vec<CString>> {
+pub(super) fn raw_names(directory: &OwnedFd, shown: &impl ToString) -> Result<Vec<CString>> {
     let flags = OFlag::O_RDONLY | OFlag::O_DIRECTORY | OFlag::O_CLOEXEC;
     let mut dir = Dir::openat(directory, ".", flags, Bits::empty()).map_err(failed("list", shown))?;
     let mut names = Vec::new();

@@ -52,7 +52,7 @@ impl Root {
             if name.to_str().is_ok_and(|name| path.join(name).is_ok()) {
                 continue;
             }
-            outcome = outcome.and(remove_raw(&directory, &name, path));
+            outcome = outcome.and(remove_raw(&directory, &name, path, &path.to_string()));
         }
         sync(&directory, path).and(outcome)
     }
@@ -63,7 +63,7 @@ impl Root {
         let mut left = Vec::new();
         for name in raw_names(&directory, path)? {
             let is_usual = name.to_str().is_ok_and(|name| path.join(name).is_ok());
-            if is_usual || holds_mount(&directory, &name, path)? {
+            if is_usual || holds_mount(&directory, &name, &path.to_string())? {
                 left.push(name.to_string_lossy().into_owned());
             }
         }
@@ -88,45 +88,52 @@ impl Root {
 
 const TO_LOOK_BELOW: OFlag = OFlag::O_PATH.union(OFlag::O_DIRECTORY).union(OFlag::O_NOFOLLOW).union(OFlag::O_CLOEXEC);
 
-/// Removes one name and, if it is a directory, everything in it; follows no link, and enters no mount.
-fn remove_raw(directory: &OwnedFd, name: &CStr, shown: &RelPath) -> Result<()> {
-    let unlink = |flag| Change::Remove(shown).make(|| unlinkat(directory, name, flag));
+/// Removes one name and, if it is a directory, everything in it; follows no link, and enters no mount. `path` is the nearest
+/// directory above that a path can name, `above` what is shown of the way from it to here.
+fn remove_raw(directory: &OwnedFd, name: &CStr, path: &RelPath, above: &str) -> Result<()> {
+    let unlink = |flag| Change::Remove(path).make(|| unlinkat(directory, name, flag));
+    let shown = below(above, name);
     match openat(directory, name, TO_LOOK_BELOW, Bits::empty()) {
-        Ok(below) => {
-            if mount_of(directory, shown)? != mount_of(&below, shown)? {
-                let path = payload::printable(&format!("{shown}/{}", name.to_string_lossy()));
-                return Err(FsError { action: "remove", path, cause: Cause::Mounted });
+        Ok(inside) => {
+            if mount_of(directory, above)? != mount_of(&inside, &shown)? {
+                return Err(FsError { action: "remove", path: shown, cause: Cause::Mounted });
             }
-            for name in raw_names(&below, shown)? {
-                remove_raw(&below, &name, shown)?;
+            for name in raw_names(&inside, &shown)? {
+                remove_raw(&inside, &name, path, &shown)?;
             }
             unlink(UnlinkatFlags::RemoveDir)
         }
         Err(Errno::ENOTDIR | Errno::ELOOP) => unlink(UnlinkatFlags::NoRemoveDir),
-        Err(errno) => Err(failed("remove", shown)(errno)),
+        Err(errno) => Err(failed("remove", &shown)(errno)),
     }
 }
 
 /// Whether something is mounted at one name or below it.
-fn holds_mount(directory: &OwnedFd, name: &CStr, shown: &RelPath) -> Result<bool> {
-    let below = match openat(directory, name, TO_LOOK_BELOW, Bits::empty()) {
-        Ok(below) => below,
+fn holds_mount(directory: &OwnedFd, name: &CStr, above: &str) -> Result<bool> {
+    let shown = below(above, name);
+    let inside = match openat(directory, name, TO_LOOK_BELOW, Bits::empty()) {
+        Ok(inside) => inside,
         Err(Errno::ENOTDIR | Errno::ELOOP | Errno::ENOENT) => return Ok(false),
-        Err(errno) => return Err(failed("look at", shown)(errno)),
+        Err(errno) => return Err(failed("look at", &shown)(errno)),
     };
-    if mount_of(directory, shown)? != mount_of(&below, shown)? {
+    if mount_of(directory, above)? != mount_of(&inside, &shown)? {
         return Ok(true);
     }
-    for name in raw_names(&below, shown)? {
-        if holds_mount(&below, &name, shown)? {
+    for name in raw_names(&inside, &shown)? {
+        if holds_mount(&inside, &name, &shown)? {
             return Ok(true);
         }
     }
     Ok(false)
 }
 
+/// Any name in a directory, so that it can be shown.
+fn below(above: &str, name: &CStr) -> String {
+    format!("{above}/{}", payload::printable(&name.to_string_lossy()))
+}
+
 /// Tells mounts apart, also of one file system.
-fn mount_of(directory: &OwnedFd, shown: &RelPath) -> Result<(u64, Option<u64>)> {
-    let stat = fstat(directory).map_err(failed("look at", shown))?;
+fn mount_of(directory: &OwnedFd, shown: &str) -> Result<(u64, Option<u64>)> {
+    let stat = fstat(directory).map_err(failed("look at", &shown))?;
     Ok((stat.st_dev, found::mount(directory)))
 }

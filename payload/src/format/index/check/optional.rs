@@ -53,8 +53,14 @@ fn names(index: &Index) -> Result<(), PayloadError> {
     let mut seen = HashSet::new();
     for component in &index.components {
         let unique = seen.insert(&component.name);
-        if !component.required && (!unique || optional_name_problem(&component.name).is_some()) {
-            return refuse(format!("no optional component can be called {:?}", component.name));
+        if component.required {
+            continue;
+        }
+        if !unique {
+            return refuse(format!("an optional component is called {:?}, as another component is", component.name));
+        }
+        if let Some(problem) = optional_name_problem(&component.name) {
+            return refuse(format!("no optional component can be called {:?}: {problem}", component.name));
         }
     }
     Ok(())

@@ -4,7 +4,7 @@
 mod honest;
 mod places;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 
 use super::check;
 use super::lookalikes;
@@ -15,13 +15,18 @@ use honest::{add, directory, file, good, owner, raw, symbolic};
 thread_local! {
     /// What was refused by the cases that ran on this thread.
     static REFUSALS: RefCell<Vec<String>> = const { RefCell::new(Vec::new()) };
+    /// How many were accepted.
+    static ACCEPTED: Cell<usize> = const { Cell::new(0) };
 }
 
 fn refusal(change: impl FnOnce(&mut Index)) -> Option<String> {
     let mut index = good();
     change(&mut index);
     let problem = check(&index).err().map(|error| error.to_string());
-    REFUSALS.with_borrow_mut(|refusals| refusals.extend(problem.clone()));
+    match &problem {
+        Some(problem) => REFUSALS.with_borrow_mut(|refusals| refusals.push(problem.clone())),
+        None => ACCEPTED.set(ACCEPTED.get() + 1),
+    }
     problem
 }
 
@@ -69,6 +74,8 @@ fn an_honest_index_is_accepted() {
 
 #[test]
 fn paths_stand_once_below_directories_that_are_listed_before_them() {
+    accepted(|index| index.links.push(symbolic("opt/x/bin/y", "x")));
+    accepted(|index| index.directories.push(directory("opt/x/y")));
     refused("listed twice", |index| index.directories.push(directory("opt/x")));
     refused("listed twice", |index| index.files.insert(0, index.files[0].clone()));
     refused("listed twice", |index| index.links.push(symbolic("opt/x/bin/x", "l.so")));
@@ -159,6 +166,12 @@ fn links_lead_to_something_inside() {
 
 #[test]
 fn a_chain_of_links_is_followed_as_the_kernel_does() {
+    accepted(|index| {
+        index.directories.push(directory("opt/x/a"));
+        index.directories.push(directory("opt/x/a/b"));
+        index.links.push(symbolic("opt/x/a/l", "b"));
+        index.links.push(symbolic("opt/x/a/s", "../a/l"));
+    });
     refused("not relative and normalised", |index| {
         index.directories.push(directory("opt/x/a"));
         index.directories.push(directory("opt/x/a/b"));
@@ -387,14 +400,19 @@ fn is_said_by(sentence: &str, problem: &str) -> bool {
 
 #[test]
 fn every_rule_has_a_case() {
-    for case in CASES {
+    let mut problems = Vec::new();
+    for (number, case) in CASES.into_iter().enumerate() {
         case();
+        let refused = REFUSALS.take();
+        // The first case is the honest package.
+        assert!(ACCEPTED.take() > 0 && (number == 0 || !refused.is_empty()), "case {number} shows one side only");
+        problems.extend(refused);
     }
-    let problems = REFUSALS.take();
     let sources = [
         include_str!("contents.rs"),
         include_str!("entries.rs"),
         include_str!("links.rs"),
+        include_str!("optional.rs"),
         include_str!("places.rs"),
         include_str!("texts.rs"),
         include_str!("units.rs"),
@@ -466,7 +484,12 @@ fn whatever_is_left_out_the_rest_fits_together() {
             (unit.component, unit.only_for) = (1, OnlyFor::of(vec![1]));
         }),
     );
-    for name in ["all", "none", "b", "x"] {
-        refused("can be called", options(|index| name.clone_into(&mut index.components[1].name)));
+    let called = |name: &'static str| options(move |index| name.clone_into(&mut index.components[1].name));
+    accepted(called("c"));
+    for name in ["all", "none"] {
+        refused("can be called", called(name));
+    }
+    for name in ["b", "x"] {
+        refused("as another component is", called(name));
     }
 }
