@@ -70,6 +70,7 @@ fn main() {
         "AIRGAP_DEPLOY_STUB",
         "AIRGAP_DEPLOY_STUB_AARCH64",
         "AIRGAP_DEPLOY_STUB_PROFILE",
+        "AIRGAP_DEPLOY_COMMIT",
         "AIRGAP_DEPLOY_MUSL_SYSROOT",
         "CC_x86_64_unknown_linux_musl",
         "CC_aarch64_unknown_linux_musl",
@@ -82,6 +83,7 @@ fn main() {
         println!("cargo::rerun-if-changed={}", changed.display());
     }
     println!("cargo::rustc-env=AIRGAP_DEPLOY_TARGET={}", env::var("TARGET").expect("cargo sets TARGET"));
+    println!("cargo::rustc-env=AIRGAP_DEPLOY_COMMIT={}", commit(&workspace));
     let (stubs, crates) = (out.join("stubs"), out.join("crates"));
     for directory in [&stubs, &crates] {
         // Made anew: what is no longer made must not stay.
@@ -133,6 +135,42 @@ fn profile() -> &'static str {
         Err(_) if debug => QUICK,
         Err(_) => SHIPPED,
     }
+}
+
+/// The commit that a release build is made of: what the environment says (sources without git), else what git says. A debug
+/// build would be linked again after each commit for it.
+fn commit(workspace: &Path) -> String {
+    if let Ok(commit) = env::var("AIRGAP_DEPLOY_COMMIT") {
+        return commit;
+    }
+    if env::var("PROFILE").as_deref() == Ok("debug") {
+        return "not recorded in a debug build".to_owned();
+    }
+    let Some(commit) = git(workspace, &["rev-parse", "HEAD"]).filter(|_| is_repository(workspace)) else {
+        return "unknown".to_owned();
+    };
+    // The log of HEAD grows with each commit and checkout; whether something was changed since is only known by asking.
+    for path in ["builder", "Cargo.toml"].map(|path| workspace.join(path)) {
+        println!("cargo::rerun-if-changed={}", path.display());
+    }
+    if let Some(log) = git(workspace, &["rev-parse", "--path-format=absolute", "--git-path", "logs/HEAD"]) {
+        println!("cargo::rerun-if-changed={log}");
+    }
+    match git(workspace, &["status", "--porcelain", "--untracked-files=no"]) {
+        Some(changes) if changes.is_empty() => commit,
+        _ => format!("{commit}, modified"),
+    }
+}
+
+/// Whether this is a repository of its own, not sources that were unpacked inside of another one.
+fn is_repository(workspace: &Path) -> bool {
+    let top = git(workspace, &["rev-parse", "--show-toplevel"]).map(PathBuf::from);
+    top.and_then(|top| top.canonicalize().ok()) == workspace.canonicalize().ok()
+}
+
+fn git(workspace: &Path, arguments: &[&str]) -> Option<String> {
+    let output = Command::new("git").arg("-C").arg(workspace).args(arguments).output().ok()?;
+    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).trim().to_owned())
 }
 
 /// One directory for all builds of this workspace, so that the stub that ships is compiled once: cargo marks the

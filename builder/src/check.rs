@@ -37,6 +37,7 @@ pub fn check(manifest: &Manifest) -> Vec<Problem> {
         }
     }
     for component in manifest.components.iter().flat_map(Component::with_parts) {
+        log::info!("component {}: {}", component.name, fetch::origin(component));
         match component.source().map(|source| &source.kind) {
             Some(SourceKind::File { path }) => {
                 let directory = manifest.path.parent().unwrap_or(Path::new(""));

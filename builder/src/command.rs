@@ -15,6 +15,7 @@ mod pages;
 mod password;
 mod prep;
 mod report;
+mod verbose;
 mod volumes;
 
 use builder::BuildError;
@@ -80,6 +81,7 @@ impl From<SignError> for Failure {
 /// Does what was asked for.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     output::choose_colour(cli.color);
+    verbose::choose(cli.verbose);
     do_it(cli)?;
     output::written()
 }

@@ -20,6 +20,7 @@ use payload::Digest;
 pub use cache::Cache;
 pub use cache::housekeeping::{CacheEntry, CacheError, CacheReport, EntryKind, Prune, cache_list, cache_prune};
 pub use error::SourceError;
+pub(crate) use named::origin;
 pub use net::http::Timeouts;
 pub use net::policy::{Mirror, host_is_allowed};
 pub use net::proxy::ProxySettings;
@@ -95,6 +96,11 @@ fn acquire_all(
 ) -> Result<Acquisition, SourceError> {
     let mut update = LockUpdate::read(manifest, options.lock_mode)?;
     let cache = Cache::open(&options.cache_dir)?;
+    log::info!("cache {}", options.cache_dir.display());
+    log::info!("{}", update.tells());
+    for component in components {
+        log::info!("component {}: {}", component.name, origin(component));
+    }
     let client = client(manifest, options);
     let space = Space::new(&options.cache_dir, options.free_space.clone());
     let fetcher = Fetcher {

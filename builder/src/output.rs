@@ -9,5 +9,7 @@ pub mod inspect;
 pub mod model;
 pub mod report;
 pub mod split;
+pub mod terms;
 mod transfer;
+mod tree;
 pub(crate) mod volumes;

@@ -27,7 +27,7 @@ use crate::signing::{SignError, Signer};
 use passing::{Chunked, Hashing, ReadAt};
 
 /// The member with the bill of materials.
-const SBOM: &str = "sbom.cdx.json";
+pub(crate) const SBOM: &str = "sbom.cdx.json";
 
 /// What packing needs to know beside the placements.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 
-use payload::index::{Arch, Component as ComponentFact, ComponentKind as Kind, Index, SourceFact};
+use payload::index::{Arch, Component as ComponentFact, ComponentKind as Kind, Encoding, Index, SourceFact};
 use payload::{Digest, PayloadError, PublicKey, Watch};
 
 use crate::content::place::place;
@@ -87,7 +87,16 @@ pub fn read_manifest(path: &Path) -> Result<Parsed, BuildError> {
     let text = text.map_err(|source| BuildError::Read { path: path.to_owned(), source })?;
     let beside = path.parent().unwrap_or(Path::new(""));
     let modelfile = |named: &Path| small_file::read(&beside.join(named), small_file::BY_HAND);
-    Ok(manifest::parse_with(path, &text, &modelfile)?)
+    let parsed = manifest::parse_with(path, &text, &modelfile)?;
+    let Manifest { package, components, .. } = &parsed.manifest;
+    let optional = components.iter().filter(|component| !component.required).count();
+    let (shown, count) = (path.display(), components.len());
+    log::info!(
+        "manifest {shown}: {} {}, {count} components, {optional} of them optional",
+        package.name,
+        package.version
+    );
+    Ok(parsed)
 }
 
 /// Builds a package.
@@ -101,6 +110,7 @@ pub fn prep(
     progress: &dyn ProgressSink,
 ) -> Result<Built, BuildError> {
     let stub = stub(request.arch).ok_or(BuildError::NoStub(request.arch))?;
+    log::info!("stub for {}: {}, {}", request.arch, payload::size(stub.len() as u64), Digest::of(stub));
     let components = select(manifest, request.include)?;
     let output = match &request.output {
         Some(path) => path.clone(),
@@ -178,6 +188,9 @@ impl Job<'_> {
             .collect();
         let jobs: Vec<_> = components.iter().copied().zip(std::mem::take(&mut acquisition.artifacts)).collect();
         let placed = place(manifest, request.arch, &jobs, &acquisition.parts, workdir.path()).map_err(Box::new)?;
+        for (_, placement) in &placed.placements {
+            log::debug!("place {}", placement.describe());
+        }
         let name = output.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
         let item = ItemId::PACKAGE;
         let location = output.display().to_string();
@@ -194,6 +207,7 @@ impl Job<'_> {
             signer: request.signer,
         };
         let packed = pack(manifest, facts, &placed, &pack_options)?;
+        tell(&packed.index);
         refuse_without_room(output, packed.index.total_length)?;
         let layout = packed.layout()?;
         let cut = volumes::cut(&layout, request.chunk_size.unwrap_or(layout.length()))?;
@@ -233,6 +247,19 @@ impl Job<'_> {
             lock_changes: Vec::new(),
             lock_path: acquisition.lock_path.clone(),
         })
+    }
+}
+
+/// What `-v` shows of what was packed.
+fn tell(index: &Index) {
+    let content: u64 = index.blobs.iter().map(|blob| blob.size).sum();
+    let (files, links, blobs) = (index.files.len(), index.links.len(), index.blobs.len());
+    let (content, stored) = (payload::size(content), payload::size(index.stored_size()));
+    log::info!("packed {files} files and {links} links: {content} in {blobs} blobs, {stored} as they are stored");
+    for blob in &index.blobs {
+        let (size, stored, chunks) = (payload::size(blob.size), payload::size(blob.stored_size), blob.chunks.len());
+        let how = if blob.encoding == Encoding::Xz { format!("{stored} with xz") } else { "stored raw".to_owned() };
+        log::debug!("blob {}: {size}, {how}, {chunks} chunks", blob.digest);
     }
 }
 

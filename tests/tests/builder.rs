@@ -132,8 +132,12 @@ fn inspect_and_verify_agree_with_the_package_itself() -> Result<()> {
     let path = sample::build(&scenario)?;
     let name = path.to_str().context("UTF-8")?;
     let shown = run(scenario.builder()?.args(["inspect", name]))?.exits(0)?;
-    shown.says("package     sample 1.2.3")?.says("model llama2-7b:latest")?.says("/opt/ollama/bin/ollama")?;
-    let index = run(scenario.builder()?.args(["inspect", "--json", name]))?.exits(0)?.json()?;
+    shown.says("package     sample 1.2.3")?.says("model llama2-7b:latest")?;
+    let mut index = run(scenario.builder()?.args(["inspect", "--json", name]))?.exits(0)?.json()?;
+    let licenses = index.as_object_mut().and_then(|index| index.remove("licenses")).context("no licenses")?;
+    assert_eq!(licenses["installer"][0]["licenses"], serde_json::json!(["MIT OR Apache-2.0"]));
+    assert!(licenses["installer"].as_array().context("a list")?.iter().any(|found| found["name"] == "sha2"));
+    assert_eq!(licenses["components"][0]["name"], "ollama");
     assert_eq!(index, package(&path, &["--list", "--json"])?.exits(0)?.json()?);
     assert_eq!(index["total_length"].as_u64(), Some(fs::metadata(&path)?.len()));
     let here = run(scenario.builder()?.args(["verify", "--json", name]))?.exits(0)?.json()?;
@@ -142,6 +146,38 @@ fn inspect_and_verify_agree_with_the_package_itself() -> Result<()> {
         assert_eq!(here[key], there[key], "{key}");
     }
     assert_eq!(index["build"]["manifest"], digest(&scenario.path("AirGapDeploy.toml"))?.to_string());
+    Ok(())
+}
+
+#[test]
+fn inspect_shows_the_tree_the_sources_and_the_licences() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let path = sample::build(&scenario)?;
+    let name = path.to_str().context("UTF-8")?;
+    let shown = run(scenario.builder()?.args(["inspect", name]))?.exits(0)?;
+    let model = scenario.path("inputs/llama2-7b.gguf");
+    for part in [
+        "  /\n".to_owned(),
+        "  │   └── systemd/ (root:root, 0755)\n".to_owned(),
+        "└── ollama (".to_owned(),
+        format!("file:inputs/llama2-7b.gguf, {}", payload::size(fs::metadata(&model)?.len())),
+        format!("\n      {}\n", digest(&model)?),
+        "Licences:\n  ollama 1.2.3: MIT\n".to_owned(),
+        "airgap-deploy 0.1.0: MIT OR Apache-2.0".to_owned(),
+        "crates in it: --verbose names each".to_owned(),
+        "texts in the package: LICENSES/airgap-deploy-APACHE, LICENSES/airgap-deploy-MIT, LICENSES/stub-crates"
+            .to_owned(),
+    ] {
+        assert!(shown.stdout.contains(&part), "{part:?} is not in {shown}");
+    }
+    let all = run(scenario.builder()?.args(["inspect", "-v", name]))?.exits(0)?;
+    assert!(all.stdout.contains("    sha2 0."), "{all}");
+    // Every path of the index is met, once.
+    let index = run(scenario.builder()?.args(["inspect", "--json", name]))?.exits(0)?.json()?;
+    for file in index["files"].as_array().context("files")? {
+        let last = file["path"].as_str().and_then(|path| path.rsplit('/').next()).context("a path")?;
+        assert_eq!(shown.stdout.matches(&format!("── {last} (")).count(), 1, "{last}: {shown}");
+    }
     Ok(())
 }
 

@@ -184,9 +184,34 @@ fn completions_manual_pages_and_the_version_tell_about_this_builder() -> Result<
     scenario.directory("pages")?;
     run(scenario.builder()?.args(["man", "pages"]))?.exits(0)?;
     assert!(scenario.path("pages/builder-check.1").is_file());
-    run(scenario.builder()?.arg("--version"))?.exits(0)?.says("stub x86_64 sha256:")?;
+    let version = run(scenario.builder()?.arg("--version"))?.exits(0)?;
+    let target = std::env::consts::ARCH;
+    version.says("stub x86_64 sha256:")?.says("\ncommit ")?.says(&format!("\ntarget {target}-unknown-linux-"))?;
     let coloured = run(scenario.builder()?.args(["--color", "always", "check", "nosuch.toml"]))?.exits(40)?;
     ensure!(coloured.stderr.contains("nosuch.toml"), "{coloured}");
+    Ok(())
+}
+
+#[test]
+fn verbose_tells_what_is_read_chosen_and_placed_and_twice_tells_more() -> Result<()> {
+    let scenario = ready()?;
+    let build = |more: &[&str]| run(scenario.builder()?.args(more).args(["m.toml", "--output", "p.run"]))?.exits(0);
+    let (none, one, two) = (build(&[])?, build(&["-v"])?, build(&["-vv"])?);
+    let (placed, blob) = ("place /opt/ollama/bin/ollama (", "with xz, 1 chunks");
+    for said in ["manifest m.toml: sample 1.2.3", "cache ", "component ollama: file inputs/ollama", "packed "] {
+        ensure!(!none.stderr.contains(said) && one.stderr.contains(said) && two.stderr.contains(said), "{said}: {one}");
+    }
+    for said in [placed, blob] {
+        ensure!(!one.stderr.contains(said) && two.stderr.contains(said), "{said}: {two}");
+    }
+    // Every command has something to tell, wherever the option stands, and programs read the same document as ever.
+    for arguments in [&["check", "m.toml"][..], &["verify", "p.run"], &["lock", "m.toml"], &["cache", "list"]] {
+        let front = run(scenario.builder()?.arg("-v").args(arguments))?.exits(0)?;
+        let behind = run(scenario.builder()?.args(arguments).args(["--verbose", "--json"]))?.exits(0)?;
+        let told: Vec<&str> = behind.stderr.lines().collect();
+        ensure!(!told.is_empty() && told.iter().all(|line| front.stderr.contains(line)), "{front}\n{behind}");
+        ensure!(run(scenario.builder()?.args(arguments).arg("--json"))?.exits(0)?.stdout == behind.stdout, "{behind}");
+    }
     Ok(())
 }
 

@@ -15,6 +15,7 @@ use super::output::{print_json, say};
 pub fn cache(args: &CacheArgs) -> Result<(), Failure> {
     let environment = SourceEnvironment::from_vars(|name| std::env::var(name).ok());
     let directory = environment.cache_dir(args.directory.cache_dir.as_deref()).map_err(BuildError::from)?;
+    log::info!("cache {}", directory.display());
     match &args.command {
         CacheCommand::List => list_cache(&directory, args.out),
         CacheCommand::Prune(prune) => {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use builder::fetch::{LockMode, Mirror, Prune, SourceSettings};
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use payload::index::Arch;
 
 use super::Failure;
@@ -36,6 +36,9 @@ pub struct Cli {
     /// When messages are coloured
     #[arg(long, global = true, value_enum, value_name = "WHEN", default_value_t = Colour::Auto)]
     pub color: Colour,
+    /// Say more: what is read, chosen and placed; -vv: every request, path and blob, too
+    #[arg(short, long, global = true, action = ArgAction::Count)]
+    pub verbose: u8,
 }
 
 /// `--color`
@@ -48,21 +51,21 @@ pub enum Colour {
 }
 
 impl Cli {
-    /// Parses what was typed. `prep` may be left out: options at the beginning are its options.
+    /// Parses what was typed. `prep` may be left out: options at the beginning are its options, and without a word the
+    /// manifest of the usual name is built.
     pub fn from_arguments(arguments: impl Iterator<Item = OsString>) -> Self {
         let mut arguments: Vec<OsString> = arguments.collect();
-        // `--color` belongs to every command, and may stand in front of it.
-        let skipped = match arguments.get(1).and_then(|argument| argument.to_str()) {
-            Some("--color") => 2,
-            Some(argument) if argument.starts_with("--color=") => 1,
-            _ => 0,
-        };
-        let first = arguments.get(1 + skipped).and_then(|argument| argument.to_str()).unwrap_or_default();
+        let command = 1 + of_every_command(arguments.get(1..).unwrap_or_default());
+        let first = arguments.get(command).and_then(|argument| argument.to_str());
         let own = ["-h", "--help", "-V", "--version"];
-        let is_command = Self::command().find_subcommand(first).is_some() || first == "help";
-        let is_manifest = !is_command && (first.contains(['.', '/']) || Path::new(first).is_file());
-        if first.starts_with('-') && !own.contains(&first) || is_manifest {
-            arguments.insert(1 + skipped, "prep".into());
+        let is_prep = match first {
+            None => command >= arguments.len() && Path::new(USUAL_MANIFEST).is_file(),
+            Some(first) if Self::command().find_subcommand(first).is_some() || first == "help" => false,
+            Some(first) if first.starts_with('-') => !own.contains(&first),
+            Some(first) => first.contains(['.', '/']) || Path::new(first).is_file(),
+        };
+        if is_prep {
+            arguments.insert(command, "prep".into());
         }
         Self::try_parse_from(arguments).unwrap_or_else(|error| {
             let code = match error.print() {
@@ -72,6 +75,22 @@ impl Cli {
             std::process::exit(code)
         })
     }
+}
+
+/// How many words at the beginning are options of every command, which may stand in front of it.
+fn of_every_command(arguments: &[OsString]) -> usize {
+    let mut count = 0;
+    while let Some(argument) = arguments.get(count).and_then(|argument| argument.to_str()) {
+        let of_verbose = argument.strip_prefix('-').filter(|letters| !letters.is_empty());
+        count += match argument {
+            "--color" => 2,
+            "--verbose" => 1,
+            _ if argument.starts_with("--color=") => 1,
+            _ if of_verbose.is_some_and(|letters| letters.chars().all(|letter| letter == 'v')) => 1,
+            _ => break,
+        };
+    }
+    count.min(arguments.len())
 }
 
 /// What the builder does.
@@ -211,9 +230,6 @@ pub struct OutputArgs {
     /// Say only what went wrong
     #[arg(short, long, global = true, conflicts_with = "verbose")]
     pub quiet: bool,
-    /// Say more
-    #[arg(short, long, global = true)]
-    pub verbose: bool,
 }
 
 /// `builder --manifest FILE`
@@ -370,7 +386,11 @@ pub enum FormatArg {
 
 /// The version, and what tells two builders of one version apart.
 static LONG_VERSION: LazyLock<String> = LazyLock::new(|| {
-    let mut lines = vec![env!("CARGO_PKG_VERSION").to_owned(), format!("target {}", env!("AIRGAP_DEPLOY_TARGET"))];
+    let mut lines = vec![
+        env!("CARGO_PKG_VERSION").to_owned(),
+        format!("commit {}", env!("AIRGAP_DEPLOY_COMMIT")),
+        format!("target {}", env!("AIRGAP_DEPLOY_TARGET")),
+    ];
     for arch in [Arch::X86_64, Arch::Aarch64] {
         if let Some(stub) = builder::stub(arch) {
             lines.push(format!("stub {arch} {}", payload::Digest::of(stub)));

@@ -5,8 +5,9 @@ use std::path::{Path, PathBuf};
 
 use builder::output::inspect;
 use builder::output::model::{self, ModelError};
+use builder::output::terms::terms;
 use builder::payload_exit_code;
-use payload::{PayloadError, Signature, Trust, words_of_digest, words_of_key};
+use payload::{Index, PayloadError, Signature, Trust, words_of_digest, words_of_key};
 use serde_json::{Value, json};
 
 use super::cli::{FileArgs, VerifyArgs};
@@ -66,12 +67,14 @@ pub fn inspect_package(args: &FileArgs) -> Result<(), Failure> {
         return Ok(());
     }
     let package = open(&args.file, &args.volumes.volumes, &Trust::nobody())?;
+    let terms = terms(&package).map_err(|error| damaged(&args.file, &error))?;
     if args.out.json {
         let json = package.index_json().map_err(|error| damaged(&args.file, &error))?;
-        let index = serde_json::from_slice(&json).unwrap_or(serde_json::Value::Null);
+        let mut index: Value = serde_json::from_slice(&json).unwrap_or(Value::Null);
+        index["licenses"] = json!(terms);
         print_json(&index);
     } else {
-        for line in inspect::describe(&package) {
+        for line in inspect::describe(&package, &terms, log::log_enabled!(log::Level::Info)) {
             say(args.out, &line);
         }
     }
@@ -89,9 +92,13 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         trust.trusted.push(key);
     }
     let package = open(&args.file, &args.volumes.volumes, &trust)?;
+    for document in &package.index().documents {
+        log::debug!("document {}: {}, {}", document.name, payload::size(document.size), document.digest);
+    }
     let wrong = |error| damaged(&args.file, &package.narrow(error));
     let complete = package.require_stub().and_then(|()| package.verify(threads() as usize, payload::Watch::nobody()));
     complete.map_err(wrong)?;
+    tell(package.index());
     let signature = package.signature();
     if args.out.json {
         print_json(&json!({
@@ -110,6 +117,16 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
         say(args.out, &format!("key {}: {}", key.id(), words_of_key(key)));
     }
     Ok(())
+}
+
+/// What `-v` shows of what was compared.
+fn tell(index: &Index) {
+    let chunks: usize = index.blobs.iter().map(|blob| blob.chunks.len()).sum();
+    let (stub, blobs, documents) = (index.build.stub.digest, index.blobs.len(), index.documents.len());
+    log::info!("compared: the stub ({stub}), the index, {documents} documents, {chunks} chunks of {blobs} blobs");
+    for blob in &index.blobs {
+        log::debug!("blob {}: {} in {} chunks", blob.digest, payload::size(blob.size), blob.chunks.len());
+    }
 }
 
 /// What is known about a signature.

@@ -10,8 +10,8 @@ use builder::progress::{Bars, JsonLines, Lines, ProgressSink, Silent};
 use builder::{BuildError, read_manifest};
 use indicatif::ProgressDrawTarget;
 
-use super::Failure;
 use super::cli::{Colour, OutputArgs};
+use super::{Failure, verbose};
 
 static COLOUR: OnceLock<Colour> = OnceLock::new();
 /// Why the answer could not be written, the first time that happened.
@@ -89,7 +89,9 @@ pub fn sink(out: OutputArgs) -> Box<dyn ProgressSink> {
     } else if out.json {
         Box::new(JsonLines::new(Answer))
     } else if std::io::stderr().is_terminal() {
-        Box::new(Bars::new(ProgressDrawTarget::stderr(), columns))
+        let bars = Bars::new(ProgressDrawTarget::stderr(), columns);
+        verbose::above(bars.screen());
+        Box::new(bars)
     } else {
         Box::new(Lines::new(std::io::stderr()))
     }

@@ -89,6 +89,23 @@ impl Placed {
 }
 
 impl Placement {
+    /// For people.
+    pub(crate) fn describe(&self) -> String {
+        let (path, owner) = (&self.path, &self.owner);
+        match &self.entry {
+            Entry::Directory { mode } => format!("{path}/ ({owner}, mode {mode})"),
+            Entry::File { content, mode, .. } => {
+                let size = match content {
+                    Content::Bytes(bytes) => bytes.len() as u64,
+                    Content::Disk { size, .. } => *size,
+                };
+                format!("{path} ({}, {owner}, mode {mode})", payload::size(size))
+            }
+            Entry::HardLink { to } => format!("{path} = {to}"),
+            Entry::SymbolicLink { target } => format!("{path} -> {target}"),
+        }
+    }
+
     fn on_disk(&self) -> Option<(Digest, u64)> {
         match &self.entry {
             Entry::File { content: Content::Disk { size, digest, .. }, .. } => Some((*digest, *size)),

@@ -48,6 +48,17 @@ impl LockUpdate {
         Ok(Self { manifest: manifest.path.clone(), mode, exists, old, new })
     }
 
+    /// What the file is used for, in a sentence.
+    pub(crate) fn tells(&self) -> String {
+        let path = LockFile::beside(&self.manifest).display().to_string();
+        let pinned = self.old.components.len();
+        match (self.exists, self.mode) {
+            (false, _) => format!("no {path}: everything is resolved now"),
+            (true, LockMode::Update) => format!("{path} pins {pinned} components: all of them are resolved again"),
+            (true, _) => format!("{path} pins {pinned} components"),
+        }
+    }
+
     /// What was in the file.
     pub(crate) fn old(&self) -> LockFile {
         self.old.clone()

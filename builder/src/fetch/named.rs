@@ -9,7 +9,7 @@ use url::Url;
 use crate::fetch::error::SourceError;
 use crate::fetch::net::fault::Fault;
 use crate::fetch::net::policy::shown;
-use crate::manifest::{Component, ComponentKind};
+use crate::manifest::{Component, ComponentKind, SourceKind};
 
 /// A component's name and what it is called in messages.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,6 +33,19 @@ impl From<&Component> for NamedComponent {
             ComponentKind::ConfigFile { .. } => Kind::File,
         };
         Self { component: component.name.clone(), kind }
+    }
+}
+
+/// Where a component's content comes from, for people.
+pub(crate) fn origin(component: &Component) -> String {
+    match component.source().map(|source| &source.kind) {
+        None => "in the manifest itself".to_owned(),
+        Some(SourceKind::GithubRelease { repo, tag, asset_pattern }) => {
+            format!("{asset_pattern:?} of release {tag} of github.com/{repo}")
+        }
+        Some(SourceKind::Url { url }) => shown(url),
+        Some(SourceKind::File { path }) => format!("file {}", path.display()),
+        Some(SourceKind::OllamaRegistry { model }) => format!("{} of {}", model.display_shortest(), model.host),
     }
 }
 

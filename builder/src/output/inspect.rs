@@ -4,12 +4,14 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use payload::index::{ComponentKind, Index, LinkKind, Model, lookalikes};
+use payload::index::{Component, ComponentKind, Index, Model, lookalikes};
 use payload::{
     Package, Parts, PayloadError, Piece, PublicKey, Signature, Trust, printable, words_of_digest, words_of_key,
 };
 
 use super::emit::directory_of;
+use super::terms::Terms;
+use super::tree;
 use crate::small_file;
 
 /// Opens a package: its stub and index are intact then. Volumes are looked for beside the first one, and in `volumes`.
@@ -33,8 +35,8 @@ pub fn open(path: &Path, volumes: &[PathBuf], trust: &Trust) -> Result<Package, 
     Package::open(Parts::volumes(name, first, directories, None), trust)
 }
 
-/// What a package states about itself, in lines.
-pub fn describe(package: &Package) -> Vec<String> {
+/// What a package states about itself, in lines; with `all`, the digest of each file and the licence of each crate too.
+pub fn describe(package: &Package, terms: &Terms, all: bool) -> Vec<String> {
     let index = package.index();
     let mut lines = vec![
         format!("package     {} {}", index.package.name, printable(&index.package.version)),
@@ -52,34 +54,33 @@ pub fn describe(package: &Package) -> Vec<String> {
     if let Some(account) = &index.install.account {
         lines.push(format!("account     {account}"));
     }
-    lines.push(String::new());
-    for component in &index.components {
-        let kind = match component.kind {
-            ComponentKind::ExternalBinary => "external-binary",
-            ComponentKind::ModelFile => "model-file",
-            ComponentKind::ConfigFile => "config-file",
-        };
-        lines.push(format!("{kind} {}", printable(&component.name)));
-        for source in &component.sources {
-            lines.push(format!("  {} {}, {}", source.digest, payload::size(source.size), printable(&source.location)));
-        }
-    }
-    lines.push(String::new());
-    for file in &index.files {
-        let size = payload::size(index.blob(file.blob).map_or(0, |blob| blob.size));
-        lines.push(format!("{} {} {size:>12} {}", file.mode, file.owner, printable(&file.path.to_string())));
-    }
-    for link in &index.links {
-        let path = printable(&link.path.to_string());
-        lines.push(match &link.kind {
-            LinkKind::Hard { to } => format!("hard link {path} = {to}"),
-            LinkKind::Symbolic { target } => format!("link {path} -> {}", printable(target)),
-        });
-    }
+    lines.extend([String::new(), "Components and their sources:".to_owned()]);
+    lines.extend(index.components.iter().flat_map(component).map(|line| format!("  {line}")));
+    let (files, linked) = (index.files.len(), index.links.len());
+    let size = index.files.iter().filter_map(|file| index.blob(file.blob)).map(|blob| blob.size).sum();
+    lines.extend([String::new(), format!("Installed: {files} files and {linked} links, {}", payload::size(size))]);
+    lines.extend(tree::lines(index, all).into_iter().map(|line| format!("  {line}")));
     lines.extend(lookalikes(index).iter().map(|(one, other)| {
         format!("look alike, and are two names (they differ in Unicode normalisation alone): {one} and {other}")
     }));
     lines.extend(index.models.iter().map(model));
+    lines.extend([String::new(), "Licences:".to_owned()]);
+    lines.extend(terms.lines(all).into_iter().map(|line| format!("  {line}")));
+    lines
+}
+
+fn component(component: &Component) -> Vec<String> {
+    let kind = match component.kind {
+        ComponentKind::ExternalBinary => "external-binary",
+        ComponentKind::ModelFile => "model-file",
+        ComponentKind::ConfigFile => "config-file",
+    };
+    let optional = if component.required { "" } else { " (optional)" };
+    let mut lines = vec![format!("{kind} {}{optional}", printable(&component.name))];
+    for source in &component.sources {
+        lines.push(format!("  {}, {}", printable(&source.location), payload::size(source.size)));
+        lines.push(format!("    {}", source.digest));
+    }
     lines
 }
 

@@ -42,6 +42,11 @@ impl Bars {
         Self { screen, columns, state: Mutex::new(State { total, files: BTreeMap::new() }) }
     }
 
+    /// Where other lines can be shown above the bars.
+    pub fn screen(&self) -> MultiProgress {
+        self.screen.clone()
+    }
+
     fn say(&self, event: &Event<'_>) {
         if let Some(text) = line(event) {
             // A terminal that went away is no reason to stop a download.

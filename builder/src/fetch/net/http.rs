@@ -142,6 +142,7 @@ impl Client {
             let target = self.policy.target(&url, previous.as_ref()).map_err(Fault::Refused)?;
             mirrored |= target.mirrored;
             let response = self.send(request, &target)?;
+            log::debug!("GET {}: {}", shown(&target.url), response.status());
             if !is_redirect(response.status().as_u16()) {
                 return finish(response, &target, mirrored, previous.is_none());
             }

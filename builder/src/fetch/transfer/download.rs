@@ -43,7 +43,9 @@ impl From<SourceError> for Broken {
 /// Fetches `order`, which is not in the cache, and puts it there.
 pub(crate) fn download(fetcher: &Fetcher<'_>, item: ItemId, order: &Order) -> Result<Fetched, Failure> {
     let mut download = Download::open(fetcher, item, order)?;
-    let resumed = download.partial.position() > 0;
+    let position = download.partial.position();
+    let resumed = position > 0;
+    log::info!("{}: fetching {} from byte {position} on", order.label, shown(order.url()));
     let mut second_try = false;
     loop {
         download.run()?;
