@@ -54,6 +54,11 @@ impl Failure {
         })
     }
 
+    /// Tells people.
+    pub fn tell(&self) {
+        output::fail(&self.above, &self.what, &self.hint);
+    }
+
     /// Adds something else that failed, which does not hide the first.
     fn and_also(mut self, what: &str) -> Self {
         self.what = format!("{}\nand {what}", self.what);

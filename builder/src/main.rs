@@ -15,10 +15,7 @@ fn main() -> ExitCode {
             if json {
                 let _ = writeln!(std::io::stdout().lock(), "{}", failure.to_json());
             }
-            // It may quote what came from elsewhere.
-            let lines: Vec<String> = failure.what.lines().map(payload::printable).collect();
-            let (above, what, hint) = (failure.above, lines.join("\n"), failure.hint);
-            let _ = writeln!(std::io::stderr().lock(), "{above}error: {what}\nnext:  {hint}");
+            failure.tell();
             ExitCode::from(failure.exit_code)
         }
     }

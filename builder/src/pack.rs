@@ -101,7 +101,7 @@ impl PackError {
             Self::Compress { .. } => {
                 "free some space in the cache (`builder cache prune`), or use another with --cache-dir DIR"
             }
-            Self::Payload(PayloadError::Format(_)) => "no target would take this package: change the manifest",
+            Self::Payload(PayloadError::Format(_)) => "no machine would install this package: change the manifest",
             Self::Payload(_) => "check the free space at the output",
             Self::Sign(error) => error.hint(),
         }

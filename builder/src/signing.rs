@@ -105,7 +105,7 @@ impl Signer {
                 let opened = sealed.into_secret_key(Some(password()?));
                 opened.map_err(|error| {
                     unusable(match error.kind() {
-                        minisign::ErrorKind::Verify => "its password is another",
+                        minisign::ErrorKind::Verify => "the password is wrong",
                         _ => "it is protected in a way that is not known here",
                     })
                 })?

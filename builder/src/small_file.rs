@@ -14,7 +14,7 @@ pub(crate) const BY_PROGRAMS: u64 = 16 << 20;
 /// Reads a regular file of at most `limit` bytes. A FIFO or a device, which may never end, is not read at all.
 ///
 /// # Errors
-/// What the system says; or that it is no regular file, or too large.
+/// What the system says; or that it is not a regular file, or too large.
 pub(crate) fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     read_stream(open_regular(path)?, limit)
 }
@@ -43,14 +43,14 @@ pub fn read_by_hand(path: &Path) -> io::Result<String> {
 /// Opens a regular file of any size.
 ///
 /// # Errors
-/// What the system says; or that it is no regular file.
+/// What the system says; or that it is not a regular file.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
     // Opening a FIFO would wait for its writer.
     let file = File::options().read(true).custom_flags(nix::libc::O_NONBLOCK).open(path)?;
     if file.metadata()?.is_file() {
         return Ok(file);
     }
-    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"))
+    Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"))
 }
 
 /// Reads a text as [`read`] does.
@@ -75,7 +75,7 @@ mod tests {
         let fifo = directory.path().join("fifo");
         nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
         for odd in [fifo.as_path(), directory.path(), Path::new("/dev/zero")] {
-            assert!(read(odd, 5).unwrap_err().to_string().contains("no regular file"), "{}", odd.display());
+            assert!(read(odd, 5).unwrap_err().to_string().contains("not a regular file"), "{}", odd.display());
         }
     }
 }

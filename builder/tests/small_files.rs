@@ -19,9 +19,9 @@ fn a_manifest_that_never_ends_is_refused_at_once() {
     // Larger than memory: whoever read it whole would be noticed.
     File::create(path("large")).unwrap().set_len(1 << 40).unwrap();
     for (manifest, says) in [
-        (path("fifo"), "no regular file"),
-        ("/dev/zero".to_owned(), "no regular file"),
-        (path("."), "no regular file"),
+        (path("fifo"), "not a regular file"),
+        ("/dev/zero".to_owned(), "not a regular file"),
+        (path("."), "not a regular file"),
         (path("large"), "larger than 1.0 MB"),
     ] {
         for command in [&["check"][..], &["prep", "--manifest"], &["lock", "--manifest"]] {

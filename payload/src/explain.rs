@@ -48,7 +48,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
     entry(
         1,
         "bug",
-        "the program met something that its makers did not think of",
+        "a mistake in the program itself",
         "the message; with an installation, --status: it says how the machine stands",
         "keep the message and report it; x.run --recover goes back to the state before an unfinished installation",
     ),
@@ -71,7 +71,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
         11,
         "not trusted",
         "this machine trusts certain keys, and none of them signed the package as it is: it is unsigned, signed by another \
-         or a revoked key, or was changed; or a key's file can be changed by others than root",
+         or a revoked key, or was changed; or users other than root can change a key's file",
         "the message; /etc/airgap-deploy/trusted-keys/ and revoked-keys/ beside it; builder inspect FILE where it was built",
         "ask for a package signed by a trusted key; or, when two persons have compared the words of its key's fingerprint, put \
          the key into trusted-keys/, owned by root, mode 0644",
@@ -123,14 +123,14 @@ pub const EXPLANATIONS: &[Explanation] = &[
         "failed, rolled back",
         "a step failed; the machine is as it was before",
         "the message above: it names the step and the reason",
-        "remove the reason, then run --install again",
+        "remove the cause, then run --install again",
     ),
     entry(
         31,
         "failed, rollback incomplete",
         "a step failed, and not everything could be taken back",
         "the list in the message: it names what is left",
-        "remove the reason, then run --recover; it goes on where it stopped",
+        "remove the cause, then run --recover; it goes on where it stopped",
     ),
     entry(
         32,

@@ -35,6 +35,7 @@ pub use value::bar::Bar;
 pub use value::digest::{Digest, DigestError, Hasher};
 pub use value::mode::{Mode, ModeError};
 pub use value::path::{PathError, RelPath};
+pub use value::prose::Prose;
 pub use value::size::{parse_size, size};
 pub use value::text::{is_printable, printable, printable_json, write_json};
 pub use value::unit::{UNIT_DIRECTORIES, UnitName, UnitNameError};

@@ -60,7 +60,7 @@ impl Package {
         let stub_size = elf_length(parts.first())?;
         if stub_size == length {
             return Err(PayloadError::NoPayload(
-                "nothing is appended to this program: it is a bare stub, or no package at all".to_owned(),
+                "nothing is appended to this program: it is the installer alone, or not a package at all".to_owned(),
             ));
         }
         let start = stub_size.next_multiple_of(ALIGNMENT);

@@ -79,7 +79,7 @@ impl PublicKey {
         let bytes = bytes.ok_or(KeyError("its second line is not a key"))?;
         let id = KeyId::of(&bytes).ok_or(KeyError("it is too short"))?;
         let key = minisign_verify::PublicKey::from_base64(encoded);
-        Ok(Self { id, key: key.map_err(|_| KeyError("its algorithm is another"))?, bytes })
+        Ok(Self { id, key: key.map_err(|_| KeyError("it uses another algorithm"))?, bytes })
     }
 
     /// Its id.
@@ -165,9 +165,9 @@ impl Signature {
     /// A sentence for people.
     pub fn sentence(&self) -> String {
         match self {
-            Self::Unsigned => "The package is not signed: nobody vouches for who made it.".to_owned(),
+            Self::Unsigned => "The package is not signed: it can come from anybody.".to_owned(),
             Self::NotChecked { key_id } => {
-                format!("The package is signed by key {key_id}, which was NOT CHECKED: no trusted key was given.")
+                format!("The signature, by key {key_id}, was NOT CHECKED: no trusted key was given.")
             }
             Self::Trusted { key, .. } => format!("The package is signed by the trusted key {}.", key.id()),
         }

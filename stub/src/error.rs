@@ -54,7 +54,7 @@ impl Error {
 
     /// Somebody asked the program to stop, before it changed anything.
     pub fn interrupted() -> Self {
-        Self::new(Exit::Interrupted, "interrupted".to_owned()).state(NOTHING_CHANGED).hint("run it again when it suits")
+        Self::new(Exit::Interrupted, "interrupted".to_owned()).state(NOTHING_CHANGED).hint("run the same command again")
     }
 
     /// The `.run` file cannot be used.
@@ -62,28 +62,28 @@ impl Error {
         match error {
             PayloadError::Damaged { .. } => Self::new(Exit::Damaged, format!("the package is damaged: {error}"))
                 .state(NOTHING_CHANGED)
-                .hint("copy it again from where it was built, and compare with --verify"),
+                .hint("copy it again from where it was built, then compare with --verify"),
             PayloadError::NotTrusted(_) => Self::new(Exit::NotTrusted, error.to_string())
                 .state(NOTHING_CHANGED)
                 .hint("ask for a package signed by a key in /etc/airgap-deploy/trusted-keys"),
             PayloadError::Volume { .. } => Self::new(Exit::Damaged, error.to_string())
                 .state(NOTHING_CHANGED)
-                .hint("copy that volume again from where it was built, and compare with --verify"),
+                .hint("copy that volume again from where the package was built, then compare with --verify"),
             PayloadError::Volumes(_) if !error.missing().is_empty() => Self::new(Exit::Damaged, error.to_string())
                 .state(NOTHING_CHANGED)
-                .hint("copy the damaged ones again from where it was built, name the directories of the missing ones (--volumes DIR), and compare with --verify"),
+                .hint("copy the damaged ones again from where the package was built, name the directories of the missing ones (--volumes DIR), then compare with --verify"),
             PayloadError::Volumes(_) => Self::new(Exit::Damaged, error.to_string())
                 .state(NOTHING_CHANGED)
-                .hint("copy these volumes again from where it was built, and compare with --verify"),
+                .hint("copy these volumes again from where the package was built, then compare with --verify"),
             PayloadError::Missing { .. } => Self::new(Exit::VolumeMissing, error.to_string())
                 .state(NOTHING_CHANGED)
                 .hint("put them beside the first volume, or name the directory of each: --volumes DIR; if there is only one file, it was cut off: copy it again"),
             PayloadError::NoPayload(_) => Self::new(Exit::Damaged, error.to_string())
                 .state(NOTHING_CHANGED)
-                .hint("give the package with --payload FILE"),
+                .hint("name the package: --payload FILE"),
             PayloadError::Format(_) => Self::new(Exit::FormatNotReadable, error.to_string())
                 .state(NOTHING_CHANGED)
-                .hint("build the package again with the version of the builder that belongs to this program, or let it bring its own installer: docs/trust.md"),
+                .hint("build the package again with the builder of this program's version, or use the installer that is in the package: docs/trust.md"),
             PayloadError::Interrupted => Self::interrupted(),
             PayloadError::Read { .. } | PayloadError::Write { .. } => Self::new(Exit::Damaged, error.to_string())
                 .state(NOTHING_CHANGED)

@@ -14,7 +14,7 @@ fn init_writes_manifests_that_check_takes_and_never_overwrites() -> Result<()> {
     let scenario = Scenario::new()?;
     for (kind, name) in [("full", "AirGapDeploy.ollama.toml"), ("update", "AirGapDeploy.ollama-update.toml")] {
         run(scenario.builder()?.args(["init", kind]))?.exits(0)?.says(name)?;
-        run(scenario.builder()?.args(["check", name]))?.exits(0)?.says("nothing is wrong with it")?;
+        run(scenario.builder()?.args(["check", name]))?.exits(0)?.says("no errors, no warnings")?;
         let before = fs::read(scenario.path(name))?;
         run(scenario.builder()?.args(["init", kind]))?.exits(44)?.says("--output PATH")?;
         assert_eq!(fs::read(scenario.path(name))?, before);
@@ -44,7 +44,7 @@ fn inspect_and_verify_wait_for_nobody_and_say_what_is_not_there() -> Result<()> 
     let scenario = Scenario::new()?;
     nix::unistd::mkfifo(&scenario.path("fifo"), nix::sys::stat::Mode::S_IRWXU)?;
     for command in ["inspect", "verify"] {
-        run(scenario.builder()?.args([command, "fifo"]))?.exits(44)?.says("no regular file")?;
+        run(scenario.builder()?.args([command, "fifo"]))?.exits(44)?.says("not a regular file")?;
         run(scenario.builder()?.args([command, "nosuch.run"]))?.exits(41)?.says("nosuch.run")?;
     }
     Ok(())

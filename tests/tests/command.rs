@@ -156,7 +156,7 @@ fn what_somebody_else_has_there_stays_and_the_package_is_installed_without() -> 
         let package = draft("one", 1)?;
         for action in [&["--dry-run"][..], &["--install"], &["--install", "--replace"]] {
             let ended = site.does(&package, action)?;
-            let said = format!("Warning: the installer does not become the command /{COMMAND}: ");
+            let said = format!("warning: the installer cannot be the command /{COMMAND}: ");
             ensure!(ended.text.contains(&said), "{what}, {action:?}: {ended:?}");
         }
         site.does(&package, &["--status"])?;

@@ -29,9 +29,9 @@ fn an_output_never_replaces_what_is_no_package_or_what_the_build_reads() -> Resu
         ("m.toml", "this build reads it"),
         ("inputs/notes.txt", "this build reads it"),
         ("notes.txt", "--force"),
-        ("fifo", "no regular file"),
-        ("/dev/null", "no regular file"),
-        ("link", "no regular file"),
+        ("fifo", "not a regular file"),
+        ("/dev/null", "not a regular file"),
+        ("link", "not a regular file"),
         ("other", "is a directory"),
         ("-", "standard output"),
     ] {

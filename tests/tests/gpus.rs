@@ -43,7 +43,7 @@ fn the_plan_says_which_gpus_there_are_and_what_they_lack() -> Result<()> {
     fs::create_dir_all(root.join("proc/driver/nvidia"))?;
     fs::write(root.join("proc/driver/nvidia/version"), "NVRM version\n")?;
     let shown = plan(&root)?.says("NVIDIA × 2 (driver loaded)")?;
-    ensure!(!shown.stdout.contains("Note: this machine has a GPU"), "{}", shown.stdout);
+    ensure!(!shown.stdout.contains("note: this machine has a GPU"), "{}", shown.stdout);
 
     device(&root, "0000:03:00.0", "0x1002", "0x120000")?;
     plan(&root)?.says("a GPU of AMD, and the package has no libraries for it (lib/ollama/rocm*)")?;

@@ -300,7 +300,7 @@ impl Official<'_> {
         let host = self.host;
         host.machine.must(&["systemctl", "stop", "ollama"])?;
         let placed = host.run(&["/media/usb/other.run", "--install"])?;
-        let told = "ollama.service does not run, and is left so: systemctl start ollama starts it, or --start";
+        let told = "ollama.service is not running and is not started: systemctl start ollama starts it, or --start";
         ensure!(placed.ok() && placed.both().contains(told), "{}", placed.describe());
         ensure!(host.main_pid()?.trim() == "0", "a service that was stopped runs");
         let started = host.run(&["/media/usb/other.run", "--install", "--start"])?;

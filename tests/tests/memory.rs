@@ -25,7 +25,7 @@ fn a_model_that_takes_more_memory_than_the_machine_has_is_a_warning() -> Result<
     let scenario = Scenario::new()?;
     let run = built(&scenario, 1 << 20)?;
     let said = package(&run, &["--dry-run"])?.exits(0)?;
-    said.says("Warning: the model thirsty:latest takes about 3.4 TB of memory while it answers, this machine has")?;
+    said.says("warning: the model thirsty:latest takes about 3.4 TB of memory while it answers, this machine has")?;
     let json = plan(&package(&run, &["--dry-run", "--json"])?.exits(0)?.stdout)?;
     assert!(json["warnings"][0]["what"].as_str().is_some_and(|what| what.contains("thirsty:latest")), "{json}");
     assert!(json["warnings"][0]["hint"].as_str().is_some_and(|hint| hint.contains("num_ctx")), "{json}");
@@ -46,7 +46,7 @@ fn a_model_that_fits_is_none() -> Result<()> {
     let scenario = Scenario::new()?;
     let run = built(&scenario, 4)?;
     let said = package(&run, &["--dry-run"])?.exits(0)?;
-    said.says("Memory: thirsty:latest takes about 13.1 MB while it answers, has ")?;
+    said.says("Memory: thirsty:latest takes about 13.1 MB while it answers; this machine has ")?;
     let json = plan(&package(&run, &["--dry-run", "--json"])?.exits(0)?.stdout)?;
     assert_eq!(json["warnings"], serde_json::json!([]));
     Ok(())

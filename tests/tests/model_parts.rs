@@ -52,7 +52,7 @@ fn layers(manifest: &Value) -> Vec<(String, String)> {
 fn the_example_of_the_reference_is_built_shown_and_installed() -> Result<()> {
     let scenario = Scenario::new()?;
     written(&scenario)?;
-    run(scenario.builder()?.args(["check", "m.toml"]))?.exits(0)?.says("nothing is wrong with it")?;
+    run(scenario.builder()?.args(["check", "m.toml"]))?.exits(0)?.says("no errors, no warnings")?;
     run(scenario.builder()?.args(["lock", "m.toml"]))?.exits(0)?;
     let locked = fs::read_to_string(scenario.path("AirGapDeploy.lock"))?;
     for name in ["inspector", "inspector/adapter", "inspector/projector", "helpdesk"] {

@@ -174,7 +174,7 @@ fn only_what_was_set_aside_is_put_back() -> Result<()> {
         let uninstall = |action: &[&str]| Run::new(&stage.second, &scratch.root, action).end();
         for action in [&["--uninstall", "--dry-run"][..], &["--uninstall"]] {
             let ended = uninstall(action);
-            let said = format!("/{ASIDE} is not what was kept there of /etc/demo.conf: it stays");
+            let said = format!("/{ASIDE} is no longer the backup of /etc/demo.conf: it stays");
             ensure!(ended.code == Some(32) && ended.text.contains(&said), "{action:?}: {ended:?}");
             ensure!(fs::read(scratch.root.join(ASIDE))? == theirs, "{action:?}: what they made is gone");
         }
@@ -290,7 +290,7 @@ fn what_decides_what_runs_as_root_is_said_and_a_directory_of_anybodys_is_refused
     for said in [
         "These decide what runs as root on this machine:",
         "/etc/cron.d/demo: cron runs it, as the user it names",
-        "/usr/local/bin/demo: everybody, root too, runs it by its name",
+        "/usr/local/bin/demo: anybody who types its name runs it, root too",
         "/etc/systemd/system/sshd.service: systemd runs what it says",
     ] {
         ensure!(shown.text.contains(said), "{said:?} is missing: {}", shown.text);

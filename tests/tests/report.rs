@@ -208,7 +208,7 @@ fn root_follows_no_link_that_others_may_have_made_to_a_report() -> Result<()> {
     symlink(&secret, open.join("link"))?;
     let file = open.join("link/report.json");
     let outcome = package_below(&path, &root, &["--verify", "--report", file.to_str().context("UTF-8")?])?;
-    outcome.exits(44)?.says("writable by others")?;
+    outcome.exits(44)?.says("users other than root can write to its directory")?;
     assert_eq!(fs::read_dir(secret)?.count(), 0);
     Ok(())
 }

@@ -116,7 +116,7 @@ fn without_surroundings(said: &str, directory: &Path) -> Result<String> {
 }
 
 fn without_space(line: &str) -> String {
-    if let Some((what, _)) = line.split_once(", has ").filter(|_| line.starts_with("Disk space: ")) {
+    if let Some((what, _)) = line.split_once(", ").filter(|_| line.starts_with("Disk space: ")) {
         return what.to_owned();
     }
     // How long it took, and which of the threads came first.

@@ -230,12 +230,12 @@ fn a_key_that_others_than_root_could_have_placed_is_refused() -> Result<()> {
     let mode = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode));
     for bad in [0o666, 0o664, 0o646] {
         mode(&file, bad)?;
-        refused("can be changed by others than root")?;
+        refused("users other than root can change")?;
     }
     mode(&file, 0o644)?;
     for directory in [KEYS, "etc/airgap-deploy", "etc"] {
         mode(&site.root.join(directory), 0o777)?;
-        refused("can be changed by others than root")?;
+        refused("users other than root can change")?;
         mode(&site.root.join(directory), 0o755)?;
     }
     fs::rename(&file, site.scenario.path("elsewhere.pub"))?;
@@ -246,7 +246,7 @@ fn a_key_that_others_than_root_could_have_placed_is_refused() -> Result<()> {
     refused("no public key of minisign")?;
     fs::remove_file(&file)?;
     fs::create_dir(&file)?;
-    refused("no regular file")?;
+    refused("not a regular file")?;
     fs::remove_dir(&file)?;
     // It may be meant as a key, or as the one that was revoked.
     for directory in [KEYS, REVOKED] {
@@ -258,7 +258,7 @@ fn a_key_that_others_than_root_could_have_placed_is_refused() -> Result<()> {
     }
     fs::rename(site.root.join(KEYS), site.root.join("etc/keys"))?;
     fs::write(site.root.join(KEYS), "")?;
-    refused("no directory")?;
+    refused("not a directory")?;
     fs::remove_file(site.root.join(KEYS))?;
     fs::rename(site.root.join("etc/keys"), site.root.join(KEYS))?;
     // The same of a file that is named.
@@ -267,7 +267,7 @@ fn a_key_that_others_than_root_could_have_placed_is_refused() -> Result<()> {
     mode(&named, 0o644)?;
     package_below(&site.good, &site.root, &options)?.exits(0)?;
     mode(&named, 0o666)?;
-    package_below(&site.good, &site.root, &options)?.exits(11)?.says("can be changed by others")?;
+    package_below(&site.good, &site.root, &options)?.exits(11)?.says("users other than root can change")?;
     Ok(())
 }
 

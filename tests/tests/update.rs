@@ -211,7 +211,7 @@ fn purge_names_the_models_of_others_that_go() -> Result<()> {
     fs::create_dir_all(theirs.parent().expect("a parent"))?;
     fs::copy(root.join(manifest("opt/ollama/models", "one:latest")), &theirs)?;
     let shown = package_below(&run, &root, &["--uninstall", "--purge", "--dry-run"])?.exits(0)?;
-    shown.says("takes along models that the package did not bring: mine:v1")?;
+    shown.says("also removes models that did not come with the package: mine:v1")?;
     package_below(&run, &root, &["--uninstall", "--purge"])?.exits(0)?;
     ensure!(!root.join("opt/ollama").exists());
     Ok(())

@@ -18,7 +18,7 @@ pub fn check_manifest(args: &CheckArgs) -> Result<(), Failure> {
     }
     let Some(first) = problems.first() else {
         let verdict = match parsed.warnings.len() {
-            0 => "nothing is wrong with it".to_owned(),
+            0 => "no errors, no warnings".to_owned(),
             1 => "no errors, 1 warning".to_owned(),
             warnings => format!("no errors, {warnings} warnings"),
         };

@@ -98,11 +98,11 @@ fn of_every_command(arguments: &[OsString]) -> usize {
 pub enum Command {
     /// Build a package; the word may be left out
     Prep(PrepArgs),
-    /// Say everything that is wrong with a manifest; makes no request
+    /// List every mistake in a manifest; needs no network
     Check(CheckArgs),
     /// Write AirGapDeploy.lock: resolve and fetch everything, and pin it
     Lock(LockArgs),
-    /// Show what a package, or a GGUF model, states about itself
+    /// Show what is in a package, or in a GGUF model
     Inspect(FileArgs),
     /// Compare every byte of a package with its index, and its signature with a key
     Verify(VerifyArgs),
@@ -114,11 +114,11 @@ pub enum Command {
     Join(JoinArgs),
     /// Write a manifest to start from
     Init(InitArgs),
-    /// Look after the cache of downloads
+    /// List or clean the cache of downloads
     Cache(CacheArgs),
     /// Say what an exit code or an error means, what to look at, and what to do
     Explain(ExplainArgs),
-    /// Print what a shell needs to complete this program's commands
+    /// Print completions of this program's commands for a shell
     Completions(CompletionsArgs),
     /// Print the manual page, or write all pages below a directory
     Man(ManArgs),
@@ -224,7 +224,7 @@ impl PruneArgs {
 /// How much is said.
 #[derive(Debug, Clone, Copy, Default, Args)]
 pub struct OutputArgs {
-    /// Print JSON
+    /// Print JSON, for programs
     #[arg(long, global = true)]
     pub json: bool,
     /// Say only what went wrong
@@ -259,7 +259,7 @@ pub struct PrepArgs {
     pub format: FormatArg,
     #[command(flatten)]
     pub chunk: ChunkArg,
-    /// Write evidence to FILE: every source with its digest, what was built of them, and how it ended
+    /// Write a report to FILE: every source with its digest, what was built from them, and how it ended
     #[arg(long, value_name = "FILE")]
     pub report: Option<PathBuf>,
     /// Leave out the page for those who approve the transfer (<package>.run.html)
@@ -337,7 +337,7 @@ pub struct KeygenArgs {
     /// Take the password from the first line of FILE instead of asking for it
     #[arg(long, value_name = "FILE", conflicts_with = "no_password")]
     pub password_file: Option<PathBuf>,
-    /// Protect the secret key with nothing but its mode
+    /// Make a secret key without a password
     #[arg(long)]
     pub no_password: bool,
     #[command(flatten)]

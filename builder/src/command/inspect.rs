@@ -28,7 +28,7 @@ fn damaged(path: &Path, error: &payload::PayloadError) -> Failure {
     let hint = match error {
         PayloadError::NoPayload(_) => "name a package: a .run file that the builder made",
         PayloadError::Format(_) => "use the version of the builder that made it",
-        PayloadError::NotTrusted(_) => "ask who sent it for one that this key signed; do not install it",
+        PayloadError::NotTrusted(_) => "do not install it; ask its sender for a package that this key signed",
         PayloadError::Missing { .. } => {
             "put them beside the first volume, or name the directory of each: --volumes DIR; if there is only one file, it was cut off: copy it again"
         }

@@ -24,7 +24,7 @@ pub fn end_on_signals(json: bool) {
                 let _ = writeln!(std::io::stdout().lock(), "{error}");
             }
             // Below a progress bar.
-            let _ = writeln!(std::io::stderr().lock(), "\nerror: {WHAT}\nnext:  {HINT}");
+            super::output::fail("\n", WHAT, HINT);
             std::process::exit(i32::from(EXIT_CODE));
         }
     });

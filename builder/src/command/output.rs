@@ -8,7 +8,9 @@ use std::sync::OnceLock;
 use builder::manifest::Parsed;
 use builder::progress::{Bars, JsonLines, Lines, ProgressSink, Silent};
 use builder::{BuildError, read_manifest};
+use console::Term;
 use indicatif::ProgressDrawTarget;
+use payload::Prose;
 
 use super::cli::{Colour, OutputArgs};
 use super::{Failure, verbose};
@@ -49,24 +51,36 @@ fn remember<T>(result: io::Result<T>) -> io::Result<T> {
 pub fn written() -> Result<(), Failure> {
     let _remembered = Answer.flush();
     let Some(error) = UNWRITTEN.get() else { return Ok(()) };
-    let hint = "what was asked for is done; make room for the answer, and ask again";
+    let hint = "the work is done; make room for the answer, and ask again";
     Err(Failure::new(44, format!("cannot write the answer to standard output: {error}"), hint))
 }
 
-/// Colours go to a terminal that wants them (<https://no-color.org>).
+/// Whether messages are coloured.
 pub fn colour() -> bool {
+    coloured(std::io::stderr().is_terminal())
+}
+
+/// Colours go to a terminal that wants them (<https://no-color.org>).
+fn coloured(is_terminal: bool) -> bool {
     match COLOUR.get() {
         Some(Colour::Always) => return true,
         Some(Colour::Never) => return false,
         Some(Colour::Auto) | None => {}
     }
-    std::io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term == "dumb");
+    is_terminal && !is_dumb && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
 }
 
 pub fn say(out: OutputArgs, line: &str) {
     if !out.quiet && !out.json {
-        let _ = writeln!(Answer, "{line}");
+        let _ = writeln!(Answer, "{}", shown_on(&Term::stdout()).shown(line));
     }
+}
+
+/// On a terminal lines are as wide as that is; elsewhere they stay as they are.
+fn shown_on(term: &Term) -> Prose {
+    let size = term.size_checked().filter(|_| term.is_term());
+    Prose { columns: size.map(|(_, columns)| usize::from(columns)), colour: coloured(term.is_term()) }
 }
 
 /// A name as it is typed into a shell. What no shell takes is shown as it is.
@@ -76,7 +90,7 @@ pub fn typed(name: &str) -> String {
 }
 
 pub fn warn(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{line}");
+    let _ = writeln!(std::io::stderr().lock(), "{}", shown_on(&Term::stderr()).shown(line));
 }
 
 pub fn print_json(value: &serde_json::Value) {
@@ -97,9 +111,17 @@ pub fn sink(out: OutputArgs) -> Box<dyn ProgressSink> {
     }
 }
 
+/// What went wrong, and what to do about it, in the lines that it is made of.
+pub fn fail(above: &str, what: &str, hint: &str) {
+    // It may quote what came from elsewhere.
+    let what: Vec<String> = what.lines().map(payload::printable).collect();
+    let text = format!("error: {}\nnext:  {hint}", what.join("\n"));
+    let _ = writeln!(std::io::stderr().lock(), "{above}{}", shown_on(&Term::stderr()).shown(&text));
+}
+
 /// Columns of the terminal on standard error.
 fn columns() -> usize {
-    usize::from(console::Term::stderr().size().1)
+    usize::from(Term::stderr().size().1)
 }
 
 pub fn manifest_with_warnings(path: &Path, out: OutputArgs) -> Result<Parsed, BuildError> {
@@ -107,7 +129,7 @@ pub fn manifest_with_warnings(path: &Path, out: OutputArgs) -> Result<Parsed, Bu
     if !out.quiet {
         let warnings = parsed.render_warnings(colour());
         if !warnings.is_empty() {
-            warn(warnings.trim_end());
+            let _ = writeln!(std::io::stderr().lock(), "{}", warnings.trim_end());
         }
     }
     Ok(parsed)

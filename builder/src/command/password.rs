@@ -33,21 +33,21 @@ pub fn existing(key: &Path, file: Option<&Path>) -> Result<String, SignError> {
 pub fn new(key: &Path, file: Option<&Path>) -> Result<String, SignError> {
     let refused = |problem: &str| SignError::Password { path: key.to_owned(), problem: problem.to_owned() };
     let not_empty = |password: String| {
-        let why = "an empty one protects nothing; --no-password makes a key without";
+        let why = "it is empty; --no-password makes a key without one";
         if password.is_empty() { Err(refused(why)) } else { Ok(password) }
     };
     let Some(file) = file else {
         let failed = |error| nobody(key, &error);
         let mut terminal = Silence::begin().map_err(failed)?;
         let password = not_empty(terminal.ask("Password for the new key: ").map_err(failed)?)?;
-        let again = terminal.ask("The same again: ").map_err(failed)?;
-        return if again == password { Ok(password) } else { Err(refused("the two were not the same")) };
+        let again = terminal.ask("The same password again: ").map_err(failed)?;
+        return if again == password { Ok(password) } else { Err(refused("the two passwords are different")) };
     };
     not_empty(from_file(key, file)?)
 }
 
 fn nobody(key: &Path, error: &io::Error) -> SignError {
-    SignError::Password { path: key.to_owned(), problem: format!("there is nobody to ask at a terminal ({error})") }
+    SignError::Password { path: key.to_owned(), problem: format!("there is no terminal to ask at ({error})") }
 }
 
 /// Gives the terminal its echo back. Until what it gives is dropped, nobody takes it away again.

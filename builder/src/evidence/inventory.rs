@@ -93,7 +93,7 @@ fn codes(subject: &Subject<'_>) -> String {
 }
 
 fn signature(key: Option<&PublicKey>) -> String {
-    let Some(key) = key else { return "none: nobody vouches for who made it".to_owned() };
+    let Some(key) = key else { return "not signed".to_owned() };
     let (id, fingerprint, words) = (key.id().to_string(), key.fingerprint().to_string(), words_of_key(key));
     format!("by key {}<br>{}<br>{}", code_text(&id), code_text(&fingerprint), code_text(&words))
 }

@@ -103,7 +103,7 @@ impl LockUpdate {
             if old.files.len() != entry.files.len() && self.mode != LockMode::Update {
                 let location = LockFile::beside(&self.manifest).display().to_string();
                 let problem = "the lock file has another number of files for it".to_owned();
-                return Err(about.unpinned(location, problem, "write it anew with --update-lock".to_owned()));
+                return Err(about.unpinned(location, problem, "write it again with --update-lock".to_owned()));
             }
         }
         self.new.components.insert(about.component.clone(), entry);

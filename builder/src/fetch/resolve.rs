@@ -306,7 +306,7 @@ impl<'a> Resolver<'a> {
         Url::parse(text).map_err(|error| SourceError::Settings {
             path: LockFile::beside(&self.manifest.path),
             problem: format!("{text:?} is not a URL: {error}"),
-            hint: "write the file anew with --update-lock".to_owned(),
+            hint: "write the file again with --update-lock".to_owned(),
         })
     }
 }
@@ -348,7 +348,9 @@ pub(crate) fn look_at(component: &Component, path: &Path) -> Result<std::fs::Met
         _ if metadata.is_dir() => {
             return refuse("it is a directory", "only an external-binary may be a directory; name a file");
         }
-        _ if !metadata.is_file() => return refuse("it is no regular file, and may never end", "name a regular file"),
+        _ if !metadata.is_file() => {
+            return refuse("it is not a regular file, and may never end", "name a regular file");
+        }
         _ => drop(small_file::open_regular(path).map_err(SourceError::disk("read", path))?),
     }
     Ok(metadata)

@@ -115,7 +115,7 @@ fn known(reader: &Reader<'_>, name: &Spanned<&str>) -> Result<String, Reported> 
     if names().any(|name| name == given) {
         return Ok(given.to_owned());
     }
-    let diagnostic = Diagnostic::error(name.span(), format!("{given:?} is no restriction of the installer's drop-in"));
+    let diagnostic = Diagnostic::error(name.span(), format!("{given:?} is not a restriction that can be switched off"));
     let help = match nearest(given, names()) {
         _ if ["IPAddressDeny", "IPAddressAllow"].contains(&given) => "`ip_allow` widens it, or drops it".to_owned(),
         Some(near) => format!("did you mean {near:?}?"),

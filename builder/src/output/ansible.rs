@@ -80,7 +80,7 @@ fn file_name(package: &Path) -> String {
 /// The beginning of a regular file; what is no file has none, and is not opened.
 fn head(path: &Path) -> io::Result<Vec<u8>> {
     if !fs::symlink_metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no file"));
+        return Err(io::Error::other("it is not a file"));
     }
     let mut bytes = Vec::new();
     File::open(path)?.take(HEAD).read_to_end(&mut bytes)?;

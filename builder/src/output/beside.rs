@@ -50,7 +50,7 @@ pub(crate) fn require_ours(package: &Path, inventory: bool) -> Result<(), EmitEr
             Err(error) => error.kind() != io::ErrorKind::NotFound,
         };
         if foreign {
-            let problem = format!("it is there already, and is no {} of a package", kind.suffix());
+            let problem = format!("it is there already, and is not a {} of a package", kind.suffix());
             return Err(EmitError::Write { path, source: io::Error::new(io::ErrorKind::AlreadyExists, problem) });
         }
     }
@@ -114,7 +114,7 @@ fn beside(package: &Path, kind: Kind) -> PathBuf {
 /// The beginning of a regular file; what is no file has none, and is not opened.
 fn head(path: &Path) -> io::Result<String> {
     if !fs::symlink_metadata(path)?.is_file() {
-        return Err(io::Error::other("it is no file"));
+        return Err(io::Error::other("it is not a file"));
     }
     let mut bytes = Vec::new();
     fs::File::open(path)?.take(HEAD).read_to_end(&mut bytes)?;

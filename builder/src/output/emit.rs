@@ -107,7 +107,7 @@ pub fn refuse_to_replace(path: &Path, inputs: &[PathBuf], force: bool) -> Result
     {
         return Ok(());
     }
-    Err(refused("it is no package", "name another file with --output PATH, or replace this one with --force"))
+    Err(refused("it is not a package", "name another file with --output PATH, or replace this one with --force"))
 }
 
 /// Refuses to write what the build reads, into what it reads, and over anything but a regular file.
@@ -126,7 +126,7 @@ pub(super) fn require_free_of_inputs(path: &Path, inputs: &[PathBuf], hint: &'st
         fs::metadata(input).is_ok_and(|input| (input.dev(), input.ino()) == (found.dev(), found.ino()))
     };
     if !found.is_file() {
-        let what = if found.is_dir() { "it is a directory" } else { "it is no regular file" };
+        let what = if found.is_dir() { "it is a directory" } else { "it is not a regular file" };
         return Err(refused(what));
     }
     if inputs.iter().any(same) {

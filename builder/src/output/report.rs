@@ -23,7 +23,7 @@ pub fn require_ours(path: &Path, inputs: &[PathBuf]) -> Result<(), EmitError> {
     require_free_of_inputs(path, inputs, ANOTHER)?;
     let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };
     let is_ours = || found.len() <= LIMIT && fs::read(path).is_ok_and(|bytes| is_report(&bytes));
-    if found.len() == 0 || is_ours() { Ok(()) } else { Err(refused("it is no report")) }
+    if found.len() == 0 || is_ours() { Ok(()) } else { Err(refused("it is not a report")) }
 }
 
 /// Writes a report.

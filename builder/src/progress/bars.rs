@@ -6,7 +6,7 @@ use std::fmt::Write;
 use std::sync::{Mutex, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use payload::{Bar, printable};
+use payload::{Bar, Prose, printable};
 
 use super::lines::line;
 use super::{Activity, Event, ItemId, ProgressSink};
@@ -50,7 +50,8 @@ impl Bars {
     fn say(&self, event: &Event<'_>) {
         if let Some(text) = line(event) {
             // A terminal that went away is no reason to stop a download.
-            let _ = self.screen.println(printable(&text));
+            let prose = Prose { columns: Some((self.columns)()), colour: false };
+            let _ = self.screen.println(prose.shown(&printable(&text)));
         }
     }
 

@@ -63,7 +63,7 @@ impl Piece {
 
 /// Opens a regular file; anything else is not opened at all.
 pub(crate) fn open_regular(path: &Path) -> io::Result<File> {
-    let refused = || io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file");
+    let refused = || io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file");
     if !std::fs::metadata(path)?.is_file() {
         return Err(refused());
     }

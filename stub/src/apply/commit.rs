@@ -84,7 +84,7 @@ pub fn apply(
     if let Err(failure) = outcome
         && !recover::is_complete(&machine.root, name, &header).unwrap_or(false)
     {
-        events.note("undoing what was done");
+        events.note("rolling back");
         return Err(after_rollback(&failure, recover::roll_back(machine, name, false)));
     }
     // The journal goes last: until then a recovery starts what is to run.
@@ -314,7 +314,7 @@ fn leftovers(error: &StepError) -> String {
 
 fn after_rollback(failure: &Failure, rollback: Result<Remains, Error>) -> Error {
     let remains = match rollback {
-        Ok(remains) => remains.report(&format!("{failure}; it was undone")),
+        Ok(remains) => remains.report(&format!("{failure}; everything was rolled back")),
         Err(error) => return incomplete_rollback(failure, &error),
     };
     if let Err(error) = remains {
@@ -324,8 +324,8 @@ fn after_rollback(failure: &Failure, rollback: Result<Remains, Error>) -> Error 
 }
 
 fn incomplete_rollback(failure: &Failure, error: &Error) -> Error {
-    Error::new(Exit::RollbackIncomplete, format!("{failure}; and undoing it failed: {}", error.what()))
-        .state("the machine is between two states; the journal is kept")
+    Error::new(Exit::RollbackIncomplete, format!("{failure}; and rolling back failed: {}", error.what()))
+        .state("a part of the changes is still there; the journal, which --recover needs, is kept")
         .hint("see what is in the way, then run it again with --recover")
 }
 
@@ -333,7 +333,7 @@ fn incomplete_rollback(failure: &Failure, error: &Error) -> Error {
 fn describe(failure: &Failure) -> Error {
     let (exit, what, hint) = match failure {
         Failure::Interrupted | Failure::Stage(StageError::Payload(PayloadError::Interrupted)) => {
-            (Exit::Interrupted, "interrupted".to_owned(), "run it again when it suits")
+            (Exit::Interrupted, "interrupted".to_owned(), "run the same command again")
         }
         Failure::NoHardLinks(_) => (Exit::IncompatibleHost, failure.to_string(), preflight::NO_HARD_LINKS),
         Failure::Stage(StageError::Payload(error)) => return Error::payload(error).state(UNCHANGED),

@@ -66,7 +66,7 @@ pub fn prove(proof: &Proof, machine: &Machine, answers: &dyn Answers) -> Result<
         return Ok(());
     }
     let what = format!("Service started, but a model does not answer: {}", silent.join("\n  "));
-    Err(Error::new(Exit::ServiceFailed, what).hint(format!("journalctl -u {unit} says what Ollama made of it")))
+    Err(Error::new(Exit::ServiceFailed, what).hint(format!("journalctl -u {unit} says what Ollama reported")))
 }
 
 fn wait_until_healthy(root: &Root, unit: &str, way: &Proxy, address: &str) -> Result<(), Error> {

@@ -110,8 +110,8 @@ pub fn apply(
 }
 
 /// The receipt of leftovers says what that is about.
-const PURGE: &str = "remove what is left by hand, if nobody needs it; what is the package's, also with --uninstall --purge, which \
-                     --dry-run shows before";
+const PURGE: &str = "look at what is left; --uninstall --purge removes what belongs to the package (with --dry-run it only shows \
+                     what it would remove), the rest goes by hand if nobody needs it";
 
 fn what_is_left(receipt: &Receipt, machine: &Machine) -> Result<Option<Receipt>, StepError> {
     let owner = |id: Option<u32>, of: fn(&Attributes) -> u32| {
@@ -159,13 +159,10 @@ fn carry_out(removal: &Removal, receipt: &Receipt, machine: &Machine, left: &[St
     if !left.is_empty() {
         match removal {
             Removal::User(user) if owns(&|facts| facts.uid == user.id, receipt, machine)? => {
-                return Ok(Outcome::Kept(format!("the user {} stays, because files of it are left", user.name)));
+                return Ok(Outcome::Kept(format!("the user {} stays: files of it are left", user.name)));
             }
             Removal::Group(group) if owns(&|facts| facts.gid == group.id, receipt, machine)? => {
-                return Ok(Outcome::KeptWithOthers(format!(
-                    "the group {} stays, because files of it are left",
-                    group.name
-                )));
+                return Ok(Outcome::KeptWithOthers(format!("the group {} stays: files of it are left", group.name)));
             }
             _ => {}
         }

@@ -60,7 +60,7 @@ pub struct Args {
     /// List the packages that are installed
     #[arg(long, group = "action")]
     pub list_installed: bool,
-    /// Tell what was done with packages on this machine, when and by whom; also of one PACKAGE
+    /// Show what was done with packages on this machine, when and by whom; with PACKAGE, of that one alone
     #[arg(long, group = "action")]
     pub history: bool,
     /// Say what an exit code or an error means, what to look at, and what to do
@@ -78,7 +78,7 @@ pub struct Args {
     /// Enable the service, so that it starts on boot
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub enable: bool,
-    /// Install these optional components of the package alone, beside what it always installs: names with commas between,
+    /// Of the optional components, install these alone: names with commas between,
     /// `all` or `none` (repeatable). Without it, what is installed keeps its choice, and a first installation takes all
     #[arg(long, value_name = "NAME", requires = "planning", conflicts_with_all = NO_PLAN)]
     pub include: Vec<String>,
@@ -89,13 +89,13 @@ pub struct Args {
     /// alone that is the service of the Ollama that they go to
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub start: bool,
-    /// Take everything back when a service does not come up, or a model does not answer; without it, it stays installed
+    /// Roll everything back when a service does not start, or a model does not answer; without it, it stays installed
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub rollback: bool,
-    /// Read every file that is installed already, also those that the receipt vouches for by inode, size and times
+    /// Read every file that is installed already, also those whose inode, size and times are as in the receipt
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub verify_installed: bool,
-    /// With --status: read every file, also those that the receipt vouches for by inode, size and times
+    /// With --status: read every file, also those whose inode, size and times are as in the receipt
     #[arg(long, requires = "status")]
     pub full: bool,
     /// Replace files that are in the way, keeping a backup that --uninstall puts back
@@ -110,7 +110,7 @@ pub struct Args {
     /// Work below DIR instead of /
     #[arg(long, value_name = "DIR")]
     pub root: Option<PathBuf>,
-    /// Use the package FILE instead of the one this program is part of; or the one in a directory that airgap-transfer packed
+    /// Use the package FILE instead of the one that this program carries. FILE may be a directory that airgap-transfer packed
     #[arg(long, value_name = "FILE")]
     pub payload: Option<PathBuf>,
     /// Look in DIR too for the volumes of a package that was cut (repeatable)
@@ -120,11 +120,11 @@ pub struct Args {
     /// /etc/airgap-deploy/trusted-keys, packages that none of them signed are refused
     #[arg(long = "trusted-key", value_name = "FILE")]
     pub trusted_keys: Vec<PathBuf>,
-    /// Write evidence to FILE: what was judged and changed, and how it ended. With --dry-run, plan.md and plan.html are
-    /// pages to approve
+    /// Write a report to FILE: what was checked and changed, and how it ended. With --dry-run, a FILE that ends in .md or
+    /// .html is a page for those who approve the plan
     #[arg(long, value_name = "FILE", requires = "reported", conflicts_with_all = NO_REPORT)]
     pub report: Option<PathBuf>,
-    /// Print JSON
+    /// Print JSON, for programs
     #[arg(long)]
     pub json: bool,
     /// Say only what went wrong

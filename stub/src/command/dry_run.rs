@@ -44,12 +44,12 @@ pub fn dry_run(package: &Package, args: &Args, screen: Screen, evidence: &Eviden
         let every_path = screen.level == Level::Verbose;
         screen.say_all(&lines(every_path));
         if recover::unfinished(&root, &index.package.name)?.is_some() {
-            screen.say(&format!("Note: {UNFINISHED}"));
+            screen.say(&format!("note: {UNFINISHED}"));
         }
         if !every_path {
             screen.say("Every path: --dry-run --verbose");
         }
-        screen.say("The content was not looked at: --verify compares every byte of it.");
+        screen.say("The content was not verified: --verify compares every byte of it.");
         screen.say_all(&signature::lines(package));
         screen.say("Nothing was changed.");
     }

@@ -28,7 +28,7 @@ pub fn history(args: &Args, screen: Screen) -> Result<(), Error> {
         return Ok(());
     }
     if entries.is_empty() {
-        screen.say(&format!("nothing is known: there is no log in /{LOG_DIRECTORY}/"));
+        screen.say(&format!("no history: there is no log in /{LOG_DIRECTORY}/"));
     }
     screen.say_all(&entries.iter().map(|entry| payload::printable(&line(entry))).collect::<Vec<_>>());
     Ok(())
@@ -45,7 +45,7 @@ fn line(entry: &Entry) -> String {
         (Some(0), _) => "done".to_owned(),
         (Some(code), Some(why)) => format!("exit code {code}: {why}"),
         (Some(code), None) => format!("exit code {code}"),
-        (None, _) => "has no end: it goes on, or was killed".to_owned(),
+        (None, _) => "has not ended: it is still running, or was killed".to_owned(),
     };
     let signed = about.key_id.as_ref().map_or_else(String::new, |key| format!(", signed by key {key}"));
     let who = match &entry.sudo_user {

@@ -33,7 +33,7 @@ pub fn list_installed(args: &Args, screen: Screen) -> Result<(), Error> {
         let signed = key_id.as_ref().map_or_else(String::new, |key| format!(", signed by key {key}"));
         let state = match (unfinished, left) {
             (true, _) => ", interrupted: --recover or --install",
-            (_, true) => ": something is left of an uninstallation, --uninstall --purge",
+            (_, true) => ": leftovers of an uninstallation, which --uninstall --purge removes",
             _ => "",
         };
         screen.say(&format!("{name} {shown}{signed}{state}"));

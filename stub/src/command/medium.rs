@@ -17,7 +17,7 @@ use super::cli::Args;
 use super::open::OWN_FILE;
 use crate::error::Error;
 use crate::host::interrupt;
-use crate::report::screen::Screen;
+use crate::report::screen::{Screen, question};
 
 /// How long a signal may wait while nobody types, in milliseconds.
 const PATIENCE: u16 = 200;
@@ -72,7 +72,9 @@ fn leave_medium(args: &Args, screen: Screen) {
         screen.warn("note: started from a directory of the medium, which keeps it from being unmounted: cd / first");
     }
     if let Err(error) = go_on_in_memory(args, &own) {
-        screen.warn(&format!("note: this program cannot leave its medium ({error}): keep that in its place"));
+        screen.warn(&format!(
+            "note: this program cannot be copied into memory ({error}): leave the medium with it in its place"
+        ));
     }
 }
 
@@ -94,14 +96,13 @@ fn ask_for(volume: &Volume, problem: Option<&str>) -> Answer {
     let Volume { name, number, count, .. } = volume;
     let mut screen = io::stderr().lock();
     if let Some(problem) = problem {
-        let _ = writeln!(screen, "\n{}", printable(problem));
+        let _ = writeln!(screen, "\n{}", question(&printable(problem)));
     }
-    let _ = write!(
-        screen,
-        "\ninsert the medium with {} (volume {number} of {count}), then press Enter to look again;\n\
-         or type the directory it is in; q stops: ",
+    let insert = format!(
+        "insert the medium with {} (volume {number} of {count}), then press Enter to look again;",
         printable(name)
     );
+    let _ = write!(screen, "\n{}\n{} ", question(&insert), question("or type the directory that it is in; q stops:"));
     let _ = screen.flush();
     match line().as_deref().map(str::trim) {
         Some("") => Answer::LookAgain,

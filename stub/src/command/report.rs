@@ -92,7 +92,7 @@ impl Report {
         let Err(why) = self.write(evidence, Some(&ending)) else { return outcome };
         match outcome {
             Ok(()) => Err(cannot_write(&self.shown, &why)
-                .state("what was asked for is done, with exit code 0; the report says only that it was begun")
+                .state("the work is done, with exit code 0; the report says only that it was begun")
                 .hint("--status --report FILE writes what is installed")),
             Err(error) => Err(error.and_also(&format!("the report cannot be written to {}: {why}", self.shown))),
         }
@@ -201,7 +201,9 @@ fn require_ours(machine: &Root, path: &RelPath) -> Result<(), String> {
         },
         Found::Hidden => Err("this user may not look there".to_owned()),
         Found::Directory(_) => Err("it is a directory".to_owned()),
-        Found::Link { .. } | Found::Special => Err("what is there is no regular file: it was left as it is".to_owned()),
+        Found::Link { .. } | Found::Special => {
+            Err("what is there is not a regular file: it was left as it is".to_owned())
+        }
     }
 }
 

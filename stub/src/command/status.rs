@@ -48,7 +48,7 @@ pub fn status(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Er
         receipt.signed_by.as_ref().filter(|key| revoked.iter().any(|revoked| revoked.id().to_string() == key.key_id))
     {
         screen.warn(&format!(
-            "WARNING: key {}, which signed it, was revoked since: judge whether it may stay",
+            "WARNING: the key {} that signed it has been revoked since: decide whether it stays installed",
             key.key_id
         ));
     }
@@ -62,7 +62,9 @@ pub fn status(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Er
     if status.problems.is_empty() {
         return Ok(());
     }
-    Err(Error::new(Exit::Conflict, format!("{} entries are not as they were installed", status.problems.len()))
-        .state(NOTHING_CHANGED)
-        .hint(status.advice()))
+    let wrong = match status.problems.len() {
+        1 => "1 entry is not as it was installed".to_owned(),
+        wrong => format!("{wrong} entries are not as they were installed"),
+    };
+    Err(Error::new(Exit::Conflict, wrong).state(NOTHING_CHANGED).hint(status.advice()))
 }

@@ -23,7 +23,7 @@ use crate::record::receipt::Receipt;
 use crate::record::state;
 
 pub const UNFINISHED: &str =
-    "an installation runs, or was interrupted: then --install goes on, and --recover goes back";
+    "an installation is running, or was interrupted: --install goes on with it, --recover undoes it";
 
 pub fn open_root(args: &Args) -> Result<Root, Error> {
     Ok(Root::open(&root_path(args)?)?)
@@ -107,7 +107,7 @@ pub fn package_name(args: &Args) -> Result<PackageName, Error> {
         return Ok(package.index().package.name.clone());
     }
     let advise =
-        |error: Error| error.hint("name the package that is meant, behind the action; --list-installed lists them");
+        |error: Error| error.hint("add the package's name, such as --status PACKAGE; --list-installed lists them");
     Ok(open(args).map_err(advise)?.index().package.name.clone())
 }
 
@@ -116,9 +116,7 @@ fn by_name(error: Error) -> Error {
     if error.exit() != Exit::NotTrusted {
         return error;
     }
-    error.hint(
-        "name what is installed behind the action, such as --uninstall PACKAGE; --list-installed lists the packages",
-    )
+    error.hint("add the name of the installed package, such as --uninstall PACKAGE; --list-installed lists them")
 }
 
 /// The package in whose directory, `/var/lib/airgap-deploy/<package>` of the root, this program stands.
@@ -158,7 +156,7 @@ fn own_command(args: &Args) -> Result<Option<PackageName>, Error> {
             let names: Vec<&str> = names.iter().map(PackageName::as_str).collect();
             Err(Error::new(Exit::Usage, format!("several packages are installed: {}", names.join(", ")))
                 .state(NOTHING_CHANGED)
-                .hint("name the one that is meant behind the action, such as --status PACKAGE"))
+                .hint("add the name of one of them, such as --status PACKAGE"))
         }
         _ => Ok(None),
     }

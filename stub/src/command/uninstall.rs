@@ -103,7 +103,7 @@ fn preview(
     } else {
         screen.say_all(&report::lines(&receipt, &plan, &stays));
         if unfinished {
-            screen.say(&format!("Note: {UNFINISHED}"));
+            screen.say(&format!("note: {UNFINISHED}"));
         }
     }
     if let Some(other) = others.unfinished.first() {
@@ -114,7 +114,7 @@ fn preview(
     }
     Err(Error::new(Exit::UninstallIncomplete, "something would be left".to_owned())
         .state(NOTHING_CHANGED)
-        .hint("--purge takes along what is in the package's own directories"))
+        .hint("--purge also removes what is in the package's own directories"))
 }
 
 /// Of what an earlier uninstallation left, when the package itself is gone.

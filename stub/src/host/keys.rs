@@ -48,12 +48,12 @@ fn below(root: &Root, directory: &str) -> Result<Vec<PublicKey>, KeysError> {
     let Ok(directory) = directory.parse::<RelPath>() else { return Ok(Vec::new()) };
     match root.look_directory(&directory).map_err(|error| refused(&directory, &error.to_string()))? {
         Found::Absent => return Ok(Vec::new()),
-        Found::File(_) | Found::Special => return Err(refused(&directory, "it is no directory")),
+        Found::File(_) | Found::Special => return Err(refused(&directory, "it is not a directory")),
         Found::Directory(_) | Found::Link { .. } | Found::Hidden => {}
     }
     for above in directory.ancestors().iter().chain([&directory]) {
         if !root.only_root_can_write(Some(above))? {
-            return Err(refused(above, "its directory can be changed by others than root"));
+            return Err(refused(above, "users other than root can change its directory"));
         }
     }
     let named = |name: &String| match directory.join(name) {
@@ -66,7 +66,7 @@ fn below(root: &Root, directory: &str) -> Result<Vec<PublicKey>, KeysError> {
 fn key_below(root: &Root, path: &RelPath) -> Result<PublicKey, KeysError> {
     match root.look(path)? {
         Found::Link { .. } => return Err(refused(path, "it is a symbolic link")),
-        Found::Directory(_) | Found::Special => return Err(refused(path, "it is no regular file")),
+        Found::Directory(_) | Found::Special => return Err(refused(path, "it is not a regular file")),
         Found::File(_) | Found::Absent | Found::Hidden => {}
     }
     let file = root.open_file(path)?;
@@ -83,12 +83,12 @@ fn from_file(path: &Path) -> Result<PublicKey, KeysError> {
         // In a sticky directory nobody takes away or renames what belongs to another.
         let sticky = facts.mode() & 0o1000 != 0;
         if !is_trusted_owner(&facts) || facts.mode() & 0o022 != 0 && !sticky {
-            let problem = format!("{} can be changed by others than root", above.display());
+            let problem = format!("users other than root can change {}", above.display());
             return Err(KeysError::Refused { path: shown, problem });
         }
     }
     if !fs::metadata(&real).map_err(failed)?.is_file() {
-        return Err(KeysError::Refused { path: shown, problem: "it is no regular file".to_owned() });
+        return Err(KeysError::Refused { path: shown, problem: "it is not a regular file".to_owned() });
     }
     read(&File::open(&real).map_err(failed)?, &shown)
 }
@@ -99,7 +99,7 @@ fn read(file: &File, shown: &str) -> Result<PublicKey, KeysError> {
     let refused = |problem: &str| KeysError::Refused { path: shown.to_owned(), problem: problem.to_owned() };
     let facts = file.metadata().map_err(failed)?;
     if !is_trusted_owner(&facts) || facts.mode() & 0o022 != 0 {
-        return Err(refused("it can be changed by others than root"));
+        return Err(refused("users other than root can change it"));
     }
     let mut bytes = Vec::new();
     file.take(LIMIT).read_to_end(&mut bytes).map_err(failed)?;

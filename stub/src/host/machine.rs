@@ -216,7 +216,7 @@ impl Machine {
             if !is_free && is_ours(self)? {
                 self.root.remove(path)?;
             }
-            return Ok(Undone::Kept(format!("{backup} is not what was kept there of {path}: it stays")));
+            return Ok(Undone::Kept(format!("{backup} is no longer the backup of {path}: it stays")));
         }
         if is_free || is_ours(self)? {
             self.root.rename(backup, path)?;

@@ -57,7 +57,7 @@ pub struct FsError {
 pub enum Cause {
     #[error("{}", .0.desc())]
     System(Errno),
-    #[error("the link {0} may have been placed by somebody else: its directory is writable by others than root")]
+    #[error("the link {0} may have been placed by somebody else: users other than root can write to its directory")]
     UntrustedLink(String),
     #[error("it is not what was put there")]
     Foreign,

@@ -96,7 +96,7 @@ fn rule(index: &Index, asked: &Asked) -> Result<Option<Rule>, Error> {
         ("--include", _) => Ok(Some(Rule::Include(chosen))),
         (_, None) => Ok(Some(Rule::Exclude(chosen))),
         (_, Some(name)) => {
-            let what = format!("--exclude: the component {name:?} is required: no target does without it");
+            let what = format!("--exclude: the component {name:?} is required and cannot be left out");
             Err(refused(&what, &there_are(index)))
         }
     }
@@ -125,7 +125,7 @@ fn notes_of_kept(index: &Index, rule: &Rule, left_out: &[String]) -> Vec<String>
         .map(String::as_str)
         .collect();
     if !gone.is_empty() {
-        notes.push(format!("chosen earlier, and no optional component of this package: {}", gone.join(", ")));
+        notes.push(format!("chosen earlier, but not an optional component of this package: {}", gone.join(", ")));
     }
     if !left_out.is_empty() {
         let words = match rule.names() {
@@ -134,7 +134,7 @@ fn notes_of_kept(index: &Index, rule: &Rule, left_out: &[String]) -> Vec<String>
         };
         let option = if matches!(rule, Rule::Exclude(_)) { "--exclude" } else { "--include" };
         notes.push(format!(
-            "the choice of the last installation counts ({option} {words}): left out: {}; --include all takes everything",
+            "as chosen at the last installation ({option} {words}), these are left out: {}; --include all installs everything",
             left_out.join(", ")
         ));
     }

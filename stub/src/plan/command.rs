@@ -59,7 +59,7 @@ pub fn settle<'a>(
         Standing::Ours => (installer.digest, installer.size, installer.version.clone()),
         Standing::Theirs(digest, size, version) => (digest, size, version),
         Standing::Refused(why, hint) => {
-            let what = format!("the installer does not become the command {path}: {why}");
+            let what = format!("the installer cannot be the command {path}: {why}");
             let warning = Some(Warning { what, hint: hint.to_owned() });
             return Ok((index, Settled { version: None, warning }));
         }
@@ -111,7 +111,7 @@ fn unfit(path: &RelPath, index: &Index, root: &Root) -> Result<Option<String>, F
     } else if facts.no_hard_links {
         Some(format!("{shown} is on a file system without hard links"))
     } else if !made && !root.only_root_can_write(nearest.as_ref())? {
-        Some(format!("others than root can change {shown}"))
+        Some(format!("users other than root can change {shown}"))
     } else {
         None
     })
@@ -157,7 +157,7 @@ fn standing(
                 }
             }
         }
-        (_, _) => Standing::Refused("something that is no regular file has that name".to_owned(), OUT_OF_THE_WAY),
+        (_, _) => Standing::Refused("something that is not a regular file has that name".to_owned(), OUT_OF_THE_WAY),
     })
 }
 

@@ -83,7 +83,7 @@ impl Planner<'_> {
             Store::Own | Store::Unclear(_) => {}
             Store::Nobodys(directory) => {
                 note(&format!(
-                    "no Ollama was found on this machine: the models go to {directory}, for one that looks there"
+                    "no Ollama was found on this machine: the models go to {directory}, and only an Ollama that looks there finds them"
                 ));
             }
             Store::Found(store) => note(&format!("models go to {}: {}", store.directory, store.why)),

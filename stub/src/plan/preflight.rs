@@ -149,8 +149,8 @@ fn services(plan: &Plan, host: &Host, findings: &mut Vec<Finding>) {
 
 fn store(host: &Host, findings: &mut Vec<Finding>) {
     if let Store::Unclear(why) = &host.store {
-        let what = format!("nobody can say into which store the models go: {why}");
-        let hint = "set OLLAMA_MODELS to a plain directory in the unit of the one service that is meant (systemctl edit), then run it again";
+        let what = format!("it is not clear which store the models belong in: {why}");
+        let hint = "choose one service and set OLLAMA_MODELS in its unit to a plain absolute path (systemctl edit UNIT), then run it again";
         add(findings, Exit::Conflict, what, hint);
     }
 }

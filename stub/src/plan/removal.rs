@@ -359,7 +359,7 @@ fn plan_entry(
                 Removal::File { path: path.clone(), seen }
             }
             Ok(Aside::Foreign) => {
-                let why = format!("{backup} is not what was kept there of {path}: it stays");
+                let why = format!("{backup} is no longer the backup of {path}: it stays");
                 plan.kept.push(Remainder { path: backup.clone(), why });
                 Removal::File { path: path.clone(), seen }
             }

@@ -9,7 +9,7 @@ use super::facts::Host;
 /// Directories whose files root's programs obey or run, and what that means.
 const OBEYED: [(&str, &str); 62] = [
     ("etc/anacrontab", "cron runs it, as root"),
-    ("etc/apt", "apt obeys it"),
+    ("etc/apt", "apt is configured by it"),
     ("etc/bash.bashrc", "every shell runs it, root's too"),
     ("etc/binfmt.d", "the kernel starts programs as it says"),
     ("etc/cron.d", "cron runs it, as the user it names"),
@@ -18,18 +18,18 @@ const OBEYED: [(&str, &str); 62] = [
     ("etc/cron.monthly", "cron runs it as root"),
     ("etc/cron.weekly", "cron runs it as root"),
     ("etc/crontab", "cron runs it, as the user it names"),
-    ("etc/dbus-1", "D-Bus obeys it"),
-    ("etc/environment", "every login obeys it, root's too"),
+    ("etc/dbus-1", "D-Bus is configured by it"),
+    ("etc/environment", "every login is configured by it, root's too"),
     ("etc/grub.d", "it is run as root when the boot loader is set up"),
     ("etc/init.d", "it is run as root on boot"),
     ("etc/initramfs-tools", "it becomes part of what boots the machine"),
     ("etc/kernel", "it is run as root with every new kernel"),
     ("etc/ld.so.conf", "every program loads libraries from where it says"),
     ("etc/ld.so.conf.d", "every program loads libraries from where it says"),
-    ("etc/logrotate.d", "logrotate obeys it, as root"),
+    ("etc/logrotate.d", "logrotate, which runs as root, is configured by it"),
     ("etc/modprobe.d", "the kernel's modules are loaded as it says"),
     ("etc/modules-load.d", "the kernel's modules are loaded as it says"),
-    ("etc/NetworkManager", "NetworkManager obeys it"),
+    ("etc/NetworkManager", "NetworkManager is configured by it"),
     ("etc/network", "it is run as root when a network comes up"),
     ("etc/polkit-1", "it decides who may do what root may"),
     ("etc/profile", "every login runs it, root's too"),
@@ -40,14 +40,14 @@ const OBEYED: [(&str, &str); 62] = [
     ("etc/tmpfiles.d", "systemd makes and removes files as it says, as root"),
     ("etc/udev", "udev runs what it says, as root"),
     ("etc/dracut.conf.d", "it becomes part of what boots the machine"),
-    ("etc/environment.d", "services of users obey it"),
+    ("etc/environment.d", "services of users are configured by it"),
     ("etc/modules", "the kernel's modules are loaded as it says"),
-    ("home", "it lies in somebody's home: who logs in there may obey it"),
+    ("home", "it lies in somebody's home: what that user runs may be configured by it"),
     ("usr/lib/apt", "apt runs it, as root"),
     ("usr/lib/binfmt.d", "the kernel starts programs as it says"),
     ("usr/lib/cron", "cron runs it, as root"),
     ("usr/lib/dracut", "it becomes part of what boots the machine"),
-    ("usr/lib/environment.d", "services of users obey it"),
+    ("usr/lib/environment.d", "services of users are configured by it"),
     ("usr/lib/git-core", "git runs it, root's too"),
     ("usr/lib/initcpio", "it becomes part of what boots the machine"),
     ("usr/lib/kernel", "it is run as root with every new kernel"),
@@ -65,7 +65,7 @@ const OBEYED: [(&str, &str); 62] = [
     ("var/lib/dpkg", "dpkg runs it, as root"),
     ("usr/lib/tmpfiles.d", "systemd makes and removes files as it says, as root"),
     ("usr/lib/udev", "udev runs what it says, as root"),
-    ("usr/share/dbus-1", "D-Bus obeys it"),
+    ("usr/share/dbus-1", "D-Bus is configured by it"),
     ("usr/share/polkit-1", "it decides who may do what root may"),
     ("lib/modules", "the kernel loads it"),
     ("lib/udev", "udev runs what it says, as root"),
@@ -107,7 +107,7 @@ fn of_path(path: &RelPath, role: Option<Role>, index: &Index) -> Option<String> 
         |unit: &payload::index::Unit| unit.name.parse::<UnitName>().is_ok_and(|name| name.has_drop_in_at(path));
     if SYSTEMD.iter().any(|directory| is_below(path, directory)) {
         let whose = if index.units.iter().any(own_drop_in) { "its own unit" } else { "what is not of this package" };
-        return Some(format!("{path}: systemd obeys it, for {whose}"));
+        return Some(format!("{path}: systemd is configured by it, for {whose}"));
     }
     if let Some((_, means)) = OBEYED.iter().find(|(directory, _)| is_below(path, directory)) {
         return Some(format!("{path}: {means}"));
@@ -115,7 +115,7 @@ fn of_path(path: &RelPath, role: Option<Role>, index: &Index) -> Option<String> 
     let parent = path.parent();
     let lies_in = |directories: &[&str]| parent.as_ref().is_some_and(|parent| directories.contains(&parent.as_str()));
     if lies_in(&SEARCHED) {
-        return Some(format!("{path}: everybody, root too, runs it by its name"));
+        return Some(format!("{path}: anybody who types its name runs it, root too"));
     }
     let outside = !path.starts_with(&index.install.prefix);
     let is_library = path.name().contains(".so") && LIBRARIES.iter().any(|directory| is_below(path, directory));

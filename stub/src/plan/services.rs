@@ -18,9 +18,9 @@ impl Planner<'_> {
     pub(super) fn namesakes(&mut self) {
         for path in self.host.namesakes.clone() {
             if self.options.replace {
-                self.plan.notes.push(format!("{path} no longer counts: the package has a unit of the same name"));
+                self.plan.notes.push(format!("{path} no longer takes effect: the package has a unit of the same name"));
             } else {
-                self.conflict(&path, "is somebody else's, and would no longer count".to_owned(), true);
+                self.conflict(&path, "is somebody else's, and would no longer take effect".to_owned(), true);
             }
         }
     }
@@ -54,11 +54,11 @@ impl Planner<'_> {
     fn services_of_an_image(&mut self) {
         let mut note = |text: &str| self.plan.notes.push(text.to_owned());
         if self.options.start {
-            note("--start needs a running systemd: it is not carried out");
+            note("--start is ignored: it needs a running systemd");
         }
         if !self.host.tools.contains(&Tool::Systemctl) {
             if self.options.enable {
-                note("--enable needs systemctl, which is not on this machine: it is not carried out");
+                note("--enable is ignored: this machine has no systemctl");
             }
             return;
         }
@@ -83,7 +83,8 @@ impl Planner<'_> {
             self.plan.afterwards.push(Step::StartUnit { unit: unit.clone() });
         } else {
             let short = unit.trim_end_matches(".service");
-            let note = format!("{unit} does not run, and is left so: systemctl start {short} starts it, or --start");
+            let note =
+                format!("{unit} is not running and is not started: systemctl start {short} starts it, or --start");
             self.plan.notes.push(note);
         }
     }

@@ -34,7 +34,7 @@ pub fn needed(plan: &UninstallPlan) -> Vec<String> {
     let stays = stays.map(|(by, what)| printable(&format!("stays, needed by {by}: {}", what.join(", "))));
     let models = (!plan.models_of_others.is_empty()).then(|| {
         let models = printable(&plan.models_of_others.join(", "));
-        format!("--purge takes along models that the package did not bring: {models}")
+        format!("--purge also removes models that did not come with the package: {models}")
     });
     stays.chain(models).collect()
 }

@@ -6,8 +6,9 @@ use std::fmt;
 use std::io::{self, BufWriter, ErrorKind, IsTerminal, Write};
 use std::sync::OnceLock;
 
+use console::Term;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressState, ProgressStyle};
-use payload::Bar;
+use payload::{Bar, Prose};
 use serde::Serialize;
 
 use crate::error::Error;
@@ -49,6 +50,7 @@ impl Screen {
 
     /// A line about what goes on, or what went wrong.
     pub fn warn(self, line: &str) {
+        let line = shown_on(&Term::stderr()).shown(line);
         let _ = writeln!(io::stderr().lock(), "{line}");
     }
 
@@ -62,6 +64,7 @@ impl Screen {
         if self.json {
             self.warn(line);
         } else {
+            let line = shown_on(&Term::stdout()).shown(line);
             require_written(writeln!(io::stdout().lock(), "{line}"));
         }
     }
@@ -84,10 +87,24 @@ impl Screen {
     }
 }
 
+/// On a terminal lines are as wide as that is, and coloured if it wants it (`NO_COLOR`); elsewhere they stay as they are.
+fn shown_on(term: &Term) -> Prose {
+    if !term.is_term() {
+        return Prose { columns: None, colour: false };
+    }
+    let columns = term.size_checked().map(|(_, columns)| usize::from(columns));
+    Prose { columns, colour: term.features().colors_supported() }
+}
+
+/// For a question on standard error, which is answered at its end.
+pub fn question(line: &str) -> String {
+    shown_on(&Term::stderr()).shown(line)
+}
+
 fn line(label: &str, state: &ProgressState) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float's cast saturates")]
     let rate = state.per_sec() as u64;
-    let columns = usize::from(console::Term::stderr().size().1);
+    let columns = usize::from(Term::stderr().size().1);
     Bar { label, done: state.pos(), all: state.len(), rate, left: state.eta() }.line(columns)
 }
 
@@ -107,6 +124,6 @@ pub fn complete() -> Result<(), Error> {
     require_written(io::stdout().lock().flush());
     let Some(why) = UNWRITTEN.get() else { return Ok(()) };
     Err(Error::new(Exit::Output, format!("the answer cannot be written to standard output: {why}"))
-        .state("what was asked for is done, but the answer is incomplete")
+        .state("the work is done, but the answer is incomplete")
         .hint("free disk space, or write it somewhere else; --status shows what is installed"))
 }

@@ -8,12 +8,11 @@ use serde_json::{Value, json};
 pub fn lines(package: &Package) -> Vec<String> {
     match package.signature() {
         Signature::Unsigned => vec![
-            "WARNING: the package is not signed: nobody vouches for who made it, and this machine trusts no key."
-                .to_owned(),
+            "WARNING: the package is not signed, and this machine trusts no key: it can come from anybody.".to_owned(),
         ],
-        Signature::NotChecked { key_id } => vec![format!(
-            "WARNING: the package is signed by key {key_id}, which was NOT CHECKED: this machine trusts no key."
-        )],
+        Signature::NotChecked { key_id } => {
+            vec![format!("WARNING: the signature, by key {key_id}, was NOT CHECKED: this machine trusts no key.")]
+        }
         Signature::Trusted { key, .. } => {
             vec![format!("Signed by the trusted key {} ({})", key.id(), words_of_key(key))]
         }

@@ -46,7 +46,7 @@ impl Fault {
             Self::OtherMode => "has another mode",
             Self::OtherOwner => "has another owner",
             Self::Unreadable => "cannot be read by this user",
-            Self::NoFile => "is no regular file",
+            Self::NoFile => "is not a regular file",
             Self::OtherLink => "is not the link that was installed",
         }
     }
@@ -263,7 +263,7 @@ impl Status {
             Remedy::GoOnOrBack => Some("run --install to go on, or --recover to go back"),
             Remedy::AsRoot => Some("run it as root"),
             Remedy::MoveAway => {
-                Some("move what is in the place of a file or link out of the way, then install again with --replace")
+                Some("move away what is in the place of a file or link, then install again with --replace")
             }
             Remedy::Replace if away => None,
             Remedy::Replace => Some("install again with --replace to put them right"),
@@ -286,7 +286,10 @@ impl Status {
                 Some(key) => format!("signed by key {} ({})", key.key_id, payload::words_of_digest(key.fingerprint)),
                 None => "not signed by a key that was trusted when it was installed".to_owned(),
             },
-            format!("{} entries are as installed, {} are not", self.intact, self.problems.len()),
+            match self.problems.len() {
+                1 => format!("{} entries are as installed, 1 is not", self.intact),
+                wrong => format!("{} entries are as installed, {wrong} are not", self.intact),
+            },
         ];
         lines.extend(text::trusted(&self.looked_at, "--status --full"));
         lines.extend(self.problems.iter().map(|problem| format!("  {problem}")));

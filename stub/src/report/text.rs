@@ -47,10 +47,10 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding], every
     if plan.is_empty() {
         lines.push(match &host.receipt {
             Some(receipt) if receipt.version != index.package.version => format!(
-                "Every file is installed as the package wants it: only the receipt changes, from version {}.",
+                "Every file is installed already: only the receipt changes, from version {}.",
                 payload::printable(&receipt.version)
             ),
-            _ => "Everything is installed as the package wants it: nothing to do.".to_owned(),
+            _ => "Nothing to do: everything is installed already.".to_owned(),
         });
     }
     let mut number = 0;
@@ -79,14 +79,14 @@ pub fn plan(plan: &Plan, index: &Index, host: &Host, findings: &[Finding], every
     for space in plan.space.values() {
         let (directory, needed, available) =
             (&space.directory, payload::size(space.bytes), payload::size(space.available));
-        lines.push(format!("Disk space: {directory} takes {needed}, has {available}"));
+        lines.push(format!("Disk space: {directory} needs {needed}, {available} are free"));
     }
     lines.extend(memory(index, host));
     if let Some(gpus) = host.gpus.as_ref().filter(|_| gpus::brings_ollama(index)) {
         lines.push(format!("GPUs of this machine: {}", gpus::describe(gpus)));
     }
     lines.push(privileges(plan, host));
-    lines.extend(plan.notes.iter().map(|note| format!("Note: {}", printable(note))));
+    lines.extend(plan.notes.iter().map(|note| format!("note: {}", printable(note))));
     lines.extend(warnings(plan));
     lines.extend(service(plan, index));
     // That it is not root who looks is no problem of the plan: the line about permissions says it.
@@ -117,12 +117,12 @@ pub fn warnings(plan: &Plan) -> impl Iterator<Item = String> {
 
 /// The same of some warnings alone.
 pub fn warning_lines<'a>(warnings: impl Iterator<Item = &'a Warning>) -> impl Iterator<Item = String> {
-    warnings.flat_map(|warning| [format!("Warning: {}", warning.what), format!("  next: {}", warning.hint)])
+    warnings.flat_map(|warning| [format!("warning: {}", warning.what), format!("  next: {}", warning.hint)])
 }
 
 fn memory(index: &Index, host: &Host) -> Option<String> {
     let (model, needed) = memory::largest(index)?;
-    let has = host.memory.map_or_else(String::new, |bytes| format!(", has {}", payload::size(bytes)));
+    let has = host.memory.map_or_else(String::new, |bytes| format!("; this machine has {}", payload::size(bytes)));
     Some(format!("Memory: {} takes about {} while it answers{has}", printable(&model.name), payload::size(needed)))
 }
 
@@ -203,9 +203,7 @@ fn commands(plan: &Plan, host: &Host, lines: &mut Vec<String>) {
         )));
     }
     if plan.rollback && plan.steps.iter().any(|step| matches!(step, Step::StartUnit { .. })) {
-        lines.push(
-            "When the service does not come up, or a model does not answer, everything is taken back.".to_owned(),
-        );
+        lines.push("If the service does not start, or a model does not answer, everything is rolled back.".to_owned());
     }
 }
 
@@ -233,5 +231,6 @@ fn service(plan: &Plan, index: &Index) -> Option<String> {
         .chain(&plan.afterwards)
         .any(|step| matches!(step, Step::EnableUnit { .. } | Step::StartUnit { .. }));
     let unit = index.units.first()?;
-    (!touched && !plan.is_empty()).then(|| format!("{} is neither enabled nor started (--enable, --start)", unit.name))
+    (!touched && !plan.is_empty())
+        .then(|| format!("{} will not be enabled or started: --enable and --start do that", unit.name))
 }

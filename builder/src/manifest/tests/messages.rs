@@ -186,7 +186,7 @@ fn each_value_is_checked() {
         (
             user,
             "relax = [\"MemoryDenyWriteExec\"]",
-            "\"MemoryDenyWriteExec\" is no restriction of the installer's drop-in",
+            "\"MemoryDenyWriteExec\" is not a restriction that can be switched off",
         ),
         (user, "ip_allow = \"any\"", "`ip_allow` must be a list of strings, not a string"),
         ("config-file", "config", "unknown component type \"config\""),

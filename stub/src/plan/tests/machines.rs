@@ -114,7 +114,7 @@ const SERVICES_OF_A_FRESH_MACHINE: &[Row] = &[
             "- reload-systemd",
             "+ enable-unit x.service",
             "+ note systemd is not running here…",
-            "+ note --start needs a running systemd…",
+            "+ note --start is ignored: it needs a running systemd…",
         ],
     ),
     (
@@ -124,7 +124,11 @@ const SERVICES_OF_A_FRESH_MACHINE: &[Row] = &[
             it.host.systemd = Systemd::Absent;
             let _ = it.host.tools.remove(&Tool::Systemctl);
         },
-        &["- reload-systemd", "+ note systemd is not running here…", "+ note --enable needs systemctl…"],
+        &[
+            "- reload-systemd",
+            "+ note systemd is not running here…",
+            "+ note --enable is ignored: this machine has no systemctl…",
+        ],
     ),
     (
         "systemd does not answer",
@@ -136,13 +140,13 @@ const SERVICES_OF_A_FRESH_MACHINE: &[Row] = &[
         "somebody else has a unit of that name",
         "",
         |it| it.host.namesakes.push(path("usr/lib/systemd/system/x.service")),
-        &["+ ! /usr/lib/systemd/system/x.service is somebody else's, and would no longer count (--replace)"],
+        &["+ ! /usr/lib/systemd/system/x.service is somebody else's, and would no longer take effect (--replace)"],
     ),
     (
         "somebody else has a unit of that name",
         "replace",
         |it| it.host.namesakes.push(path("usr/lib/systemd/system/x.service")),
-        &["+ note /usr/lib/systemd/system/x.service no longer counts…"],
+        &["+ note /usr/lib/systemd/system/x.service no longer takes effect…"],
     ),
     (
         "below another root",
@@ -245,7 +249,7 @@ const ACCOUNTS_OF_A_FRESH_MACHINE: &[Row] = &[
         |it| ollama_that_is(it, "inactive"),
         &[
             "+ note models go to /srv/m: why",
-            "+ note theirs.service does not run, and is left so: systemctl start theirs starts it, or --start",
+            "+ note theirs.service is not running and is not started: systemctl start theirs starts it, or --start",
         ],
     ),
     (
@@ -455,7 +459,7 @@ const MACHINES_THAT_CANNOT_HAVE_IT: &[Row] = &[
         "nobody knows where models go",
         "",
         |it| it.host.store = Store::Unclear("why".to_owned()),
-        &["+ 23 nobody can say into which store the models go: why"],
+        &["+ 23 it is not clear which store the models belong in: why"],
     ),
     (
         "there is no Ollama for the models",

@@ -352,7 +352,7 @@ const WHAT_WAS_SET_ASIDE: &[Row] = &[
         "",
         |it| it.replaced("edited"),
         &[
-            "+ stays: /opt/x/tool.airgap-deploy-backup is not what was kept there of /opt/x/tool: it stays",
+            "+ stays: /opt/x/tool.airgap-deploy-backup is no longer the backup of /opt/x/tool: it stays",
             "+ stays: /opt/x/ is not empty: tool.airgap-deploy-backup",
         ],
     ),
