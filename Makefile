@@ -13,6 +13,7 @@ help:
 	@echo "make acceptance-sticks-large  of that, more than 4 GiB on FAT32 (not in .ci/run)"
 	@echo "make acceptance-machines  of that, what boots a real systemd"
 	@echo "make acceptance-arm64     of that, a package for ARM under qemu"
+	@echo "make acceptance-docs      of that, the book, opened without a network (not in .ci/run)"
 	@echo "make check       formatting, lints, the rooms of the code: what CI looks at before it runs a test"
 	@echo "make hooks       let make check run before each commit"
 	@echo "make build       $(BUILDER), with the stub in it"
@@ -23,6 +24,7 @@ help:
 	@echo "make soak        all of the long series, of which the others run samples (hours; root on Debian)"
 	@echo "make measure-fleet        ways to bring a package to three hosts, timed and counted"
 	@echo "make bench       builder and installer against cp, tar, makeself, sha256sum and openssl; writes docs/performance.md"
+	@echo "make docs        the book: docs/ as pages for a browser, readable offline, in target/book (installs mdbook)"
 	@echo "make deny        banned crates, licences, and where it can be fetched the advisory database (installs cargo-deny)"
 	@echo "make fuzz-brief  every parser of untrusted bytes, $(FUZZ_SECONDS) seconds each (nightly compiler; installs cargo-fuzz)"
 	@echo "make fuzz-build  the fuzz targets, without running them"
@@ -94,6 +96,13 @@ bench: build
 .PHONY: crash-point
 crash-point:
 	@cargo run --quiet --package e2e --bin crash-point -- $(SCENARIO) $(CHANGE) $(AGAIN)
+
+# With the search in it, without the server that mdbook brings for authors.
+.PHONY: docs
+docs:
+	@command -v mdbook > /dev/null || { echo "docs: cargo install --locked mdbook"; cargo install --quiet --locked --no-default-features --features search mdbook; }
+	@rm -rf target/book
+	mdbook build
 
 .PHONY: deny
 deny:

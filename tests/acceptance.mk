@@ -3,7 +3,12 @@
 # Needs root on Debian; installs what it lacks and says so. BUILDER is the builder's release binary.
 
 .PHONY: acceptance
-acceptance: acceptance-machines acceptance-sticks-large acceptance-fleet acceptance-arm64 deny fuzz-brief
+acceptance: acceptance-machines acceptance-sticks-large acceptance-fleet acceptance-arm64 acceptance-docs deny fuzz-brief
+
+# The book, built and opened without a network. .ci/run leaves it out: mdbook takes minutes to compile.
+.PHONY: acceptance-docs
+acceptance-docs: docs
+	cargo test --quiet --package e2e --test docs -- --ignored --nocapture
 
 # A package for ARM under qemu.
 .PHONY: acceptance-arm64

@@ -3,6 +3,7 @@
 
 pub mod arm;
 pub mod base;
+pub mod book;
 pub mod cache;
 pub mod command;
 pub mod controller;

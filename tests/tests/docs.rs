@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use e2e::book;
 use e2e::crash::workspace;
 use e2e::docs::{Page, Typed, pages};
 use e2e::scenario::outcome::{Outcome, run};
@@ -28,7 +29,17 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
     ("systemctl enable ollama", ACCEPTANCE, r#"["systemctl", "enable", "ollama"]"#),
     ("systemctl status ollama", ACCEPTANCE, r#"["systemctl", "status", "ollama"]"#),
     ("/opt/ollama/bin/ollama list", ACCEPTANCE, r#"[OLLAMA, "list"]"#),
+    ("/opt/ollama/bin/ollama --version", ACCEPTANCE, r#"[OLLAMA, "--version"]"#),
     (r#"/opt/ollama/bin/ollama run llama2-7b "Hello, how are you?""#, ACCEPTANCE, r#"ask("Hello, how are you?")"#),
+    (r#"/opt/ollama/bin/ollama run llama2-7b "Hello""#, ACCEPTANCE, r#"ask("Hello")"#),
+    (
+        r#"/opt/ollama/bin/ollama run llama2-7b "Explain quantum computing""#,
+        ACCEPTANCE,
+        r#"ask("Explain quantum computing")"#,
+    ),
+    ("lsof -n -P -i -a -p $(pgrep -d, ollama)", ACCEPTANCE, r#"["lsof", "-n", "-P", "-i", "-a", "-p", &pids]"#),
+    ("reboot", ACCEPTANCE, "self.machine.reboot()"),
+    ("make build", "Makefile", "demo: build"),
     (
         "/media/usb/first.run --install --start",
         "tests/tests/living.rs",
@@ -109,6 +120,11 @@ fn prepare(name: &str, site: &Site) -> Result<()> {
             let text = fs::read_to_string(scenario.path("AirGapDeploy.ollama.toml"))?;
             scenario.write("next.toml", text.replace("version = \"0.15.0\"", "version = \"0.15.1\""))?;
             run(scenario.builder()?.args(["next.toml", "--output", "next.run"]))?.exits(0)?;
+        }
+        "docs/start.md" => {
+            let page = e2e::docs::page(name)?;
+            let manifest = page.blocks.iter().find(|block| block.language() == "toml").context("no manifest")?;
+            scenario.write("AirGapDeploy.toml", &manifest.text)?;
         }
         "docs/sources.md" => {
             fs::copy(scenario.path("AirGapDeploy.ollama.toml"), scenario.path("M.toml"))?;
@@ -411,5 +427,67 @@ fn every_option_and_command_that_the_documents_name_is_there() -> Result<()> {
         OF_OTHERS.iter().all(|option| named.contains(*option)),
         "{OF_OTHERS:?} has more than the documents: {named:?}"
     );
+    Ok(())
+}
+
+#[test]
+fn every_document_is_a_chapter_of_the_book() -> Result<()> {
+    let pages = pages()?;
+    let summary = pages.iter().find(|page| page.name == "docs/SUMMARY.md").context("no summary")?;
+    let chapters: BTreeSet<String> = summary.links.iter().map(|(_, link)| format!("docs/{link}")).collect();
+    let documents = pages.iter().filter(|page| page.name.starts_with("docs/") && page.name != summary.name);
+    assert_eq!(chapters, documents.map(|page| page.name.clone()).collect());
+    Ok(())
+}
+
+#[test]
+#[ignore = "needs the book: make acceptance-docs"]
+fn the_book_is_read_without_a_network() -> Result<()> {
+    let directory = workspace().join("target/book");
+    let built = book::pages(&directory)?;
+    ensure!(built.len() >= pages()?.len(), "chapters are missing: {:?}", built.keys());
+    let mut followed = 0;
+    for (path, text) in &built {
+        for reference in book::references(text) {
+            let place = format!("{}: <{}> {}", path.display(), reference.tag, reference.to);
+            ensure!(!reference.is_loaded() || !reference.is_remote(), "{place} is loaded from elsewhere");
+            if reference.is_remote() || reference.to.starts_with("data:") || reference.to == "#" {
+                continue;
+            }
+            let (to, anchor) = reference.to.split_once('#').unwrap_or((&reference.to, ""));
+            let beside = path.parent().context("a directory")?;
+            let to = if to.is_empty() { path.clone() } else { beside.join(to).components().collect() };
+            ensure!(to.exists(), "{place} is not there");
+            if !anchor.is_empty() {
+                let there = built.get(&to).is_some_and(|text| book::anchors(text).contains(anchor));
+                ensure!(there, "{place}: no such heading");
+            }
+            followed += 1;
+        }
+    }
+    ensure!(followed > 1000, "only {followed} references were followed");
+    for entry in fs::read_dir(directory.join("css"))? {
+        for reference in book::of_style(&fs::read_to_string(entry?.path())?) {
+            ensure!(!reference.is_remote(), "a style loads {}", reference.to);
+        }
+    }
+    in_a_browser(&directory)
+}
+
+/// Opened as a file, in a network namespace of its own, it has its text, and the list of chapters that its script makes.
+fn in_a_browser(directory: &Path) -> Result<()> {
+    let there = run(Command::new("sh").args(["-c", "command -v chromium"]))?.code == 0;
+    if !there || !is_root() {
+        e2e::skip::skipped("the book in a browser needs root and chromium");
+        return Ok(());
+    }
+    let profile = tempfile::tempdir()?;
+    let options = ["--net", "chromium", "--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--dump-dom"];
+    let mut browser = Command::new("unshare");
+    browser.args(options).arg(format!("--user-data-dir={}", profile.path().display()));
+    let seen = run(browser.arg(format!("file://{}/operating.html", directory.display())))?.exits(0)?.stdout;
+    for words in ["What to do when", "class=\"chapter-item", "href=\"use-case.html\""] {
+        ensure!(seen.contains(words), "{words}: {seen}");
+    }
     Ok(())
 }
