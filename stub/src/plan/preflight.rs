@@ -11,7 +11,7 @@ use crate::error::Finding;
 use crate::exit::Exit;
 use crate::host::tool::Tool;
 use crate::plan::Plan;
-use crate::plan::facts::Host;
+use crate::plan::facts::{Anchor, Host};
 use crate::plan::step::Step;
 use crate::plan::store::Store;
 use crate::record::state;
@@ -185,31 +185,30 @@ fn hard_links(plan: &Plan, host: &Host, findings: &mut Vec<Finding>) {
 }
 
 fn destinations(plan: &Plan, index: &Index, host: &Host, findings: &mut Vec<Finding>) {
-    let mut seen = Vec::new();
+    // Whether a program goes there. Not by device: a part of a file system may be mounted once more, with other options.
+    let mut directories: Vec<(&Anchor, bool)> = Vec::new();
     for place in plan.placed() {
         let Some(anchor) = host.anchors.get(&place.path.parent()) else { continue };
         let program = index.files.get(place.file).is_some_and(|file| file.elf.is_some());
-        // Not the device: a part of a file system may be mounted once more, with other options.
-        let key = (&anchor.directory, program);
-        if seen.contains(&key) {
-            continue;
+        match directories.iter_mut().find(|(known, _)| known.directory == anchor.directory) {
+            Some((_, programs)) => *programs |= program,
+            None => directories.push((anchor, program)),
         }
-        seen.push(key);
+    }
+    for (anchor, programs) in directories {
         let directory = anchor.directory.as_ref().map_or_else(|| "/".to_owned(), ToString::to_string);
+        let mut found = |what: &str, next| {
+            add(findings, Exit::IncompatibleHost, format!("{directory} is on a file system {what}"), next);
+        };
         if anchor.file_system.read_only {
-            let what = format!("{directory} is on a file system that is mounted read-only");
-            add(findings, Exit::IncompatibleHost, what, "mount it writable, or choose another prefix in the manifest");
+            found("that is mounted read-only", "mount it writable, or choose another prefix in the manifest");
         }
         if anchor.file_system.no_hard_links {
-            let what = format!("{directory} is on a file system without hard links, such as FAT or exFAT");
-            add(findings, Exit::IncompatibleHost, what, NO_HARD_LINKS);
+            found("without hard links, such as FAT or exFAT", NO_HARD_LINKS);
         }
-        if program && anchor.file_system.no_exec {
-            let what = format!("{directory} is on a file system that is mounted noexec: programs would not run there");
-            add(
-                findings,
-                Exit::IncompatibleHost,
-                what,
+        if programs && anchor.file_system.no_exec {
+            found(
+                "that is mounted noexec: programs would not run there",
                 "mount it without noexec, or choose another prefix in the manifest",
             );
         }

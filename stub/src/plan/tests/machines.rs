@@ -381,6 +381,15 @@ const MACHINES_THAT_CANNOT_HAVE_IT: &[Row] = &[
         |it| it.mounted("opt/x", |at| at.no_hard_links = true),
         &["+ 21 /opt is on a file system without hard links…"],
     ),
+    (
+        "a file system without hard links, for a program and for data",
+        "",
+        |it| {
+            it.shipped("opt/x/tool").elf = Some(Elf { machine: "x86_64".to_owned(), glibc: None });
+            it.mounted("opt/x", |at| at.no_hard_links = true);
+        },
+        &["+ 21 /opt is on a file system without hard links…"],
+    ),
     ("noexec where there are only scripts and data", "", |it| it.mounted("opt/x", |at| at.no_exec = true), &[]),
     (
         "noexec where there is a program",
