@@ -25,6 +25,7 @@ help:
 	@echo "make measure-fleet        ways to bring a package to three hosts, timed and counted"
 	@echo "make bench       builder and installer against cp, tar, makeself, sha256sum and openssl; writes docs/performance.md"
 	@echo "make docs        the book: docs/ as pages for a browser, readable offline, in target/book (installs mdbook)"
+	@echo "make bench-loops  chunks, index, archive and GGUF header alone, with Criterion"
 	@echo "make deny        banned crates, licences, and where it can be fetched the advisory database (installs cargo-deny)"
 	@echo "make fuzz-brief  every parser of untrusted bytes, $(FUZZ_SECONDS) seconds each (nightly compiler; installs cargo-fuzz)"
 	@echo "make fuzz-build  the fuzz targets, without running them"
@@ -90,6 +91,11 @@ soak: $(BUILDER)
 .PHONY: bench
 bench: build
 	tools/bench.py
+
+# The inner loops alone. The reader of GGUF headers is compiled as for the fuzz targets, which may call it.
+.PHONY: bench-loops
+bench-loops:
+	AIRGAP_DEPLOY_STUB=/bin/true RUSTFLAGS="--cfg fuzzing" cargo bench --manifest-path benches/Cargo.toml
 
 # One point of the crash series: SCENARIO is install, upgrade or uninstall; CHANGE the number of the change before which
 # the stub is killed; AGAIN that of the change before which the recovery is killed, if it is.
