@@ -26,6 +26,7 @@ help:
 	@echo "make bench       builder and installer against cp, tar, makeself, sha256sum and openssl; writes docs/performance.md"
 	@echo "make docs        the book: docs/ as pages for a browser, readable offline, in target/book (installs mdbook)"
 	@echo "make bench-loops  chunks, index, archive and GGUF header alone, with Criterion"
+	@echo "make tour        docs/tour.md: the tour through the use case, recorded from pseudo-terminals (root)"
 	@echo "make deny        banned crates, licences, and where it can be fetched the advisory database (installs cargo-deny)"
 	@echo "make fuzz-brief  every parser of untrusted bytes, $(FUZZ_SECONDS) seconds each (nightly compiler; installs cargo-fuzz)"
 	@echo "make fuzz-build  the fuzz targets, without running them"
@@ -104,6 +105,11 @@ crash-point:
 	@cargo run --quiet --package e2e --bin crash-point -- $(SCENARIO) $(CHANGE) $(AGAIN)
 
 # With the search in it, without the server that mdbook brings for authors.
+# What a test compares with what the programs say: accepting other words is INSTA_UPDATE=always in front of the same command.
+.PHONY: tour
+tour:
+	AIRGAP_DEPLOY_TOUR=record cargo test --quiet --package e2e --test tour
+
 .PHONY: docs
 docs:
 	@command -v mdbook > /dev/null || { echo "docs: cargo install --locked mdbook"; cargo install --quiet --locked --no-default-features --features search mdbook; }

@@ -117,7 +117,7 @@ impl Error {
 
     /// What failed, and what was found, without line ends.
     pub fn in_one_line(&self) -> String {
-        let what = self.what.lines().map(str::trim).collect::<Vec<_>>().join("; ");
+        let what = self.what.lines().map(str::trim).collect::<Vec<_>>().join("; ").replace(":; ", ": ");
         if self.findings.len() < 2 {
             return what;
         }

@@ -27,6 +27,7 @@ pub mod sockets;
 pub mod state;
 pub mod strace;
 pub mod terminal;
+pub mod tour;
 pub mod tracer;
 pub mod transcript;
 pub mod tree;

@@ -28,11 +28,29 @@ impl Seen {
     }
 }
 
+/// Every byte that came.
+#[derive(Debug)]
+pub struct Raw {
+    pub code: i32,
+    pub bytes: Vec<u8>,
+}
+
 /// Runs `command` in a terminal of `columns` columns, to its end.
 ///
 /// # Errors
 /// There is no pseudo-terminal, or the command cannot be started.
 pub fn watch(command: &mut Command, columns: u16) -> Result<Seen> {
+    let Raw { code, bytes } = raw(command, columns)?;
+    let text = plain(&String::from_utf8_lossy(&bytes));
+    let lines = text.split(['\r', '\n']).filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
+    Ok(Seen { code, lines })
+}
+
+/// The same, byte for byte.
+///
+/// # Errors
+/// The same.
+pub fn raw(command: &mut Command, columns: u16) -> Result<Raw> {
     let window = Winsize { ws_row: 24, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
     let pty = openpty(Some(&window), None)?;
     let end = || -> Result<Stdio> { Ok(pty.slave.try_clone()?.into()) };
@@ -43,9 +61,7 @@ pub fn watch(command: &mut Command, columns: u16) -> Result<Seen> {
     drop(pty.slave);
     let bytes = read_all(File::from(pty.master))?;
     let code = child.wait()?.code().unwrap_or(-1);
-    let text = plain(&String::from_utf8_lossy(&bytes));
-    let lines = text.split(['\r', '\n']).filter(|line| !line.trim().is_empty()).map(str::to_owned).collect();
-    Ok(Seen { code, lines })
+    Ok(Raw { code, bytes })
 }
 
 /// The master's end is an error in Linux (EIO), not an end of file.

@@ -116,7 +116,13 @@ pub fn fail(above: &str, what: &str, hint: &str) {
     // It may quote what came from elsewhere.
     let what: Vec<String> = what.lines().map(payload::printable).collect();
     let text = format!("error: {}\nnext:  {hint}", what.join("\n"));
-    let _ = writeln!(std::io::stderr().lock(), "{above}{}", shown_on(&Term::stderr()).shown(&text));
+    let shown = shown_on(&Term::stderr());
+    let _ = writeln!(std::io::stderr().lock(), "{}{}", drawn(shown, above), shown.shown(&text));
+}
+
+/// What is drawn in its colours already.
+fn drawn(on: Prose, text: &str) -> String {
+    Prose { colour: false, ..on }.shown(text)
 }
 
 /// Columns of the terminal on standard error.
@@ -129,7 +135,8 @@ pub fn manifest_with_warnings(path: &Path, out: OutputArgs) -> Result<Parsed, Bu
     if !out.quiet {
         let warnings = parsed.render_warnings(colour());
         if !warnings.is_empty() {
-            let _ = writeln!(std::io::stderr().lock(), "{}", warnings.trim_end());
+            let drawn = drawn(shown_on(&Term::stderr()), warnings.trim_end());
+            let _ = writeln!(std::io::stderr().lock(), "{drawn}");
         }
     }
     Ok(parsed)

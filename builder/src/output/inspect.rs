@@ -58,7 +58,10 @@ pub fn describe(package: &Package, terms: &Terms, all: bool) -> Vec<String> {
     lines.extend(index.components.iter().flat_map(component).map(|line| format!("  {line}")));
     let (files, linked) = (index.files.len(), index.links.len());
     let size = index.files.iter().filter_map(|file| index.blob(file.blob)).map(|blob| blob.size).sum();
-    lines.extend([String::new(), format!("Installed: {files} files and {linked} links, {}", payload::size(size))]);
+    lines.extend([
+        String::new(),
+        format!("Installed: {} and {}, {}", counted(files, "file"), counted(linked, "link"), payload::size(size)),
+    ]);
     lines.extend(tree::lines(index, all).into_iter().map(|line| format!("  {line}")));
     lines.extend(lookalikes(index).iter().map(|(one, other)| {
         format!("look alike, and are two names (they differ in Unicode normalisation alone): {one} and {other}")
@@ -86,7 +89,7 @@ fn component(component: &Component) -> Vec<String> {
 
 fn signature(signature: &Signature) -> String {
     match signature {
-        Signature::Unsigned => "none".to_owned(),
+        Signature::Unsigned => "not signed".to_owned(),
         Signature::NotChecked { key_id } => format!("by key {key_id}, not checked: builder verify --trusted-key FILE"),
         Signature::Trusted { key, .. } => format!("by key {}, {}", key.id(), words_of_key(key)),
     }
@@ -105,4 +108,10 @@ fn model(model: &Model) -> String {
 
 fn glibc(index: &Index) -> String {
     index.target.glibc.map_or_else(String::new, |version| format!(", glibc {version} or newer"))
+}
+
+/// `1 file`, `2 files`
+fn counted(count: usize, noun: &str) -> String {
+    let ending = if count == 1 { "" } else { "s" };
+    format!("{count} {noun}{ending}")
 }

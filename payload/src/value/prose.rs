@@ -32,23 +32,46 @@ impl Prose {
     }
 
     fn line(self, line: &str) -> String {
-        let indent: String = line.chars().take_while(|c| *c == ' ').collect();
+        let indent: String = line.chars().take_while(|c| " │├└─".contains(*c)).collect();
         let text = &line[indent.len()..];
         let wrapped = match self.columns.filter(|columns| *columns > 0) {
             Some(columns) => {
-                let further = format!("{indent}  ");
+                let further = format!("{}  ", below(&indent));
+                let text = one_word_each(text);
                 let options = Options::new(columns)
                     .initial_indent(&indent)
                     .subsequent_indent(&further)
                     .word_separator(WordSeparator::AsciiSpace)
                     .word_splitter(WordSplitter::NoHyphenation)
                     .break_words(false);
-                textwrap::wrap(text, options).join("\n")
+                textwrap::wrap(&text, options).join("\n").replace(GLUE, " ")
             }
             None => line.to_owned(),
         };
         if self.colour { coloured(&wrapped, indent.len()) } else { wrapped }
     }
+}
+
+/// Stands for a space that is not to be broken; no printable text has it.
+const GLUE: char = '\u{a0}';
+const UNITS: [&str; 6] = ["B", "kB", "MB", "GB", "TB", "s"];
+
+/// Numbers together with their units.
+fn one_word_each(text: &str) -> String {
+    let mut words = text.split(' ');
+    let mut glued = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let unit = word.split(|c: char| !c.is_ascii_alphabetic()).next().unwrap_or_default();
+        let is_unit = glued.ends_with(|c: char| c.is_ascii_digit()) && UNITS.contains(&unit);
+        glued.push(if is_unit { GLUE } else { ' ' });
+        glued.push_str(word);
+    }
+    glued
+}
+
+/// What stands in front of the next row of an entry of a tree, or of any other line.
+fn below(indent: &str) -> String {
+    indent.chars().map(|c| if c == '├' || c == '│' { '│' } else { ' ' }).collect()
 }
 
 fn coloured(line: &str, indent: usize) -> String {
@@ -95,6 +118,18 @@ mod tests {
             let fits = |row: &str| row.chars().count() <= columns || row.split_whitespace().count() == 1;
             assert!(columns == 0 || shown.lines().all(fits), "{columns}: {shown}");
         }
+    }
+
+    #[test]
+    fn a_number_keeps_its_unit_and_a_tree_its_branches() {
+        assert_eq!(
+            PLAIN.shown("the package of today takes about 98 765.4 MB, no more"),
+            "the package of today takes about 98\n  765.4 MB, no more"
+        );
+        let tree = "  │   ├── llama2-7b.gguf (65.9 kB, ollama:ollama, 0644)";
+        assert_eq!(PLAIN.shown(tree), "  │   ├── llama2-7b.gguf (65.9 kB,\n  │   │     ollama:ollama, 0644)");
+        let last = "  └── llama2-7b.gguf (65.9 kB, ollama:ollama, 0644)";
+        assert_eq!(PLAIN.shown(last), "  └── llama2-7b.gguf (65.9 kB,\n        ollama:ollama, 0644)");
     }
 
     #[test]

@@ -23,6 +23,8 @@ const NO_REPORT: [&str; 6] = ["list", "extract", "version", "explain", "list_ins
 #[derive(Debug, Parser)]
 #[command(
     disable_version_flag = true,
+    // The name of a file is long: clap breaks no line of its usage.
+    help_template = "{about-with-newline}\n{usage-heading}\n  {usage}\n\n{all-args}{after-help}",
     group = ArgGroup::new("action").multiple(false),
     group = ArgGroup::new("of_installed").multiple(true).args(["status", "recover", "uninstall", "history"]),
     group = ArgGroup::new("reported").multiple(true)
@@ -71,7 +73,7 @@ pub struct Args {
     #[arg(short = 'V', long, group = "action")]
     pub version: bool,
 
-    /// Which package --status, --uninstall, --recover or --history is about, where this program carries none
+    /// The package that --status, --uninstall, --recover or --history is about, when this program carries none
     #[arg(value_name = "PACKAGE", requires = "of_installed", conflicts_with_all = NO_NAME)]
     pub package: Option<PackageName>,
 
@@ -85,8 +87,8 @@ pub struct Args {
     /// Install all optional components but these
     #[arg(long, value_name = "NAME", requires = "planning", conflicts_with_all = NO_PLAN, conflicts_with = "include")]
     pub exclude: Vec<String>,
-    /// Start the service when everything is in place, and ask each model for a token: prints load time and rate. For models
-    /// alone that is the service of the Ollama that they go to
+    /// Start the service when everything is in place, and ask each model: prints load time and tokens a second. A
+    /// package of models alone starts the Ollama that they go to
     #[arg(long, requires = "planning", conflicts_with_all = NO_PLAN)]
     pub start: bool,
     /// Roll everything back when a service does not start, or a model does not answer; without it, it stays installed

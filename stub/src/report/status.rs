@@ -287,6 +287,7 @@ impl Status {
                 None => "not signed by a key that was trusted when it was installed".to_owned(),
             },
             match self.problems.len() {
+                0 => format!("all {} entries are as installed", self.intact),
                 1 => format!("{} entries are as installed, 1 is not", self.intact),
                 wrong => format!("{} entries are as installed, {wrong} are not", self.intact),
             },
