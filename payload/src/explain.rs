@@ -49,7 +49,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
         1,
         "bug",
         "a mistake in the program itself",
-        "the message; with an installation, --status: it says how the machine stands",
+        "the message; after an installation --status, which says what state the machine is in",
         "keep the message and report it; x.run --recover goes back to the state before an unfinished installation",
     ),
     entry(
@@ -128,7 +128,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
     entry(
         31,
         "failed, rollback incomplete",
-        "a step failed, and not everything could be taken back",
+        "a step failed, and not everything could be rolled back",
         "the list in the message: it names what is left",
         "remove the cause, then run --recover; it goes on where it stopped",
     ),
@@ -146,7 +146,7 @@ pub const EXPLANATIONS: &[Explanation] = &[
          cause: architecture, glibc, a missing library, a permission, a port in use, memory",
         "the lines of its journal in the message; journalctl -u UNIT, and systemctl status UNIT",
         "compare uname -m with the package's target (x86_64 or ARM); correct the configuration, then systemctl start UNIT; \
-         --rollback takes an installation back by itself whose service does not come up",
+         with --rollback an installation is rolled back by itself when its service does not start",
     ),
     entry(
         40,

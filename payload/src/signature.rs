@@ -229,7 +229,7 @@ pub fn check(trust: &Trust, json: &[u8], signature: Option<&[u8]>) -> Result<Sig
         if trust.trusted.is_empty() {
             return Ok(Signature::Unsigned);
         }
-        return refused("it is not signed, and only packages that a trusted key signed are taken".to_owned());
+        return refused("it is not signed, and only packages that a trusted key signed are accepted".to_owned());
     };
     let Some(file) = SignatureFile::parse(bytes) else {
         if trust.trusted.is_empty() {

@@ -224,7 +224,7 @@ fn a_report_that_finds_no_room_in_the_end_hides_nothing() -> Result<()> {
     let script = "mount -t tmpfs -o size=8k tmpfs \"$1\"; code=0; \
                   \"$2\" --install --root \"$3\" --report \"$1/report.json\" || code=$?; cat \"$1/report.json\" >&2; exit $code";
     let outcome = with_mounts(script, &[&small, &path, &root])?.exits(44)?;
-    let outcome = outcome.says("what was asked for is done, with exit code 0")?.says("\"ended\": null")?;
+    let outcome = outcome.says("the work is done, with exit code 0")?.says("\"ended\": null")?;
     outcome.says("sample 1.2.3 is installed")?;
     package_below(&path, &root, &["--status"])?.exits(0)?;
     fs::write(root.join("opt/ollama/bin/ollama"), "changed")?;

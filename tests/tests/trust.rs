@@ -208,7 +208,7 @@ fn a_revoked_key_is_refused_also_where_somebody_trusts_it() -> Result<()> {
     let copy = site.scenario.path("copy");
     fs::write(&copy, Original::open(&site.good)?.stub)?;
     fs::set_permissions(&copy, fs::Permissions::from_mode(0o755))?;
-    package_below(&copy, &site.root, &["--status", "sample"])?.exits(0)?.says("was revoked since")?;
+    package_below(&copy, &site.root, &["--status", "sample"])?.exits(0)?.says("has been revoked since")?;
     for action in ["--install", "--dry-run", "--verify"] {
         package_below(&site.good, &site.root, &[action])?.exits(11)?.says(why)?;
     }
@@ -479,7 +479,7 @@ fn minisign_accepts_our_signature_and_our_key() -> Result<()> {
     let (builder, at) = (scenario.builder()?, |name: &str| scenario.path(name).display().to_string());
     let command = format!("{} keygen {}", builder.get_program().display(), at("site.key"));
     let (code, said) =
-        typed(&command, &[("Password for the new key:", "correct horse"), ("same again:", "correct horse")])?;
+        typed(&command, &[("Password for the new key:", "correct horse"), ("same password again:", "correct horse")])?;
     assert_eq!(code, 0, "{said}");
     scenario.write("AirGapDeploy.toml", MANIFEST)?;
     let prep = format!(

@@ -125,7 +125,7 @@ fn the_store_is_where_the_drop_ins_say_and_unclear_ones_are_refused() -> Result<
     for unclear in ["%S/models", "models", "/root/models", "/tmp/models"] {
         fs::write(root.join(drop_in), format!("[Service]\nEnvironment=OLLAMA_MODELS={unclear}\n"))?;
         let before = Tree::of(&root)?;
-        package_below(&run, &root, &["--install"])?.exits(23)?.says("into which store the models go")?;
+        package_below(&run, &root, &["--install"])?.exits(23)?.says("which store the models belong in")?;
         before.equals(&Tree::of(&root)?)?;
     }
     if needs_root() {

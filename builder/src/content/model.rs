@@ -145,7 +145,7 @@ fn recognise(gguf: &Gguf, warnings: &mut Vec<String>) -> Option<&'static templat
             if templates::mentions_tools(jinja) && !family.has_tools() {
                 warnings.push(format!(
                     "is a model of the family {}, whose use of tools is not known here: it will answer, but call no \
-                     tools. If it shall, give the component template = \"\"\"…\"\"\" in Ollama's template language",
+                     tools. To have it call tools, give the component template = \"\"\"…\"\"\" in Ollama's template language",
                     family.name
                 ));
             }

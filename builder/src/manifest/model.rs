@@ -139,7 +139,7 @@ pub(super) fn put_together(
         return Ok(PutTogether { source, parts, settings: own });
     };
     for name in &says.ignored {
-        let message = format!("{}: Ollama takes no notice of the parameter {name} any more", path.display());
+        let message = format!("{}: Ollama ignores the parameter {name} now", path.display());
         reader.findings.warn(Diagnostic::warning(span.clone(), message));
     }
     let directory = path.parent().unwrap_or(Path::new(""));

@@ -18,7 +18,7 @@ pub fn require_ours(path: &Path, inputs: &[PathBuf]) -> Result<(), EmitError> {
     let refused =
         |problem: &str| EmitError::Refused { path: path.to_owned(), problem: problem.to_owned(), hint: ANOTHER };
     if path == Path::new("-") {
-        return Err(refused("a report is a file of its own; standard output is for --json"));
+        return Err(refused("a report is written to a file; standard output is for --json"));
     }
     require_free_of_inputs(path, inputs, ANOTHER)?;
     let Ok(found) = fs::symlink_metadata(path) else { return Ok(()) };

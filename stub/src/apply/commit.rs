@@ -325,7 +325,7 @@ fn after_rollback(failure: &Failure, rollback: Result<Remains, Error>) -> Error 
 
 fn incomplete_rollback(failure: &Failure, error: &Error) -> Error {
     Error::new(Exit::RollbackIncomplete, format!("{failure}; and rolling back failed: {}", error.what()))
-        .state("a part of the changes is still there; the journal, which --recover needs, is kept")
+        .state("a part of the changes is still there; the journal is kept for --recover")
         .hint("see what is in the way, then run it again with --recover")
 }
 
@@ -362,7 +362,7 @@ fn permission_hint() -> &'static str {
 
 const UNCHANGED: &str = "the machine is as it was before";
 /// The state when the service did not prove itself, and was not to be taken back for that.
-pub const INSTALLED: &str = "the package is installed; --status says how it stands";
+pub const INSTALLED: &str = "the package is installed; --status says what state it is in";
 
 impl Failure {
     /// Below a root of their own, users may lack a permission that only trying reveals.

@@ -310,6 +310,6 @@ fn remove_own(root: &Root, package: &PackageName, made: &[RelPath]) -> Result<()
 
 fn incomplete(error: impl std::fmt::Display) -> Error {
     Error::new(Exit::RollbackIncomplete, error.to_string())
-        .state("a part of the changes is still there; the journal, which --recover needs, is kept")
+        .state("a part of the changes is still there; the journal is kept for --recover")
         .hint("see what is in the way, then run it again with --recover")
 }

@@ -47,7 +47,7 @@ pub fn dry_run(package: &Package, args: &Args, screen: Screen, evidence: &Eviden
             screen.say(&format!("note: {UNFINISHED}"));
         }
         if !every_path {
-            screen.say("Every path: --dry-run --verbose");
+            screen.say("To see every path: --dry-run --verbose");
         }
         screen.say("The content was not verified: --verify compares every byte of it.");
         screen.say_all(&signature::lines(package));

@@ -152,7 +152,7 @@ pub(super) fn action(args: &Args) -> &'static str {
 /// Where the file is, from the root of this machine. `..` behind a name may lead elsewhere than it seems to.
 fn path_of(file: &Path) -> Result<RelPath, String> {
     if file == Path::new("-") {
-        return Err("it is a file of its own; standard output is for --json".to_owned());
+        return Err("a report is written to a file; standard output is for --json".to_owned());
     }
     let mut path = if file.is_absolute() {
         PathBuf::new()
@@ -199,7 +199,7 @@ fn require_ours(machine: &Root, path: &RelPath) -> Result<(), String> {
             Ok(None) => Ok(()),
             _ => Err("a file is there already that is no report: it was left as it is".to_owned()),
         },
-        Found::Hidden => Err("this user may not look there".to_owned()),
+        Found::Hidden => Err("this user is not allowed to look there".to_owned()),
         Found::Directory(_) => Err("it is a directory".to_owned()),
         Found::Link { .. } | Found::Special => {
             Err("what is there is not a regular file: it was left as it is".to_owned())

@@ -68,7 +68,7 @@ impl Cause {
             Self::Disk => "the disk is full",
             Self::Account => "the account or group of the service does not exist",
             Self::Sandbox => {
-                "a restriction of the unit stands in the way: `relax` in the manifest, or a drop-in, switches it off"
+                "a restriction of the unit forbids it: `relax` in the manifest, or a drop-in, switches it off"
             }
             Self::Permission => {
                 "a permission is missing: of a directory on the way, of the mount (noexec), or by SELinux"

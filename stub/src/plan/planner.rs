@@ -188,7 +188,7 @@ impl Planner<'_> {
         let service = !owner.user.is_root() || !owner.group.is_root();
         if service && self.owner_exists(owner) && !self.belongs_to(facts, owner) {
             let note = format!(
-                "{path}/ exists and does not belong to {owner}: it is left as it is, the service may not write there"
+                "{path}/ exists and does not belong to {owner}: it is left as it is, and the service is probably unable to write there"
             );
             self.plan.notes.push(note);
         }

@@ -29,10 +29,11 @@ pub fn stub_lines(package: &Package) -> Vec<String> {
     let FileStub::Other { size, digest } = package.file_stub() else { return Vec::new() };
     let packed = package.index().build.stub;
     vec![
-        "WARNING: the program at the start of this file is not the one that was signed with the package.".to_owned(),
-        format!("  it is      {digest} ({size} bytes), which nobody knows: do not start this file"),
-        format!("  signed was {} ({} bytes)", packed.digest, packed.size),
-        "  The package behind it is as it was signed; this program reads that, and runs nothing of the file."
+        "WARNING: the program at the start of this file is not the one that was signed with the package: do not run it."
+            .to_owned(),
+        format!("  expected {} ({} bytes)", packed.digest, packed.size),
+        format!("  found    {digest} ({size} bytes)"),
+        "  The package behind it is as it was signed: the program that runs now reads it, and runs nothing of the file."
             .to_owned(),
     ]
 }

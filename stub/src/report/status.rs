@@ -266,7 +266,7 @@ impl Status {
                 Some("move away what is in the place of a file or link, then install again with --replace")
             }
             Remedy::Replace if away => None,
-            Remedy::Replace => Some("install again with --replace to put them right"),
+            Remedy::Replace => Some("install again with --replace to put that right"),
             Remedy::LookAtUnit => Some("look at what journalctl says of the service"),
         });
         words.collect::<Vec<_>>().join("; ")
@@ -284,7 +284,7 @@ impl Status {
             format!("index {}", receipt.index),
             match &receipt.signed_by {
                 Some(key) => format!("signed by key {} ({})", key.key_id, payload::words_of_digest(key.fingerprint)),
-                None => "not signed by a key that was trusted when it was installed".to_owned(),
+                None => "not signed by a trusted key when it was installed".to_owned(),
             },
             match self.problems.len() {
                 0 => format!("all {} entries are as installed", self.intact),
