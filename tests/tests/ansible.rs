@@ -11,7 +11,8 @@ use e2e::command::{argv, succeed};
 use e2e::controller::{BOUND, Controller};
 use e2e::scenario::outcome::run;
 use e2e::scenario::tree::digest;
-use e2e::scenario::{Scenario, package, sample};
+use e2e::scenario::{Scenario, package, sample, with_mounts};
+use e2e::skip::needs_root;
 use serde_json::Value;
 
 const ARCHIVE: &str = "ansible/airgap_deploy-sample-1.2.3.tar.gz";
@@ -224,4 +225,50 @@ fn is_as_galaxy_makes_it(controller: &Controller, scenario: &Scenario, archive: 
 
 fn is_text(path: &str) -> bool {
     Path::new(path).extension().is_some_and(|kind| kind == "yml" || kind == "md")
+}
+
+/// What the plays change lies on file systems of their own.
+const PLAYS: &str = r#"
+for place in /opt /var/lib /var/log /media /srv /run; do mount -t tmpfs tmpfs "$place"; done
+cd "$1"
+play() {
+    file=$1; shift
+    "$tool" -i localhost, -c local -e ansible_become=false -e ansible_python_interpreter=/usr/bin/python3 \
+        -e big_reports= -e big_poll=1 "ansible/$file.yml" "$@" > said 2>&1
+}
+must() { play "$@" || { cat said; echo "failed: $*"; exit 1; }; }
+stops() { if play "$@"; then cat said; echo "did not fail: $*"; exit 1; fi; grep -q "is not there" said; test ! -e /opt/big; }
+tool=$2
+mkdir -p /media/a /media/b /media/c/deep /srv/one /srv/two
+cp big.run /media/a; cp big.run.002 /media/b; cp big.run.003 /media/c/deep
+must big-stick --check; test ! -e /opt/big
+must big-stick; cmp weights.bin /opt/big/weights.bin
+must big-stick; grep -q "changed=0" said
+must big-uninstall
+rm /media/b/big.run.002
+stops big-stick --check
+stops big-stick
+cp big.run big.run.003 /srv/one; cp big.run.002 /srv/two
+stops big-share -e big_share=/srv/one/big.run
+must big-share -e big_share=/srv/one/big.run -e '{"big_volumes": ["/srv/two"]}'; cmp weights.bin /opt/big/weights.bin
+"#;
+
+#[test]
+#[ignore = "installs Ansible: make acceptance-fleet"]
+fn volumes_are_found_on_several_sticks_and_in_several_directories() -> Result<()> {
+    if needs_root() {
+        return Ok(());
+    }
+    let controller = Controller::provide()?;
+    let scenario = Scenario::new()?;
+    scenario.write("weights.bin", e2e::scenario::gguf::noise("weights", 15 << 20))?;
+    let manifest = "[package]\nname = \"big\"\nversion = \"1.0.0\"\n[install]\nprefix = \"/opt/big\"\ncommand = false\n\
+                    [[components]]\ntype = \"config-file\"\nname = \"weights\"\ninstall_path = \"weights.bin\"\n\
+                    source = { type = \"file\", path = \"weights.bin\" }\n";
+    scenario.write("big.toml", manifest)?;
+    run(scenario.builder()?.args(["big.toml", "--format", "ansible", "--chunk-size", "8MB"]))?.exits(0)?;
+    ensure!(scenario.path("big.run.003").exists(), "there are not three volumes");
+    let tool = controller.tool("ansible-playbook")?;
+    with_mounts(PLAYS, &[&scenario.path(""), Path::new(tool.get_program())])?.exits(0)?;
+    Ok(())
 }
