@@ -118,7 +118,7 @@ fn page(recorded: &BTreeMap<(&str, u16, bool), Recording>) -> Result<String> {
         writeln!(page, "\n## On {columns} columns")?;
         for step in &STEPS {
             let text = shown(&recorded[&(step.name, columns, false)]);
-            write!(page, "\n### {}\n\n```text\n$ {}\n{text}```\n", step.title, step.typed)?;
+            write!(page, "\n### {}\n\n```text recorded\n$ {}\n{text}```\n", step.title, step.typed)?;
             if step.code != 0 {
                 writeln!(page, "\nExit code {}.", step.code)?;
             }
