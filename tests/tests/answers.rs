@@ -153,7 +153,7 @@ fn a_log_says_who_did_what_and_the_history_tells_all_of_it() -> Result<()> {
     let scenario = Scenario::new()?;
     let run = sample::build(&scenario)?;
     let root = scenario.target("root")?;
-    package_below(&run, &root, &["--history"])?.exits(0)?.says("nothing is known")?;
+    package_below(&run, &root, &["--history"])?.exits(0)?.says("no history")?;
     fs::create_dir_all(root.join("var/log"))?;
     scenario.write("root/opt/ollama/share/notes.txt", "somebody else's")?;
     package_below(&run, &root, &["--install"])?.exits(23)?;
@@ -227,7 +227,7 @@ fn what_an_uninstallation_leaves_stays_known_and_can_be_purged_later() -> Result
     };
     leave()?;
     package_below(&run, &root, &["--status"])?.exits(41)?.says("is not installed, but something of it is left")?;
-    package_below(&run, &root, &["--list-installed"])?.exits(0)?.says("something is left")?;
+    package_below(&run, &root, &["--list-installed"])?.exits(0)?.says("leftovers of an uninstallation")?;
     let stub = root.join("var/lib/airgap-deploy/sample/airgap-deploy");
     let shown = package_below(&stub, &root, &["--uninstall", "--purge", "--dry-run"])?.exits(0)?;
     shown.says("notes.txt")?;

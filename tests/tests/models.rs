@@ -219,7 +219,7 @@ fn whatever_was_made_of_its_two_names_the_advice_works() -> Result<()> {
         let right = [one, other].iter().all(|made| matches!(made, Made::Nothing | Made::Copied));
         let status = package_below(&run, &root, &["--status"])?.exits(if right { 0 } else { 23 }).with_context(case)?;
         let is_away = |made| matches!(made, Made::Link | Made::Directory);
-        assert_eq!(status.stderr.contains("out of the way"), is_away(one) || is_away(other), "{}", case());
+        assert_eq!(status.stderr.contains("move away"), is_away(one) || is_away(other), "{}", case());
         for (made, path) in [(one, &file), (other, &blob)] {
             if is_away(made) {
                 fs::rename(path, path.with_extension("away"))?;
@@ -309,7 +309,7 @@ fn a_target_gets_the_models_that_it_chose_and_nothing_of_the_others() -> Result<
     // What was chosen stays chosen, for this package and the next one.
     let again = act(&one, &["--install", "--json"])?.json()?;
     assert_eq!((&again["changed"], &again["optional"]), (&Value::Bool(false), &chosen));
-    act(&two, &["--dry-run"])?.says("left out: a, c; --include all takes everything")?;
+    act(&two, &["--dry-run"])?.says("left out: a, c; --include all installs everything")?;
     act(&two, &["--install"])?;
     holds(&of_b, 0)?;
 

@@ -23,7 +23,7 @@ use crate::record::receipt::Receipt;
 use crate::record::state;
 
 pub const UNFINISHED: &str =
-    "an installation is running, or was interrupted: --install goes on with it, --recover undoes it";
+    "an installation is running, or was interrupted: --install goes on with it, --recover goes back";
 
 pub fn open_root(args: &Args) -> Result<Root, Error> {
     Ok(Root::open(&root_path(args)?)?)
