@@ -10,6 +10,7 @@ mod inspect;
 pub mod interrupt;
 mod keygen;
 mod lock;
+mod name;
 mod output;
 mod pages;
 mod password;
@@ -24,6 +25,7 @@ use builder::signing::SignError;
 use serde_json::json;
 
 use cli::{Cli, Command, SourceArgs};
+use name::own;
 use output::colour;
 
 /// Why a command failed, ready to be printed.
@@ -48,15 +50,15 @@ impl Failure {
         json!({
             "error": 1,
             "exit_code": self.exit_code,
-            "what": self.what,
-            "hint": self.hint,
+            "what": own(&self.what),
+            "hint": own(&self.hint),
             "details": self.details,
         })
     }
 
     /// Tells people.
     pub fn tell(&self) {
-        output::fail(&self.above, &self.what, &self.hint);
+        output::fail(&self.above, &own(&self.what), &own(&self.hint));
     }
 
     /// Adds something else that failed, which does not hide the first.

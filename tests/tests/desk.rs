@@ -8,6 +8,7 @@ use anyhow::{Context, Result, ensure};
 use e2e::scenario::outcome::run;
 use e2e::scenario::{Scenario, gguf, package, sample};
 use e2e::terminal::watch;
+use e2e::typed::typed;
 
 /// A scenario with a manifest `m.toml` that builds.
 fn ready() -> Result<Scenario> {
@@ -212,6 +213,82 @@ fn verbose_tells_what_is_read_chosen_and_placed_and_twice_tells_more() -> Result
         ensure!(!told.is_empty() && told.iter().all(|line| front.stderr.contains(line)), "{front}\n{behind}");
         ensure!(run(scenario.builder()?.args(arguments).arg("--json"))?.exits(0)?.stdout == behind.stdout, "{behind}");
     }
+    Ok(())
+}
+
+#[test]
+fn init_takes_every_answer_as_an_option_and_waits_for_nobody_without_a_terminal() -> Result<()> {
+    let scenario = ready()?;
+    // Standard input never ends: whoever waited for it would not come back.
+    let init = |arguments: &[&str]| -> Result<_> {
+        let (_held, open) = nix::unistd::pipe().map(|(read, write)| (write, read))?;
+        let mut command = scenario.builder()?;
+        run(command.arg("init").args(arguments).stdin(Stdio::from(open)))
+    };
+    init(&["full"])?.exits(0)?;
+    let same = fs::read(scenario.path("AirGapDeploy.ollama.toml"))?;
+    assert_eq!(same, fs::read(e2e::crash::workspace().join("manifests/AirGapDeploy.ollama.toml"))?);
+    let url = format!("https://models.example.org/big.gguf#sha256={}", "ab".repeat(32));
+    let answers = ["--output", "own.toml", "--name", "own", "--package-version", "3", "--description", "It's \"ours\""];
+    let more =
+        ["--prefix", "/srv/llm", "--user", "llm", "--ollama", "v0.16.1", "--model", "qwen2:0.5b,inputs/llama2-7b.gguf"];
+    init(&[&answers[..], &more, &["--optional-model", &url]].concat())?.exits(0)?;
+    run(scenario.builder()?.args(["check", "own.toml"]))?.exits(0)?.says("nothing is wrong with it")?;
+    let text = fs::read_to_string(scenario.path("own.toml"))?;
+    for part in
+        ["name = \"big\"", "User=llm\n", "ExecStart=/srv/llm/bin/ollama serve", "tag = \"v0.16.1\"", "--include big"]
+    {
+        ensure!(text.contains(part), "{part:?} is not in {text}");
+    }
+    // What no manifest takes is refused, and nothing is written.
+    for (option, value, said) in [
+        ("--name", "a b", "name"),
+        ("--user", "root", "root"),
+        ("--prefix", "/etc", "prefix"),
+        ("--model", "nosuch.gguf", "nosuch.gguf"),
+        ("--model", "https://models.example.org/big.gguf", "has no checksum"),
+    ] {
+        let refused = init(&["--output", "refused.toml", option, value])?;
+        ensure!(refused.code != 0 && refused.stderr.contains(said), "{option} {value}: {refused}");
+        ensure!(!scenario.path("refused.toml").exists(), "{option} {value} leaves a file");
+    }
+    init(&["update", "--ollama", "v1"])?.exits(2)?;
+    Ok(())
+}
+
+#[test]
+fn init_asks_at_a_terminal_until_check_takes_the_answers() -> Result<()> {
+    let scenario = ready()?;
+    let builder = scenario.builder()?.get_program().to_str().context("UTF-8")?.to_owned();
+    let command = |options: &str| format!("cd '{}' && '{builder}' init {options}", scenario.path("").display());
+    let answers = [
+        ("full: Ollama", "nonsense"),
+        ("[full]: ", "update"),
+        ("Models (", "nosuch.gguf"),
+        ("Models (", "phi3, qwen2:0.5b"),
+        ("[none]: ", ""),
+        ("[ollama-phi3]: ", "no name"),
+        ("[ollama-phi3]: ", "ours"),
+        ("Version", ""),
+        ("Description", ""),
+        ("Directory", ""),
+        ("[ollama]: ", ""),
+        ("File to write", "m.toml"),
+        ("there already", "asked.toml"),
+    ];
+    let (code, said) = typed(&command(""), &answers)?;
+    ensure!(code == 0 && said.contains("wrote asked.toml"), "{said}");
+    run(scenario.builder()?.args(["check", "asked.toml"]))?.exits(0)?.says("nothing is wrong with it")?;
+    let text = fs::read_to_string(scenario.path("asked.toml"))?;
+    ensure!(text.contains("name = \"ours\"") && text.contains("qwen2:0.5b") && !text.contains("mistral"), "{text}");
+    // Ctrl-C (and Ctrl-D) leave nothing; what options say is not asked.
+    for (key, ending) in [("\u{3}", 130), ("\u{4}", 2)] {
+        let (code, said) = typed(&command("full --output left.toml --ollama v0.15.0"), &[("Models (", key)])?;
+        ensure!(code == ending && !said.contains("release ["), "{code}: {said}");
+        ensure!(!scenario.path("left.toml").exists() && said.contains("nothing was written"), "{said}");
+    }
+    let (code, said) = typed(&command("--defaults"), &[])?;
+    ensure!(code == 0 && !said.contains("Enter takes"), "{said}");
     Ok(())
 }
 

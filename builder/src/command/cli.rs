@@ -5,15 +5,20 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
-use builder::fetch::{LockMode, Mirror, Prune, SourceSettings};
-use clap::{ArgAction, Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use builder::fetch::{LockMode, Mirror, SourceSettings};
+use clap::{ArgAction, Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use payload::index::Arch;
 
 use super::Failure;
+use super::name::{name, own};
 
+mod cache;
+mod init;
 mod pages;
 mod volumes;
 
+pub use cache::{CacheArgs, CacheCommand};
+pub use init::InitArgs;
 pub use pages::{CompletionsArgs, ExplainArgs, ManArgs};
 pub use volumes::{ChunkArg, JoinArgs, LayoutArg, SplitArgs, VolumesArg};
 
@@ -23,12 +28,12 @@ const USUAL_MANIFEST: &str = "AirGapDeploy.toml";
 /// Makes one self-extracting .run installer from a manifest, for machines without a network.
 #[derive(Debug, Parser)]
 #[command(
-    name = "builder",
+    name = name(),
     version,
     long_version = LONG_VERSION.as_str(),
-    override_usage = "builder [prep] [FILE] [OPTIONS]\n       builder <COMMAND>",
-    after_help = "Exit codes: 0 done, 1 bug, 2 usage, 10 payload damaged, 11 not trusted, 12 format not readable, 22 out of disk space, \
-24 volume missing, 40 manifest invalid, 41 not found, 42 checksum mismatch, 43 network, 44 output; builder explain CODE says more"
+    override_usage = own("builder [prep] [FILE] [OPTIONS]\n       builder <COMMAND>"),
+    after_help = own("Exit codes: 0 done, 1 bug, 2 usage, 10 payload damaged, 11 not trusted, 12 format not readable, 22 out of disk space, \
+24 volume missing, 40 manifest invalid, 41 not found, 42 checksum mismatch, 43 network, 44 output; builder explain CODE says more")
 )]
 pub struct Cli {
     #[command(subcommand)]
@@ -51,6 +56,11 @@ pub enum Colour {
 }
 
 impl Cli {
+    /// The command line, with this program called what it is called here.
+    pub fn shown() -> clap::Command {
+        if name() == "builder" { Self::command() } else { renamed(Self::command()) }
+    }
+
     /// Parses what was typed. `prep` may be left out: options at the beginning are its options, and without a word the
     /// manifest of the usual name is built.
     pub fn from_arguments(arguments: impl Iterator<Item = OsString>) -> Self {
@@ -60,14 +70,15 @@ impl Cli {
         let own = ["-h", "--help", "-V", "--version"];
         let is_prep = match first {
             None => command >= arguments.len() && Path::new(USUAL_MANIFEST).is_file(),
-            Some(first) if Self::command().find_subcommand(first).is_some() || first == "help" => false,
+            Some(first) if Self::shown().find_subcommand(first).is_some() || first == "help" => false,
             Some(first) if first.starts_with('-') => !own.contains(&first),
             Some(first) => first.contains(['.', '/']) || Path::new(first).is_file(),
         };
         if is_prep {
             arguments.insert(command, "prep".into());
         }
-        Self::try_parse_from(arguments).unwrap_or_else(|error| {
+        let matches = Self::shown().try_get_matches_from(arguments);
+        matches.and_then(|matches| Self::from_arg_matches(&matches)).unwrap_or_else(|error| {
             let code = match error.print() {
                 Err(problem) if problem.kind() != std::io::ErrorKind::BrokenPipe => 44,
                 _ => error.exit_code(),
@@ -75,6 +86,14 @@ impl Cli {
             std::process::exit(code)
         })
     }
+}
+
+fn renamed(command: clap::Command) -> clap::Command {
+    let in_argument = |argument: clap::Arg| match argument.get_help().map(|help| own(&help.to_string())) {
+        Some(help) => argument.help(help),
+        None => argument,
+    };
+    command.mut_args(in_argument).mut_subcommands(renamed)
 }
 
 /// How many words at the beginning are options of every command, which may stand in front of it.
@@ -192,33 +211,6 @@ pub struct CacheDirArg {
     /// Keep downloads here instead of in the user's cache directory
     #[arg(long, global = true, value_name = "DIR")]
     pub cache_dir: Option<PathBuf>,
-}
-
-/// `builder cache …`
-#[derive(Debug, Clone, Subcommand)]
-pub enum CacheCommand {
-    /// Show what the cache holds
-    List,
-    /// Remove what has not been used for a while
-    Prune(PruneArgs),
-}
-
-/// `builder cache prune …`
-#[derive(Debug, Clone, Args)]
-pub struct PruneArgs {
-    /// Remove everything
-    #[arg(long, conflicts_with = "unused_for")]
-    pub all: bool,
-    /// Remove what no build has used for so many days
-    #[arg(long, value_name = "DAYS", default_value_t = 30)]
-    pub unused_for: u32,
-}
-
-impl PruneArgs {
-    /// The same in the library's terms.
-    pub fn what(&self) -> Prune {
-        if self.all { Prune::Everything } else { Prune::UnusedFor(self.unused_for) }
-    }
 }
 
 /// How much is said.
@@ -340,30 +332,6 @@ pub struct KeygenArgs {
     /// Make a secret key without a password
     #[arg(long)]
     pub no_password: bool,
-    #[command(flatten)]
-    pub out: OutputArgs,
-}
-
-/// `builder init`
-#[derive(Debug, Args)]
-pub struct InitArgs {
-    /// What kind of manifest: full (Ollama and a model) or update (one more model)
-    #[arg(value_name = "KIND", default_value = "full")]
-    pub kind: builder::manifest::init::Kind,
-    /// Where it is written; an existing file is never overwritten
-    #[arg(long, short, value_name = "PATH")]
-    pub output: Option<PathBuf>,
-    #[command(flatten)]
-    pub out: OutputArgs,
-}
-
-/// `builder cache`
-#[derive(Debug, Args)]
-pub struct CacheArgs {
-    #[command(subcommand)]
-    pub command: CacheCommand,
-    #[command(flatten)]
-    pub directory: CacheDirArg,
     #[command(flatten)]
     pub out: OutputArgs,
 }

@@ -13,7 +13,7 @@ use indicatif::ProgressDrawTarget;
 use payload::Prose;
 
 use super::cli::{Colour, OutputArgs};
-use super::{Failure, verbose};
+use super::{Failure, own, verbose};
 
 static COLOUR: OnceLock<Colour> = OnceLock::new();
 /// Why the answer could not be written, the first time that happened.
@@ -73,7 +73,7 @@ fn coloured(is_terminal: bool) -> bool {
 
 pub fn say(out: OutputArgs, line: &str) {
     if !out.quiet && !out.json {
-        let _ = writeln!(Answer, "{}", shown_on(&Term::stdout()).shown(line));
+        let _ = writeln!(Answer, "{}", shown_on(&Term::stdout()).shown(&own(line)));
     }
 }
 
@@ -90,7 +90,7 @@ pub fn typed(name: &str) -> String {
 }
 
 pub fn warn(line: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{}", shown_on(&Term::stderr()).shown(line));
+    let _ = writeln!(std::io::stderr().lock(), "{}", shown_on(&Term::stderr()).shown(&own(line)));
 }
 
 pub fn print_json(value: &serde_json::Value) {

@@ -1,8 +1,12 @@
-//! `builder init`: manifests to start from.
-//! They are files in `manifests/`, so that the tests that read those hold for these.
+//! `builder init`: manifests to start from, and what answers make of them.
+//! They are files in `manifests/`, so that the tests that read those hold for these. Who is asked is the program's business.
+
+mod answers;
 
 use std::fmt;
 use std::str::FromStr;
+
+pub use answers::{Answers, ModelSource, fill_in};
 
 /// What kind of package to start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
