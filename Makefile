@@ -11,12 +11,14 @@ help:
 	@echo "make acceptance  the use case with a real Ollama, model and systemd (root on Debian; downloads); deny; fuzz-brief"
 	@echo "make acceptance-fleet     of that, a real Ansible at three machines (not in .ci/run)"
 	@echo "make acceptance-sticks-large  of that, more than 4 GiB on FAT32 (not in .ci/run)"
+	@echo "make acceptance-dist      of that, make dist twice, and the packages in bare roots (not in .ci/run)"
 	@echo "make acceptance-machines  of that, what boots a real systemd"
 	@echo "make acceptance-arm64     of that, a package for ARM under qemu"
 	@echo "make acceptance-docs      of that, the book, opened without a network (not in .ci/run)"
 	@echo "make check       formatting, lints, the rooms of the code: what CI looks at before it runs a test"
 	@echo "make hooks       let make check run before each commit"
 	@echo "make build       $(BUILDER), with the stub in it"
+	@echo "make dist        what people download, in target/dist: .tar.zst, .deb, .rpm (installs cargo-deb, cargo-generate-rpm)"
 	@echo "make toolchain   a musl target for the stub: rustup, or Debian's packages"
 	@echo "make toolchain-aarch64    the same for ARM: builders that are compiled after it carry a stub for it, too"
 	@echo "make graph       which folders of the code import which"
@@ -45,6 +47,12 @@ build: toolchain
 	cargo build --release --package builder
 
 $(BUILDER): build
+
+# Static, and the same bytes wherever it is built; with a stub for ARM after make toolchain-aarch64. Takes the book along that
+# make docs built.
+.PHONY: dist
+dist: toolchain
+	@tools/dist.py
 
 .PHONY: demo
 demo: build

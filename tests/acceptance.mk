@@ -3,7 +3,7 @@
 # Needs root on Debian; installs what it lacks and says so. BUILDER is the builder's release binary.
 
 .PHONY: acceptance
-acceptance: acceptance-machines acceptance-sticks-large acceptance-fleet acceptance-arm64 acceptance-docs deny fuzz-brief
+acceptance: acceptance-machines acceptance-sticks-large acceptance-fleet acceptance-arm64 acceptance-dist acceptance-docs deny fuzz-brief
 
 # The book, built and opened without a network. .ci/run leaves it out: mdbook takes minutes to compile.
 .PHONY: acceptance-docs
@@ -29,6 +29,12 @@ measure-fleet: $(BUILDER)
 	cargo run --quiet --package e2e --bin acceptance-inputs
 	AIRGAP_DEPLOY_BUILDER="$(abspath $(BUILDER))" \
 	  cargo test --quiet --package e2e --test fleet -- --ignored --nocapture measured
+
+# What people download: built twice in different directories and compared, its packages installed into bare roots, used and
+# removed. .ci/run leaves it out: it compiles the release twice.
+.PHONY: acceptance-dist
+acceptance-dist: dist
+	tools/dist_check.py
 
 # A package of more than 4 GiB on FAT32. .ci/run leaves it out: it writes 21 GiB.
 .PHONY: acceptance-sticks-large

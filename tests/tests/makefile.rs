@@ -7,6 +7,8 @@ use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
 use e2e::crash::workspace;
+use e2e::scenario::Scenario;
+use e2e::scenario::outcome::run;
 
 fn help() -> Result<String> {
     let output = Command::new("make").args(["--no-print-directory", "help"]).current_dir(workspace()).output();
@@ -47,5 +49,26 @@ fn the_files_that_contributing_names_are_there() -> Result<()> {
     for target in text.split("`make ").skip(1).filter_map(|rest| rest.split(['`', ' ']).next()) {
         ensure!(targets.contains(&format!("make {target} ")), "there is no make {target}");
     }
+    Ok(())
+}
+
+#[test]
+fn an_archive_of_the_release_is_the_same_whenever_and_by_whom_its_files_were_written() -> Result<()> {
+    let archive = |mode: u32, order: [&str; 2], content: &str| -> Result<Vec<u8>> {
+        let scenario = Scenario::new()?;
+        for name in order {
+            scenario.write(&format!("release/docs/{name}"), content)?;
+            let permissions = std::os::unix::fs::PermissionsExt::from_mode(mode);
+            fs::set_permissions(scenario.path(&format!("release/docs/{name}")), permissions)?;
+        }
+        let mut tool = Command::new(workspace().join("tools/dist.py"));
+        let (from, to) = (scenario.path("release"), scenario.path("release.tar.zst"));
+        run(tool.arg("tar").arg(from).arg(&to).env("SOURCE_DATE_EPOCH", "1795668413"))?.exits(0)?;
+        Ok(fs::read(to)?)
+    };
+    let first = archive(0o600, ["a.md", "b.md"], "text")?;
+    ensure!(first == archive(0o664, ["b.md", "a.md"], "text")?, "order or permissions are in the archive");
+    ensure!(first != archive(0o664, ["b.md", "a.md"], "test")?, "the content is not in the archive");
+    ensure!(first != archive(0o755, ["b.md", "a.md"], "text")?, "programs do not stay programs");
     Ok(())
 }
