@@ -123,10 +123,7 @@ pub fn staged(area: &RelPath, what: Staged) -> Option<RelPath> {
 /// # Errors
 /// [`StateError`] when there is one that cannot be read.
 pub fn read_receipt(root: &Root, package: &PackageName) -> Result<Option<Receipt>, StateError> {
-    match root.read(&receipt(package), LIMIT)? {
-        Some(bytes) => Ok(Some(Receipt::from_json(&bytes)?)),
-        None => Ok(None),
-    }
+    read_from(root, &receipt(package))
 }
 
 /// The receipt of what an uninstallation left of a package that is not installed.
@@ -134,7 +131,11 @@ pub fn read_receipt(root: &Root, package: &PackageName) -> Result<Option<Receipt
 /// # Errors
 /// [`StateError`] when there is one that cannot be read.
 pub fn read_leftovers(root: &Root, package: &PackageName) -> Result<Option<Receipt>, StateError> {
-    match root.read(&leftovers(package), LIMIT)? {
+    read_from(root, &leftovers(package))
+}
+
+fn read_from(root: &Root, path: &RelPath) -> Result<Option<Receipt>, StateError> {
+    match root.read(path, LIMIT)? {
         Some(bytes) => Ok(Some(Receipt::from_json(&bytes)?)),
         None => Ok(None),
     }
