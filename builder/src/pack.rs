@@ -15,7 +15,8 @@ use payload::index::{
     PackageFacts, Role, Stub, Target,
 };
 use payload::{
-    CHUNK_SIZE, Contents, Digest, Hasher, Layout, PayloadError, Watch, elf_facts, seal, signature_length, write_package,
+    CHUNK_SIZE, Contents, Digest, Hasher, IndexFile, Layout, PayloadError, Watch, elf_facts, seal, signature_length,
+    write_package,
 };
 
 use crate::content::place::{Content, Entry, Needed, Placed};
@@ -218,7 +219,7 @@ impl Packed<'_> {
 
     /// Where everything will lie.
     pub fn layout(&self) -> Result<Layout, PackError> {
-        Ok(Layout::new(&self.index, &self.json, self.signature.as_deref())?)
+        Ok(Layout::new(&self.index, IndexFile::of(&self.json), self.signature.as_deref())?)
     }
 
     /// Writes the whole `.run` file.

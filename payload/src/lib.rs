@@ -23,7 +23,7 @@ pub use elf::{ElfFacts, elf_facts, elf_length, glibc_provided};
 pub use error::PayloadError;
 pub use explain::{EXPLANATIONS, Explanation, explain};
 pub use format::index::{self, Index};
-pub use format::layout::{ALIGNMENT, CHUNK_SIZE, Known, Layout, Region};
+pub use format::layout::{ALIGNMENT, CHUNK_SIZE, IndexFile, Known, Layout, Region};
 pub use in_order::InOrder;
 pub use read::{FileStub, Package};
 pub use signature::check as check_signature;

@@ -6,7 +6,7 @@ use std::ops::RangeInclusive;
 
 use crate::format::index::Index;
 use crate::format::layout::{
-    ALIGNMENT, CHUNK_SIZE, INDEX, INDEX_DIGEST, Layout, Region, SIGNATURE, check_index_size, digest_file,
+    ALIGNMENT, CHUNK_SIZE, INDEX, INDEX_DIGEST, IndexFile, Layout, Region, SIGNATURE, check_index_size, digest_file,
 };
 use crate::format::member::{self, BLOCK};
 use crate::signature::{self, MAX_SIGNATURE, Signature, Trust};
@@ -21,19 +21,12 @@ pub struct Package {
     parts: Parts,
     /// Of `index.json`, which is not kept beside what it says: it may be as large.
     json: IndexFile,
+    json_offset: u64,
     index: Index,
     layout: Layout,
     signature: Signature,
     signature_file: Option<Vec<u8>>,
     stub: FileStub,
-}
-
-/// Where `index.json` lies, and its digest.
-#[derive(Debug, Clone, Copy)]
-struct IndexFile {
-    offset: u64,
-    size: u64,
-    digest: Digest,
 }
 
 /// The program at the start of a `.run` file.
@@ -64,21 +57,25 @@ impl Package {
             ));
         }
         let start = stub_size.next_multiple_of(ALIGNMENT);
-        let (json, signature_file) = read_index(&parts, start)?;
+        let (json, facts, third) = read_index(&parts, start)?;
+        let signature_file = read_signature(&parts, third)?;
         let signature = signature::check(trust, &json, signature_file.as_deref())?;
         let index = Index::from_json(&json)?;
-        signature::check_comment(&signature, signature_file.as_deref(), &index.package, Digest::of(&json))?;
-        if Layout::new(&index, &json, signature_file.as_deref())?.length() != index.total_length {
+        drop(json);
+        signature::check_comment(&signature, signature_file.as_deref(), &index.package, facts.digest)?;
+        let mut layout = Layout::new(&index, facts, signature_file.as_deref())?;
+        if layout.length() != index.total_length {
             return Err(PayloadError::Format("its total length does not follow from its members".to_owned()));
         }
-        if stub_size != index.build.stub.size && !signature.is_trusted() {
-            return Err(PayloadError::damaged("the stub", "its length is not the one in the index"));
+        if stub_size != index.build.stub.size {
+            if !signature.is_trusted() {
+                return Err(PayloadError::damaged("the stub", "its length is not the one in the index"));
+            }
+            layout = Layout::behind(stub_size, &index, facts, signature_file.as_deref())?;
         }
         let stub = file_stub(&parts, stub_size, &index)?;
-        let layout = Layout::behind(stub_size, &index, &json, signature_file.as_deref())?;
-        let file = IndexFile { offset: start + BLOCK, size: json.len() as u64, digest: Digest::of(&json) };
-        drop(json);
-        let mut package = Self { parts, json: file, index, layout, signature, signature_file, stub };
+        let json_offset = start + BLOCK;
+        let mut package = Self { parts, json: facts, json_offset, index, layout, signature, signature_file, stub };
         if !package.signature.is_trusted() {
             package.require_stub()?;
         }
@@ -86,8 +83,9 @@ impl Package {
         for (offset, region) in package.layout.regions() {
             match region {
                 Region::Blob(_) | Region::Document(_) => break,
-                Region::Stub => {}
-                region => package.check(offset, region)?,
+                // Compared already, as everything else could be computed from it.
+                Region::Stub | Region::Index => {}
+                known @ Region::Known { .. } => package.check(offset, known)?,
             }
         }
         Ok(package)
@@ -104,7 +102,7 @@ impl Package {
     /// It is not as it was when the package was opened, or cannot be read.
     pub fn index_json(&self) -> Result<Vec<u8>, PayloadError> {
         let mut json = vec![0; usize::try_from(self.json.size).unwrap_or(0)];
-        self.parts.read(self.json.offset, &mut json, INDEX)?;
+        self.parts.read(self.json_offset, &mut json, INDEX)?;
         if Digest::of(&json) == self.json.digest {
             Ok(json)
         } else {
@@ -330,8 +328,8 @@ fn proofs(index: &Index, layout: &Layout, cut: Cut) -> Vec<Vec<Proof>> {
     all
 }
 
-/// The bytes of the index, and of its signature where the third member is one.
-fn read_index(file: &Parts, start: u64) -> Result<(Vec<u8>, Option<Vec<u8>>), PayloadError> {
+/// The bytes of the index, and where the member behind its digest starts.
+fn read_index(file: &Parts, start: u64) -> Result<(Vec<u8>, IndexFile, u64), PayloadError> {
     let mut block = [0; 512];
     file.read(start, &mut block, INDEX)?;
     let size = member::size_of_first(&block, INDEX)
@@ -340,13 +338,15 @@ fn read_index(file: &Parts, start: u64) -> Result<(Vec<u8>, Option<Vec<u8>>), Pa
     let mut json = vec![0; usize::try_from(size).unwrap_or(0)];
     file.read(start + BLOCK, &mut json, INDEX)?;
     let digest_offset = (start + BLOCK + size).next_multiple_of(BLOCK) + BLOCK;
-    let expected = digest_file(Digest::of(&json));
+    let facts = IndexFile::of(&json);
+    let expected = digest_file(facts.digest);
     check_known(file, digest_offset, expected.as_bytes(), INDEX_DIGEST)
         .map_err(|_| PayloadError::damaged(INDEX, format!("it does not match {INDEX_DIGEST}")))?;
     let next = (digest_offset + expected.len() as u64).next_multiple_of(BLOCK);
-    Ok((json, read_signature(file, next)?))
+    Ok((json, facts, next))
 }
 
+/// The signature, where the member that starts here is one.
 fn read_signature(file: &Parts, start: u64) -> Result<Option<Vec<u8>>, PayloadError> {
     let mut block = [0; 512];
     file.read(start, &mut block, "the third member")?;

@@ -4,7 +4,7 @@
 use std::io::{Read, Write};
 
 use crate::format::index::{Blob, Index};
-use crate::format::layout::{CHUNK_SIZE, Layout, Region, check_index_size};
+use crate::format::layout::{CHUNK_SIZE, IndexFile, Layout, Region, check_index_size};
 use crate::{Digest, PayloadError, Watch};
 
 /// Where the writer gets bytes from. They are compared with the index while they are written.
@@ -53,7 +53,7 @@ pub fn seal(mut index: Index, signature_length: Option<u64>) -> Result<(Index, V
     index.total_length = 0;
     loop {
         let json = index.to_json()?;
-        let length = Layout::new(&index, &json, room.as_deref())?.length();
+        let length = Layout::new(&index, IndexFile::of(&json), room.as_deref())?.length();
         if length == index.total_length {
             check_index_size(json.len() as u64)?;
             return Ok((index, json));
@@ -76,7 +76,7 @@ pub fn write_package(
     contents: &dyn Contents,
     watch: Watch<'_>,
 ) -> Result<(), PayloadError> {
-    for (_, region) in Layout::new(index, json, signature)?.regions() {
+    for (_, region) in Layout::new(index, IndexFile::of(json), signature)?.regions() {
         match region {
             Region::Stub => put(out, stub, "the stub")?,
             Region::Known { bytes, what } => put(out, &bytes.bytes()?, what)?,

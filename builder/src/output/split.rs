@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use payload::{Cut, Digest, Layout, Package, PayloadError, Watch};
+use payload::{Cut, Digest, IndexFile, Layout, Package, PayloadError, Watch};
 
 use super::beside;
 use super::emit::{EmitError, refuse_to_replace, refuse_without_room};
@@ -45,7 +45,7 @@ pub fn split(
     let failed = |source| EmitError::Payload { path: file.to_owned(), source };
     let layout = package
         .index_json()
-        .and_then(|json| Layout::new(package.index(), &json, package.signature_file()))
+        .and_then(|json| Layout::new(package.index(), IndexFile::of(&json), package.signature_file()))
         .map_err(failed)?;
     let cut = match shape {
         VolumeLayout::Files => volumes::cut(&layout, size)?,

@@ -81,9 +81,23 @@ pub struct Layout {
     length: u64,
 }
 
+/// `index.json` as far as it decides where things lie.
+#[derive(Debug, Clone, Copy)]
+pub struct IndexFile {
+    /// In bytes.
+    pub size: u64,
+    pub digest: Digest,
+}
+
+impl IndexFile {
+    pub fn of(json: &[u8]) -> Self {
+        Self { size: json.len() as u64, digest: Digest::of(json) }
+    }
+}
+
 impl Layout {
-    /// The layout of a file with this index, whose JSON form is `json`, and its signature if it has one.
-    pub fn new(index: &Index, json: &[u8], signature: Option<&[u8]>) -> Result<Self, PayloadError> {
+    /// The layout of a file with this index and its signature if it has one.
+    pub fn new(index: &Index, json: IndexFile, signature: Option<&[u8]>) -> Result<Self, PayloadError> {
         Self::behind(index.build.stub.size, index, json, signature)
     }
 
@@ -91,14 +105,14 @@ impl Layout {
     pub(crate) fn behind(
         stub_size: u64,
         index: &Index,
-        json: &[u8],
+        json: IndexFile,
         signature: Option<&[u8]>,
     ) -> Result<Self, PayloadError> {
         let mut layout = Self { regions: Vec::new(), documents: Vec::new(), blobs: Vec::new(), length: 0 };
         layout.push(Region::Stub, stub_size);
         layout.pad(ALIGNMENT, "the padding after the stub");
-        layout.member(INDEX, json.len() as u64, Region::Index)?;
-        let digest_file = digest_file(Digest::of(json));
+        layout.member(INDEX, json.size, Region::Index)?;
+        let digest_file = digest_file(json.digest);
         let known =
             Region::Known { bytes: Known::Text(digest_file.clone().into_bytes()), what: INDEX_DIGEST.to_owned() };
         layout.member(INDEX_DIGEST, digest_file.len() as u64, known)?;
