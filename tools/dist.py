@@ -206,7 +206,7 @@ def rpm(root, time):
     emptied = " ".join(f"/{name}" for name in reversed(directories))
     assets = DIST / "assets.toml"
     lists = "assets = [\n" + "".join(f"    {line},\n" for line in files) + "]\n"
-    write(assets, f'{lists}post_uninstall_script = "rmdir {emptied} 2> /dev/null || :"\n')
+    write(assets, f'{lists}post_uninstall_script = "rmdir {emptied} 2>&- || :"\n')
     out = DIST / f"{PACKAGE}-{version()}-1.x86_64.rpm"
     words = ["cargo", "generate-rpm", "--package", "builder", "--target", TARGET, "--metadata-overwrite", assets]
     run(*words, "--output", out, cwd=ROOT, env={**os.environ, "SOURCE_DATE_EPOCH": str(time)})
