@@ -55,7 +55,13 @@ pub fn raw(command: &mut Command, columns: u16) -> Result<Raw> {
     let pty = openpty(Some(&window), None)?;
     let end = || -> Result<Stdio> { Ok(pty.slave.try_clone()?.into()) };
     let command = command.env("TERM", "xterm").stdin(end()?).stdout(end()?).stderr(end()?);
-    let mut child = command.spawn().with_context(|| format!("{command:?} cannot be started"))?;
+    let mut started = command.spawn();
+    // A file that was just written may still be open in a child of another thread that has not called `execve` yet.
+    while started.as_ref().is_err_and(|error| error.kind() == ErrorKind::ExecutableFileBusy) {
+        std::thread::yield_now();
+        started = command.spawn();
+    }
+    let mut child = started.with_context(|| format!("{command:?} cannot be started"))?;
     // The terminal ends when nobody holds its other side.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     drop(pty.slave);
