@@ -233,7 +233,7 @@ fn init_takes_every_answer_as_an_option_and_waits_for_nobody_without_a_terminal(
     let more =
         ["--prefix", "/srv/llm", "--user", "llm", "--ollama", "v0.16.1", "--model", "qwen2:0.5b,inputs/llama2-7b.gguf"];
     init(&[&answers[..], &more, &["--optional-model", &url]].concat())?.exits(0)?;
-    run(scenario.builder()?.args(["check", "own.toml"]))?.exits(0)?.says("nothing is wrong with it")?;
+    run(scenario.builder()?.args(["check", "own.toml"]))?.exits(0)?.says("no errors, no warnings")?;
     let text = fs::read_to_string(scenario.path("own.toml"))?;
     for part in
         ["name = \"big\"", "User=llm\n", "ExecStart=/srv/llm/bin/ollama serve", "tag = \"v0.16.1\"", "--include big"]
@@ -278,7 +278,7 @@ fn init_asks_at_a_terminal_until_check_takes_the_answers() -> Result<()> {
     ];
     let (code, said) = typed(&command(""), &answers)?;
     ensure!(code == 0 && said.contains("wrote asked.toml"), "{said}");
-    run(scenario.builder()?.args(["check", "asked.toml"]))?.exits(0)?.says("nothing is wrong with it")?;
+    run(scenario.builder()?.args(["check", "asked.toml"]))?.exits(0)?.says("no errors, no warnings")?;
     let text = fs::read_to_string(scenario.path("asked.toml"))?;
     ensure!(text.contains("name = \"ours\"") && text.contains("qwen2:0.5b") && !text.contains("mistral"), "{text}");
     // Ctrl-C (and Ctrl-D) leave nothing; what options say is not asked.
