@@ -352,6 +352,13 @@ computes more; the ratio of processor time (all threads together) says how much 
 The first build of a file that no lock file knows reads it twice: the digests of its pieces stand in front of it in the package,
 and the digest of the whole package needs them first. A file that is fetched is digested while it arrives.
 `tests/tests/read_once.rs` holds these counts. The measuring program itself takes 16 MiB: nothing less is seen. The package is {bench.overhead / 1e6:.1f} MB longer than its payload.
+
+## Instructions
+
+Times differ from run to run; instructions hardly do. callgrind counts how many `--list` and `--dry-run` take for each file of a
+package, on a processor without SHA extensions, and `make acceptance-machines` fails when they are 5 % more than those on record in
+`tests/tests/instructions.rs`. Comparing chunks, reading and sealing an index, writing an archive and reading the header of a model
+are measured alone by `make bench-loops`.
 """
     if points:
         text += "\n## From small to large\n\n| payload | build / (cp + sync) | --install / (cp + sync) | --dry-run |\n|---|---|---|---|\n"
