@@ -51,7 +51,7 @@ $(BUILDER): build
 # Static, and the same bytes wherever it is built; with a stub for ARM after make toolchain-aarch64. Takes the book along that
 # make docs built.
 .PHONY: dist
-dist: toolchain
+dist: toolchain docs
 	@tools/dist.py
 
 .PHONY: demo
