@@ -142,7 +142,7 @@ impl<'a> Series<'a> {
             let again = killed_after(self.run(root, recovery)?, choices.moment(self.takes / 2))?;
             count.in_recovery.fetch_add(u64::from(again.killed), Ordering::Relaxed);
         }
-        let ended = self.run(root, recovery)?.end();
+        let ended = self.end_after_a_kill(root, recovery)?;
         let Some(mut done) = theirs else {
             ensure!(ended.is_done(), "{recovery:?}: {ended:?}");
             return self.check(root, recovery, count).with_context(|| format!("{recovery:?}: {ended:?}"));
@@ -150,6 +150,19 @@ impl<'a> Series<'a> {
         count.among_others.fetch_add(1, Ordering::Relaxed);
         let judged = self.judge(&mut done, &after, &ended, root);
         judged.with_context(|| format!("{:?} at /{}, {recovery:?}: {ended:?}", done.act, done.path.display()))
+    }
+
+    /// Whoever was killed while it started a tool leaves the lock to that child, until it is the tool: then, as its hint says,
+    /// the same is called again.
+    fn end_after_a_kill(&self, root: &Path, arguments: &[&str]) -> Result<Ended> {
+        let mut ended = self.run(root, arguments)?.end();
+        for _ in 0..100 {
+            if !ended.text.contains("another installer is running") {
+                break;
+            }
+            ended = self.run(root, arguments)?.end();
+        }
+        Ok(ended)
     }
 
     /// Nobody else was there: complete, or where that was asked for, as before; to the last attribute.
