@@ -96,6 +96,11 @@ impl Package {
         &self.index
     }
 
+    /// Where everything lies in the file.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
     /// `index.json`, read from the file once more, and compared.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use anyhow::{Context, Result};
 use e2e::scenario::outcome::{Outcome, run};
 use e2e::scenario::tree::Tree;
 use e2e::scenario::{Scenario, package, package_below, sample};
-use payload::{IndexFile, Layout, Package, Region, Trust};
+use payload::{Package, Region, Trust};
 
 /// An intact package, a copy to damage, and a target that must stay as it is.
 struct Bench {
@@ -35,7 +35,7 @@ impl Bench {
 
     fn regions(&self) -> Result<Vec<(u64, u64, String)>> {
         let package = Package::open(File::open(&self.good)?, &Trust::nobody())?;
-        let layout = Layout::new(package.index(), IndexFile::of(&package.index_json()?), package.signature_file())?;
+        let layout = package.layout();
         let starts: Vec<(u64, String)> = layout.regions().map(|(offset, region)| (offset, name(region))).collect();
         let ends = starts.iter().skip(1).map(|(offset, _)| *offset).chain([layout.length()]);
         Ok(starts.iter().zip(ends).map(|((start, name), end)| (*start, end, name.clone())).collect())

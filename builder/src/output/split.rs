@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use payload::{Cut, Digest, IndexFile, Layout, Package, PayloadError, Watch};
+use payload::{Cut, Digest, Package, PayloadError, Watch};
 
 use super::beside;
 use super::emit::{EmitError, refuse_to_replace, refuse_without_room};
@@ -42,14 +42,10 @@ pub fn split(
     directory: &Path,
     force: bool,
 ) -> Result<Written, EmitError> {
-    let failed = |source| EmitError::Payload { path: file.to_owned(), source };
-    let layout = package
-        .index_json()
-        .and_then(|json| Layout::new(package.index(), IndexFile::of(&json), package.signature_file()))
-        .map_err(failed)?;
+    let layout = package.layout();
     let cut = match shape {
-        VolumeLayout::Files => volumes::cut(&layout, size)?,
-        VolumeLayout::AirgapTransfer => volumes::cut(&layout, transfer::volume_size(size))?,
+        VolumeLayout::Files => volumes::cut(layout, size)?,
+        VolumeLayout::AirgapTransfer => volumes::cut(layout, transfer::volume_size(size))?,
     };
     fs::create_dir_all(directory).map_err(|source| EmitError::Write { path: directory.to_owned(), source })?;
     let name = package_name(package, file);
