@@ -55,6 +55,7 @@ acceptance-machines: $(BUILDER)
 	  cargo test --quiet --package e2e --test living -- --ignored --nocapture
 	cargo test --quiet --package e2e --test sticks -- --ignored --test-threads=1 --skip more_than_4_gib
 	cargo test --quiet --package e2e --test large -- --ignored
+	cargo test --quiet --package e2e --test read_once -- --ignored --nocapture
 	cargo test --quiet --package e2e --test evidence -- --ignored
 	cargo test --quiet --package e2e --test instructions -- --ignored --nocapture
 	cargo test --quiet --package e2e --test trust -- minisign

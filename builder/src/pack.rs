@@ -7,7 +7,7 @@ pub(crate) mod stub;
 
 use std::collections::HashMap;
 use std::fs::File;
-use std::io::{self, BufReader, Read, Write};
+use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 use payload::index::{
@@ -15,8 +15,8 @@ use payload::index::{
     PackageFacts, Role, Stub, Target,
 };
 use payload::{
-    CHUNK_SIZE, Contents, Digest, Hasher, IndexFile, Layout, PayloadError, Watch, elf_facts, seal, signature_length,
-    write_package,
+    CHUNK_SIZE, Contents, Digest, Hasher, IndexFile, Layout, Output, PayloadError, Watch, elf_facts, seal,
+    signature_length, write_package,
 };
 
 use crate::content::place::{Content, Entry, Needed, Placed};
@@ -223,8 +223,18 @@ impl Packed<'_> {
     }
 
     /// Writes the whole `.run` file.
-    pub fn write(&self, out: &mut dyn Write, watch: Watch<'_>) -> Result<(), PackError> {
+    pub fn write(&self, out: &mut dyn Output, watch: Watch<'_>) -> Result<(), PackError> {
         Ok(write_package(out, self.stub, &self.index, &self.json, self.signature.as_deref(), self, watch)?)
+    }
+}
+
+impl Packed<'_> {
+    /// What lies on the file system of the output need not be copied, where that has reflinks. A file that grew is left to the
+    /// copy, which finds that out.
+    fn share(&self, position: usize, facts: &Blob, out: &mut dyn Output) -> Option<(File, u64)> {
+        let Stored::Disk(path) = &self.stored[position] else { return None };
+        let file = File::open(path).ok().filter(|_| facts.stored_size > CHUNK_SIZE)?;
+        (file.metadata().ok()?.len() == facts.stored_size).then(|| out.share(&file, facts.stored_size))?
     }
 }
 
@@ -245,10 +255,15 @@ impl Contents for Packed<'_> {
         &self,
         position: usize,
         facts: &Blob,
-        out: &mut dyn Write,
+        out: &mut dyn Output,
         watch: Watch<'_>,
     ) -> Result<(), PayloadError> {
         let what = format!("blob {}", facts.digest);
+        let shared = self.share(position, facts, out);
+        let stored: Box<dyn Read + '_> = match &shared {
+            Some((file, offset)) => Box::new(ReadAt { file, offset: *offset }),
+            None => self.blob(position).map_err(|source| PayloadError::Read { what: what.clone(), source })?,
+        };
         let mut unwritten = false;
         let mut each = |bytes: &[u8]| {
             out.write_all(bytes).inspect_err(|_| unwritten = true)?;
@@ -256,9 +271,7 @@ impl Contents for Packed<'_> {
             Ok(())
         };
         // One byte more tells that it grew.
-        let stored = self.blob(position).map(|input| input.take(facts.stored_size.saturating_add(1)));
-        let read = stored.and_then(|input| read_once(input, &mut each));
-        let found = match read {
+        let found = match read_once(stored.take(facts.stored_size.saturating_add(1)), &mut each) {
             Ok(found) => found,
             Err(source) if unwritten => return Err(PayloadError::Write { what, source }),
             Err(source) => return Err(PayloadError::Read { what, source }),

@@ -5,6 +5,7 @@
 mod copy;
 mod damage;
 mod decode;
+pub mod disk;
 mod elf;
 mod error;
 mod explain;
@@ -48,4 +49,4 @@ pub use volumes::transfer::{
     TRANSFER_MANIFEST, TransferChunk, TransferManifest, parse_transfer_manifest, transfer_header,
 };
 pub use watch::{Progress, Watch};
-pub use write::{Contents, seal, write_package};
+pub use write::{Contents, Output, seal, write_package};

@@ -2,6 +2,7 @@
 //! Comparing all of it is in `verify.rs`, where things lie in `format/layout.rs`; what is done with them is the caller's
 //! business.
 
+use std::fs::File;
 use std::ops::RangeInclusive;
 
 use crate::format::index::Index;
@@ -203,18 +204,33 @@ impl Package {
     }
 
     /// Reads one chunk of a blob's stored bytes into `buffer`, and compares it with the index.
-    /// On an error `buffer` holds nothing.
+    /// On an error `buffer` holds nothing. What it held before is not cleared first: that would cost as much as copying.
     pub fn read_chunk(&self, blob: usize, chunk: usize, buffer: &mut Vec<u8>) -> Result<(), PayloadError> {
-        buffer.clear();
+        self.read_chunk_in_turn(blob, chunk, buffer, ())
+    }
+
+    /// The same for several threads, of which one reads at a time, in the order of the file: sticks and disks are slow
+    /// otherwise. `turn` is what they wait for; it is dropped when the bytes are read, before they are compared.
+    pub fn read_chunk_in_turn<T>(
+        &self,
+        blob: usize,
+        chunk: usize,
+        buffer: &mut Vec<u8>,
+        turn: T,
+    ) -> Result<(), PayloadError> {
         let missing = || PayloadError::Format(format!("there is no chunk {chunk} of blob {blob}"));
-        let facts = self.index.blobs.get(blob).ok_or_else(missing)?;
-        let expected = *facts.chunks.get(chunk).ok_or_else(missing)?;
-        let start = self.layout.blob_offset(blob).ok_or_else(missing)?;
+        let place = self.index.blobs.get(blob).zip(self.layout.blob_offset(blob));
+        let place = place.and_then(|(facts, start)| Some((facts, start, *facts.chunks.get(chunk)?)));
+        let Some((facts, start, expected)) = place else {
+            buffer.clear();
+            return Err(missing());
+        };
         let inside = chunk as u64 * CHUNK_SIZE;
         let length = CHUNK_SIZE.min(facts.stored_size - inside);
         let name = || format!("blob {} (chunk {chunk})", facts.digest);
         buffer.resize(usize::try_from(length).unwrap_or(0), 0);
         let outcome = self.parts.read(start + inside, buffer, &name());
+        drop(turn);
         let found = Digest::of(buffer);
         if outcome.is_err() || found != expected {
             buffer.clear();
@@ -223,6 +239,15 @@ impl Package {
             return Err(self.parts.blame(start + inside, length, error));
         }
         Ok(())
+    }
+
+    /// Gives `to`, which is empty, the stored bytes of a blob without copying them: nothing of them is compared yet. `false`
+    /// where the file system cannot do that.
+    pub fn share_blob(&self, blob: usize, to: &File) -> bool {
+        match (self.index.blobs.get(blob), self.layout.blob_offset(blob)) {
+            (Some(facts), Some(offset)) => self.parts.share(offset, facts.stored_size, to),
+            _ => false,
+        }
     }
 
     /// The bytes of one of [`Index::documents`], compared with the index.

@@ -1,7 +1,7 @@
 //! Compares a `.run` file with its index: every byte of it, and the content that the bytes stand for.
 //! Opening a file, and reading one part of it, is in `read.rs`.
 
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::damage::Damage;
@@ -72,7 +72,7 @@ impl Package {
         let (mut hasher, mut buffer, mut whole) = (Hasher::default(), Vec::new(), true);
         for chunk in 0..self.chunk_count(position) {
             watch.go_on()?;
-            if self.compare_chunk(position, chunk, &mut buffer, damage)? {
+            if self.compare_chunk(position, chunk, &mut buffer, damage, ())? {
                 hasher.update(&buffer);
             } else {
                 whole = false;
@@ -89,12 +89,13 @@ impl Package {
         chunk: usize,
         buffer: &mut Vec<u8>,
         damage: &Damage<'_>,
+        turn: impl Sized,
     ) -> Result<bool, PayloadError> {
         if self.chunk_volumes(blob, chunk).is_some_and(|volumes| damage.is_in(volumes)) {
             buffer.clear();
             return Ok(false);
         }
-        match self.read_chunk(blob, chunk, buffer) {
+        match self.read_chunk_in_turn(blob, chunk, buffer, turn) {
             Ok(()) => Ok(true),
             Err(error) => damage.note(error).map(|()| false),
         }
@@ -113,7 +114,7 @@ impl Package {
         let mut buffer = Vec::new();
         (0..self.chunk_count(position)).try_for_each(|chunk| {
             watch.go_on()?;
-            self.compare_chunk(position, chunk, &mut buffer, damage).map(drop)
+            self.compare_chunk(position, chunk, &mut buffer, damage, ()).map(drop)
         })
     }
 
@@ -178,18 +179,21 @@ impl Package {
         damage: &Damage<'_>,
         watch: Watch<'_>,
     ) -> Result<(), PayloadError> {
-        let next = AtomicUsize::new(0);
+        let all = Mutex::new(tasks.iter());
+        let turn = || all.lock().unwrap_or_else(PoisonError::into_inner);
         let failure = Mutex::new(None);
         let work = || -> Result<(), PayloadError> {
             let mut buffer = Vec::new();
-            while let Some(task) = tasks.get(next.fetch_add(1, Ordering::Relaxed)) {
+            loop {
+                let mut next = turn();
+                let Some(task) = next.next() else { return Ok(()) };
                 watch.go_on()?;
                 match task {
                     Task::Region(offset, region) => {
                         self.check(*offset, region).or_else(|error| damage.note(error))?;
                     }
                     Task::Chunk(blob, chunk) => {
-                        if self.compare_chunk(raw[*blob].position, *chunk, &mut buffer, damage)? {
+                        if self.compare_chunk(raw[*blob].position, *chunk, &mut buffer, damage, next)? {
                             raw[*blob].content.add(*chunk, &buffer);
                         } else {
                             raw[*blob].give_up();
@@ -198,15 +202,14 @@ impl Package {
                     }
                 }
             }
-            Ok(())
         };
         std::thread::scope(|scope| {
             for _ in 0..workers.max(1) {
                 scope.spawn(|| {
                     if let Err(error) = work() {
-                        next.store(tasks.len(), Ordering::Relaxed);
-                        failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                         raw.iter().for_each(RawBlob::give_up);
+                        *turn() = [].iter();
+                        failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                     }
                 });
             }

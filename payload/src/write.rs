@@ -1,11 +1,24 @@
 //! Writes a `.run` file: seals the index, then lays out stub, index, signature, documents and blobs.
 //! Compressing blobs and choosing what goes in is the builder's business.
 
-use std::io::{Read, Write};
+use std::fs::File;
+use std::io::{BufWriter, Read, Write};
 
 use crate::format::index::{Blob, Index};
 use crate::format::layout::{CHUNK_SIZE, IndexFile, Layout, Region, check_index_size};
 use crate::{Digest, PayloadError, Watch};
+
+/// Where a package is written to.
+pub trait Output: Write {
+    /// Takes the `length` bytes of a file without copying them, where that can be done, and gives the file and the offset at
+    /// which they are now. There they are to be read, compared and written here: of what is written, they count as written.
+    fn share(&mut self, _from: &File, _length: u64) -> Option<(File, u64)> {
+        None
+    }
+}
+
+impl Output for Vec<u8> {}
+impl Output for BufWriter<File> {}
 
 /// Where the writer gets bytes from. They are compared with the index while they are written.
 pub trait Contents {
@@ -19,7 +32,7 @@ pub trait Contents {
         &self,
         position: usize,
         facts: &Blob,
-        out: &mut dyn Write,
+        out: &mut dyn Output,
         watch: Watch<'_>,
     ) -> Result<(), PayloadError> {
         let name = format!("blob {}", facts.digest);
@@ -68,7 +81,7 @@ pub fn seal(mut index: Index, signature_length: Option<u64>) -> Result<(Index, V
 /// [`PayloadError::Damaged`] when some content is not what the index says, for example because a file was changed since
 /// it was verified; [`PayloadError::Write`] when the output cannot be written.
 pub fn write_package(
-    out: &mut dyn Write,
+    out: &mut dyn Output,
     stub: &[u8],
     index: &Index,
     json: &[u8],

@@ -8,11 +8,12 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
+use e2e::packages::{Need, install};
 use e2e::scenario::binaries::quick;
 use e2e::scenario::measure::{Used, measured};
 use e2e::scenario::outcome::{Outcome, run};
 use e2e::scenario::tree::digest;
-use e2e::scenario::{Scenario, gguf};
+use e2e::scenario::{Scenario, gguf, with_mounts};
 
 const MEASURE: &str = env!("CARGO_BIN_EXE_measure");
 const WEIGHTS: u64 = 60 << 20;
@@ -158,5 +159,45 @@ fn what_the_cache_says_of_chunks_is_not_believed() -> Result<()> {
     // It was corrected.
     let again = build(&scenario)?;
     assert!(again.read <= WEIGHTS + BESIDE, "{again:?}");
+    Ok(())
+}
+
+/// How much of a file system is used, in bytes, after everything is on it.
+const USED: &str = "used() { sync -f .; df --block-size=1 --output=used . | tail -n 1; }";
+
+/// Neither a build nor an installation writes the weights a second time where the file system can share them. What is shared is
+/// compared all the same.
+#[test]
+#[ignore = "mounts images: needs root, loop devices, btrfs-progs and xfsprogs"]
+fn weights_are_shared_where_a_file_system_has_reflinks() -> Result<()> {
+    install(&[
+        Need { file: "/usr/bin/btrfs", package: "btrfs-progs" },
+        Need { file: "/usr/sbin/mkfs.xfs", package: "xfsprogs" },
+    ])?;
+    for kind in ["btrfs", "xfs"] {
+        let scenario = local()?;
+        let (image, there) = (scenario.path("image"), scenario.path("mounted"));
+        File::create(&image)?.set_len(512 << 20)?;
+        fs::create_dir(&there)?;
+        let script = format!(
+            "{USED}\nbuilder=$4; mkfs.{kind} -q \"$1\" > /dev/null && mount -o loop \"$1\" \"$2\" && cp \"$3\"/m.* \"$2\" && cd \"$2\"
+            build() {{ \"$builder\" -q --manifest m.toml --output p.run --cache-dir cache; }}
+            before=$(used); build; echo built $(($(used) - before))
+            mkdir root other; rm p.run; build; before=$(used); ./p.run -q --install --root root; echo installed $(($(used) - before))
+            cmp m.gguf root/opt/once/models/m.gguf && echo the same
+            printf x | dd of=p.run bs=1 seek=40000000 conv=notrunc status=none
+            code=0; ./p.run -q --install --root other || code=$?; echo damaged $code $(ls -A other)
+            cd / && umount \"$2\""
+        );
+        let home = scenario.path("m.toml").parent().context("a directory")?.to_owned();
+        let said = with_mounts(&script, &[&image, &there, &home, quick()?])?.exits(0)?.says("the same")?;
+        let said = said.says("damaged 10")?;
+        for what in ["built ", "installed "] {
+            let grown = said.stdout.lines().find_map(|line| line.strip_prefix(what)).context("no such line")?;
+            let grown: i64 = grown.trim().parse()?;
+            ensure!(grown < 20 << 20, "{kind}: {what}{grown}");
+            println!("{kind}: {what}{grown} bytes of {WEIGHTS}");
+        }
+    }
     Ok(())
 }

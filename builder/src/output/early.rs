@@ -2,44 +2,26 @@
 //! Whether a file is complete is not decided here: whoever wrote it synchronises it at the end.
 
 use std::fs::File;
-use std::sync::mpsc::{Sender, channel};
-use std::thread::Builder;
 
-/// Bytes between two synchronisations.
-const STEP: usize = 64 << 20;
+use payload::disk;
 
-/// Synchronises a file from time to time, in a thread of its own.
+/// Bytes that are sent to the disk at a time.
+const STEP: u64 = 4 << 20;
+
+/// How far a file was written from its start, and sent to the disk.
 #[derive(Default)]
-pub(super) struct EarlyWriter {
-    waiting: usize,
-    thread: Option<Sender<()>>,
+pub(super) struct Early {
+    written: u64,
+    sent: u64,
 }
 
-impl EarlyWriter {
-    /// So many bytes more were written to `file`. What goes wrong here, goes wrong at the end again.
+impl Early {
+    /// So many bytes more were written to `file`.
     pub(super) fn wrote(&mut self, file: &File, count: usize) {
-        self.waiting += count;
-        if self.waiting < STEP {
-            return;
-        }
-        self.waiting = 0;
-        if self.thread.is_none() {
-            self.thread = file.try_clone().ok().and_then(begin);
-        }
-        if let Some(thread) = &self.thread {
-            let _ = thread.send(());
+        self.written += count as u64;
+        if self.written - self.sent >= STEP {
+            disk::start_writing(file, self.sent, self.written - self.sent);
+            self.sent = self.written;
         }
     }
-}
-
-fn begin(file: File) -> Option<Sender<()>> {
-    let (sender, receiver) = channel();
-    let work = move || {
-        while receiver.recv().is_ok() {
-            // What was asked for meanwhile is done with this one.
-            while receiver.try_recv().is_ok() {}
-            let _ = file.sync_data();
-        }
-    };
-    Builder::new().spawn(work).ok().map(|_| sender)
 }

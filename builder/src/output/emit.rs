@@ -4,15 +4,15 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::linkat;
-use payload::{Digest, PayloadError};
+use payload::{Digest, Output, PayloadError, disk};
 
-use super::early::EarlyWriter;
+use super::early::Early;
 use crate::digesting::Written;
 use crate::pack::{PackError, Packed};
 use crate::unfinished::Unfinished;
@@ -154,12 +154,15 @@ pub(super) fn directory_of(path: &Path) -> &Path {
 }
 
 /// What writes a package.
-pub(super) type Content<'a> = &'a mut dyn FnMut(&mut dyn Write) -> Result<(), EmitError>;
+pub(super) type Content<'a> = &'a mut dyn FnMut(&mut dyn Output) -> Result<(), EmitError>;
 
 /// Writes a package to `path`, over an older file of that name; gives the digest of the whole file.
 pub(super) fn emit_whole(path: &Path, content: Content<'_>) -> Result<Digest, EmitError> {
     let digest = Written::new().map_err(|source| EmitError::Write { path: path.to_owned(), source })?;
-    at_once(path, 0o755, &mut |file| content(&mut Digesting { file, digest: &digest, early: EarlyWriter::default() }))?;
+    let directory = directory_of(path);
+    at_once(path, 0o755, &mut |file| {
+        content(&mut Digesting { file, directory, digest: &digest, early: Early::default(), position: 0, shared: 0 })
+    })?;
     Ok(digest.finish())
 }
 
@@ -168,7 +171,7 @@ pub(crate) fn packed_content<'a>(
     packed: &'a Packed<'_>,
     path: &'a Path,
     watch: payload::Watch<'a>,
-) -> impl FnMut(&mut dyn Write) -> Result<(), EmitError> + 'a {
+) -> impl FnMut(&mut dyn Output) -> Result<(), EmitError> + 'a {
     move |out| packed.write(out, watch).map_err(|source| EmitError::Pack { path: path.to_owned(), source })
 }
 
@@ -182,13 +185,19 @@ pub(super) fn emit_beside(bytes: &[u8], path: &Path) -> Result<(), EmitError> {
 /// What is written is digested on its way.
 struct Digesting<'a> {
     file: &'a mut File,
+    directory: &'a Path,
     digest: &'a Written,
-    early: EarlyWriter,
+    early: Early,
+    /// Where the next byte goes, and how far the file has its bytes already.
+    position: u64,
+    shared: u64,
 }
 
 impl Write for Digesting<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let count = self.file.write(bytes)?;
+        let there = usize::try_from(self.shared.saturating_sub(self.position)).unwrap_or(usize::MAX).min(bytes.len());
+        let count = if there > 0 { there } else { self.file.write_at(bytes, self.position)? };
+        self.position += count as u64;
         self.digest.update(&bytes[..count]);
         self.early.wrote(self.file, count);
         Ok(count)
@@ -196,6 +205,18 @@ impl Write for Digesting<'_> {
 
     fn flush(&mut self) -> io::Result<()> {
         self.file.flush()
+    }
+}
+
+impl Output for Digesting<'_> {
+    fn share(&mut self, from: &File, length: u64) -> Option<(File, u64)> {
+        let empty = without_a_name(self.directory)?;
+        let file = self.file.try_clone().ok()?;
+        let shared = disk::can_share(from, &empty) && disk::share(from, 0, &file, self.position, length).is_ok();
+        shared.then(|| {
+            self.shared = self.position + length;
+            (file, self.position)
+        })
     }
 }
 

@@ -2,10 +2,9 @@
 //! Building a package in volumes is in `prep.rs`.
 
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use payload::{Cut, Digest, Package, PayloadError, Watch};
+use payload::{Cut, Digest, Output, Package, PayloadError, Watch};
 
 use super::beside;
 use super::emit::{EmitError, refuse_to_replace, refuse_without_room};
@@ -90,7 +89,7 @@ fn content<'a>(
     package: &'a Package,
     file: &'a Path,
     output: &'a Path,
-) -> impl FnMut(&mut dyn Write) -> Result<(), EmitError> + 'a {
+) -> impl FnMut(&mut dyn Output) -> Result<(), EmitError> + 'a {
     move |out| {
         package.copy(out, Watch::nobody()).map_err(|source| match source {
             PayloadError::Write { source, .. } => EmitError::Write { path: output.to_owned(), source },

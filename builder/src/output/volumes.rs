@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use payload::{Cut, Digest, FAT32_MAX, Layout, MAX_VOLUMES, volume_name};
+use payload::{Cut, Digest, FAT32_MAX, Layout, MAX_VOLUMES, Output, volume_name};
 
 use super::beside;
-use super::early::EarlyWriter;
+use super::early::Early;
 use super::emit::{Content, EmitError, directory_of, emit_whole, hidden};
 use crate::digesting::Written;
 use crate::unfinished::Unfinished;
@@ -169,7 +169,7 @@ struct Current {
     unfinished: Unfinished,
     file: File,
     digest: Written,
-    early: EarlyWriter,
+    early: Early,
     left: u64,
     wrapping: Option<Wrapping>,
 }
@@ -186,7 +186,7 @@ impl Cutter<'_> {
             digest.update(&wrapping.before);
         }
         let left = self.cut.length(self.complete.len());
-        Ok(Current { unfinished, file, digest, early: EarlyWriter::default(), left, wrapping })
+        Ok(Current { unfinished, file, digest, early: Early::default(), left, wrapping })
     }
 
     fn end(&mut self, mut current: Current) -> io::Result<()> {
@@ -208,6 +208,8 @@ impl Cutter<'_> {
         Ok(())
     }
 }
+
+impl Output for Cutter<'_> {}
 
 impl Write for Cutter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {

@@ -7,7 +7,7 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use crate::volumes::transfer;
-use crate::{Digest, Hasher};
+use crate::{Digest, Hasher, disk};
 
 /// A file, or the part of one, that holds a volume.
 #[derive(Debug)]
@@ -46,6 +46,13 @@ impl Piece {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
         self.file.read_exact_at(buffer, self.skip + offset)
+    }
+
+    /// Gives `to`, which is empty, bytes of the volume without copying them; `false` where that cannot be done.
+    pub(crate) fn share(&self, offset: u64, length: u64, to: &File) -> bool {
+        offset + length <= self.length
+            && disk::can_share(&self.file, to)
+            && disk::share(&self.file, self.skip + offset, to, 0, length).is_ok()
     }
 
     /// The digest of all of it.

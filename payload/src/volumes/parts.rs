@@ -186,6 +186,23 @@ impl Parts {
         if done == buffer.len() { Ok(()) } else { Err(PayloadError::damaged(what, "the file ends inside it")) }
     }
 
+    /// Gives `to`, which is empty, these bytes without copying them, where the file that holds all of them is open and on the
+    /// same file system; `false` where that cannot be done.
+    pub(crate) fn share(&self, offset: u64, length: u64, to: &File) -> bool {
+        let (volume, start) = match self.cut {
+            None => (0, 0),
+            Some(cut) => {
+                let volumes = cut.volumes(offset, length);
+                if volumes.start() != volumes.end() {
+                    return false;
+                }
+                (*volumes.start(), cut.start(*volumes.start()))
+            }
+        };
+        let piece = self.lock().get(volume).cloned().flatten();
+        piece.is_some_and(|piece| piece.share(offset - start, length, to))
+    }
+
     /// The first file, as something to read from its start.
     pub(crate) fn first(&self) -> First<'_> {
         First { parts: self, length: self.first_length(), position: 0 }

@@ -3,13 +3,12 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use payload::index::{Blob, Encoding};
-use payload::{CHUNK_SIZE, Digest, Hasher, InOrder, Package, PayloadError, RelPath, Watch};
+use payload::{CHUNK_SIZE, Digest, Hasher, InOrder, Package, PayloadError, RelPath, Watch, disk};
 
-use crate::host::change;
+use crate::host::change::{self, Change};
 use crate::host::root::{Cause, FsError};
 
 /// Why a blob could not be staged.
@@ -51,24 +50,31 @@ fn copy(
     watch: Watch<'_>,
 ) -> Result<(), StageError> {
     let chunks = package.chunk_count(position);
+    prepare(package, position, file, path)?;
     let present = file.metadata().map_err(|error| failed(path, &error))?.len();
-    let next = AtomicUsize::new(0);
+    let numbers = Mutex::new(0);
+    let turn = || numbers.lock().unwrap_or_else(PoisonError::into_inner);
     let failure = Mutex::new(None);
     let content = InOrder::default();
     let work = || -> Result<(), StageError> {
         let mut buffer = Vec::new();
         loop {
-            let chunk = next.fetch_add(1, Ordering::Relaxed);
+            let mut next = turn();
+            let chunk = *next;
             if chunk >= chunks {
                 return Ok(());
             }
+            *next += 1;
             if (watch.stop)() {
                 return Err(PayloadError::Interrupted.into());
             }
             let offset = chunk as u64 * CHUNK_SIZE;
-            if offset >= present || !holds_chunk(&package.index().blobs[position], chunk, file, &mut buffer) {
-                package.read_chunk(position, chunk, &mut buffer)?;
+            // What is to be compared here needs no turn there.
+            let next = (offset >= present).then_some(next);
+            if next.is_some() || !holds_chunk(&package.index().blobs[position], chunk, file, &mut buffer) {
+                package.read_chunk_in_turn(position, chunk, &mut buffer, next)?;
                 change::write(path, file, offset, &buffer)?;
+                disk::start_writing(file, offset, buffer.len() as u64);
             }
             content.add(chunk, &buffer);
             (watch.progress)(buffer.len() as u64);
@@ -78,8 +84,8 @@ fn copy(
         for _ in 0..workers.max(1).min(chunks.max(1)) {
             scope.spawn(|| {
                 if let Err(error) = work() {
-                    next.store(chunks, Ordering::Relaxed);
                     content.abandon();
+                    *turn() = chunks;
                     failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
                 }
             });
@@ -91,10 +97,25 @@ fn copy(
     }
 }
 
+/// An empty file gets all bytes of the package that its file system can share with it; they are compared as those of an
+/// earlier attempt are. Any other gets room for all that is to come.
+fn prepare(package: &Package, position: usize, file: &File, path: &RelPath) -> Result<(), FsError> {
+    let blob = &package.index().blobs[position];
+    if blob.size <= CHUNK_SIZE {
+        return Ok(());
+    }
+    let empty = file.metadata().map_err(|error| failed(path, &error))?.len() == 0;
+    Change::Reserve { path, length: blob.size }.make(|| {
+        if blob.encoding == Encoding::Raw && empty && package.share_blob(position, file) {
+            return Ok(());
+        }
+        disk::reserve(file, blob.size).map_err(|error| change::errno(&error))
+    })
+}
+
 fn holds_chunk(blob: &Blob, chunk: usize, file: &File, buffer: &mut Vec<u8>) -> bool {
     let offset = chunk as u64 * CHUNK_SIZE;
     let length = CHUNK_SIZE.min(blob.stored_size - offset);
-    buffer.clear();
     buffer.resize(usize::try_from(length).unwrap_or(0), 0);
     file.read_exact_at(buffer, offset).is_ok() && blob.chunks.get(chunk) == Some(&Digest::of(buffer))
 }
@@ -133,10 +154,15 @@ fn decode(
         (watch.progress)(blob.stored_size);
         return Ok(());
     }
-    let mut offset = 0;
+    prepare(package, position, file, path)?;
+    let (mut offset, mut sent) = (0, 0);
     package.decode(position, workers, watch, |piece| {
         change::write(path, file, offset, piece)?;
         offset += piece.len() as u64;
+        if offset - sent >= CHUNK_SIZE {
+            disk::start_writing(file, sent, offset - sent);
+            sent = offset;
+        }
         Ok(())
     })
 }

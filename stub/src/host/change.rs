@@ -31,6 +31,11 @@ pub enum Change<'a> {
         path: &'a RelPath,
         length: u64,
     },
+    /// Sets room aside for so many bytes, or shares them with a file that has them.
+    Reserve {
+        path: &'a RelPath,
+        length: u64,
+    },
     SyncFile(&'a RelPath),
     /// Brings the directory that holds this path to the disk.
     SyncDirectoryOf(&'a RelPath),
@@ -61,7 +66,7 @@ impl Change<'_> {
             Self::MakeDirectory(_) => "make directory",
             Self::SetAttributes { .. } => "set mode and owner of",
             Self::Create(_) | Self::Link { .. } => "create",
-            Self::Write { .. } | Self::Truncate { .. } | Self::SyncFile(_) => "write",
+            Self::Write { .. } | Self::Truncate { .. } | Self::Reserve { .. } | Self::SyncFile(_) => "write",
             Self::SyncDirectoryOf(_) => "write the directory of",
             Self::MakeSymbolicLink { .. } => "make the link",
             Self::Rename { .. } | Self::Exchange { .. } => "replace",
@@ -81,6 +86,7 @@ impl Change<'_> {
             | Self::SetAttributes { path, .. }
             | Self::Write { path, .. }
             | Self::Truncate { path, .. }
+            | Self::Reserve { path, .. }
             | Self::MakeSymbolicLink { path, .. }
             | Self::Link { to: path, .. }
             | Self::Rename { to: path, .. }

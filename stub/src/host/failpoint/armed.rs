@@ -107,6 +107,7 @@ fn line(change: &Change<'_>) -> Value {
             json!({"op": "write", "path": path, "offset": offset, "length": bytes.len(), "bytes": content})
         }
         Change::Truncate { length, .. } => json!({"op": "truncate", "path": path, "length": length}),
+        Change::Reserve { length, .. } => json!({"op": "reserve", "path": path, "length": length}),
         Change::SyncFile(_) => json!({"op": "fsync", "path": path}),
         Change::SyncDirectoryOf(_) => json!({"op": "fsync-parent", "path": path}),
         Change::Link { from, .. } => json!({"op": "link", "path": path, "from": from.as_str()}),

@@ -1,0 +1,64 @@
+//! What the kernel is asked for while a large file is written: room for it, an early way to the disk, and sharing bytes that
+//! are on the disk already. Whether a file is right and complete is decided by whoever writes it.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+
+use rustix::fs::{FallocateFlags, copy_file_range, fallocate, ftruncate, ioctl_ficlone};
+
+use crate::format::layout::ALIGNMENT;
+
+/// Sets room aside for a file that is going to be `length` bytes long, so that a full disk is noticed before much was copied
+/// and the file lies in few pieces (fallocate(2)). The length that it has stays.
+///
+/// # Errors
+/// There is no such room. A file system that cannot set room aside is none.
+pub fn reserve(file: &File, length: u64) -> io::Result<()> {
+    if length == 0 {
+        return Ok(());
+    }
+    match fallocate(file, FallocateFlags::KEEP_SIZE, 0, length) {
+        Err(error) if [rustix::io::Errno::NOSPC, rustix::io::Errno::DQUOT].contains(&error) => Err(error.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Starts bringing bytes of a file to the disk, and does not wait for it: the synchronisation at the end then finds little
+/// to do. A synchronisation from time to time would do as well, but it takes the error of a failing disk away from the last
+/// one; this looks at no error (`sync_file_range(2)`).
+pub fn start_writing(file: &File, offset: u64, length: u64) {
+    let (Ok(offset), Ok(length)) = (i64::try_from(offset), i64::try_from(length)) else { return };
+    #[expect(
+        unsafe_code,
+        reason = "no crate offers this system call; it takes numbers alone, and the descriptor is open"
+    )]
+    let _hint = unsafe { libc::sync_file_range(file.as_raw_fd(), offset, length, libc::SYNC_FILE_RANGE_WRITE) };
+}
+
+/// Whether files beside `empty` can have bytes of `from` without a copy: whether both are on one file system with reflinks
+/// (`ioctl_ficlone(2)`). Tried with the whole file, since the kernel quietly copies a part that it cannot share.
+pub fn can_share(from: &File, empty: &File) -> bool {
+    ioctl_ficlone(empty, from).is_ok() && ftruncate(empty, 0).is_ok()
+}
+
+/// Gives `to` at `at` the `length` bytes of `from` behind `offset`, without copying them where [`can_share`] said so
+/// (`copy_file_range(2)`); the blocks of both must begin at the same places.
+///
+/// # Errors
+/// What the system says; a part of the bytes may be there then.
+pub fn share(from: &File, offset: u64, to: &File, at: u64, length: u64) -> io::Result<()> {
+    if !offset.is_multiple_of(ALIGNMENT) || !at.is_multiple_of(ALIGNMENT) {
+        return Err(io::ErrorKind::InvalidInput.into());
+    }
+    let mut done = 0;
+    while done < length {
+        let (mut source, mut target) = (offset + done, at + done);
+        let left = usize::try_from(length - done).unwrap_or(usize::MAX);
+        match copy_file_range(from, Some(&mut source), to, Some(&mut target), left)? {
+            0 => return Err(io::ErrorKind::UnexpectedEof.into()),
+            count => done += count as u64,
+        }
+    }
+    Ok(())
+}
