@@ -44,7 +44,7 @@ pub use value::words::words_of_digest;
 pub use volumes::cut::{Cut, FAT32_MAX, MAX_VOLUMES, is_volume_size, volume_name};
 pub use volumes::find::{Piece, package_in_chunks};
 pub use volumes::list::entries as digest_list;
-pub use volumes::parts::{Answer, Ask, Parts, Volume};
+pub use volumes::parts::{Absent, Answer, Ask, Parts, Volume};
 pub use volumes::transfer::{
     TRANSFER_MANIFEST, TransferChunk, TransferManifest, parse_transfer_manifest, transfer_header,
 };

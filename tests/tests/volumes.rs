@@ -198,6 +198,24 @@ fn volumes_are_read_where_they_are_and_the_first_is_enough_to_look() -> Result<(
     let plan = package_below(bench.first(), &bench.root, &["--dry-run"])?.exits(0)?;
     plan.says("volumes are missing: package.run.002 (volume 2 of")?
         .says("if there is only one file, it was cut off")?;
+    let told = |options: &[&str]| -> Result<Vec<serde_json::Value>> {
+        let plan = package_below(bench.first(), &bench.root, &[&["--dry-run", "--json"], options].concat())?;
+        Ok(plan.exits(0)?.json()?["volumes"].as_array().context("no volumes")?.clone())
+    };
+    let states = |told: &[serde_json::Value]| -> Vec<String> {
+        told.iter().filter_map(|volume| volume["state"].as_str()).map(str::to_owned).collect()
+    };
+    let volumes = told(&[])?;
+    assert_eq!(states(&volumes), ["found", "missing", "missing"]);
+    assert_eq!((&volumes[1]["name"], &volumes[1]["number"]), (&"package.run.002".into(), &2.into()));
+    let wrong = third.join("package.run.003");
+    let right = fs::read(&wrong)?;
+    fs::copy(second.join("package.run.002"), &wrong)?;
+    let utf8 = |path: &Path| path.to_str().map(str::to_owned).context("UTF-8");
+    let volumes = told(&["--volumes", &utf8(&second)?, "--volumes", &utf8(&third)?])?;
+    assert_eq!(states(&volumes), ["found", "found", "wrong"]);
+    ensure!(volumes[2]["problem"].as_str().is_some_and(|why| why.contains("holds volume 2")), "{volumes:?}");
+    fs::write(wrong, right)?;
     let missing = package_below(bench.first(), &bench.root, &["--install"])?.exits(24)?;
     let missing = missing.says("package.run.002 (volume 2 of")?.says("package.run.003 (volume 3 of")?;
     missing.says(bench.first().parent().context("a directory")?.to_str().context("UTF-8")?)?.says("--volumes DIR")?;

@@ -60,7 +60,8 @@ struct Search {
 }
 
 /// Why a volume could not be opened.
-enum Absent {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Absent {
     Nowhere,
     /// There is a file of that name, and this is wrong with it.
     Wrong(String, String),
@@ -95,20 +96,28 @@ impl Parts {
         (0..cut.count()).map(|volume| self.describe(cut, volume)).collect()
     }
 
+    /// Looks once at every file that the package is in, one or several. Nobody is asked.
+    pub fn look_at_all(&self) -> Vec<(Volume, Result<(), Absent>)> {
+        let Some(cut) = self.cut else {
+            let only = Volume { name: self.name.clone(), number: 1, count: 1, length: self.first_length() };
+            return vec![(only, Ok(()))];
+        };
+        let look = |volume| self.look(&mut self.lock(), cut, volume).map(|_| ());
+        (0..cut.count()).map(|volume| (self.describe(cut, volume), look(volume))).collect()
+    }
+
     /// Looks once at every volume. Nobody is asked.
     ///
     /// # Errors
     /// [`PayloadError::Missing`] names all that are not there now, [`PayloadError::Volume`] a file with the name of a volume that is
     /// none of this package, [`PayloadError::Volumes`] everything, where there is more than that.
     pub fn require_all(&self) -> Result<(), PayloadError> {
-        let Some(cut) = self.cut else { return Ok(()) };
         let (mut missing, mut errors) = (Vec::new(), Vec::new());
-        for volume in 0..cut.count() {
-            let mut open = self.lock();
-            match self.look(&mut open, cut, volume) {
-                Ok(_) => {}
-                Err(Absent::Nowhere) => missing.push(self.describe(cut, volume)),
-                Err(absent @ Absent::Wrong(..)) => errors.push(self.refusal(cut, volume, absent)),
+        for (volume, looked) in self.look_at_all() {
+            match looked {
+                Ok(()) => {}
+                Err(Absent::Nowhere) => missing.push(volume),
+                Err(Absent::Wrong(name, problem)) => errors.push(wrong(name, volume.number, problem)),
             }
         }
         if !missing.is_empty() {
@@ -307,7 +316,7 @@ impl Parts {
     fn refusal(&self, cut: Cut, volume: usize, absent: Absent) -> PayloadError {
         match absent {
             Absent::Nowhere => self.are_missing(vec![self.describe(cut, volume)]),
-            Absent::Wrong(name, problem) => PayloadError::Volume { name, numbers: vec![volume + 1], problem },
+            Absent::Wrong(name, problem) => wrong(name, volume + 1, problem),
         }
     }
 
@@ -328,6 +337,10 @@ impl Parts {
     pub(super) fn lock(&self) -> MutexGuard<'_, Vec<Option<Arc<Piece>>>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn wrong(name: String, number: usize, problem: String) -> PayloadError {
+    PayloadError::Volume { name, numbers: vec![number], problem }
 }
 
 impl fmt::Debug for Parts {

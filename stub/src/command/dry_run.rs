@@ -30,12 +30,17 @@ pub fn dry_run(package: &Package, args: &Args, screen: Screen, evidence: &Eviden
     evidence.about(&index.package.name, host.receipt.as_ref());
     let findings = preflight::findings(&plan, index, host);
     let lines = |every_path| text::plan(&plan, index, host, &findings, every_path);
+    let document = || {
+        let mut document = PlanDocument::new(&plan, index, host, &findings);
+        document.set("volumes", medium::volumes(package));
+        document
+    };
     if evidence.is_wanted() {
-        evidence.result(&PlanDocument::new(&plan, index, host, &findings));
+        evidence.result(&document());
         evidence.plan(PlanLines { summary: lines(false), every_path: lines(true) });
     }
     if screen.json {
-        let mut shown = PlanDocument::new(&plan, index, host, &findings);
+        let mut shown = document();
         shown.set("index", package.digest().to_string().into());
         shown.set("signature", signature::json(package));
         shown.set("stub", signature::stub_json(package));

@@ -10,8 +10,9 @@ use std::path::PathBuf;
 use std::process::Command;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use payload::{Answer, Ask, Package, Volume, printable};
+use payload::{Absent, Answer, Ask, Package, Volume, printable};
 use rustix::fs::{MemfdFlags, memfd_create};
+use serde_json::{Value, json};
 
 use super::cli::Args;
 use super::open::OWN_FILE;
@@ -54,6 +55,20 @@ pub fn prepare(package: &Package, args: &Args, workers: usize, screen: Screen) -
 pub fn absent(package: &Package) -> Option<String> {
     let error = package.parts().require_all().err()?;
     Some(format!("{error}: --install needs all of them; if there is only one file, it was cut off: copy it again"))
+}
+
+/// The files that the package is in, as programs are told of them.
+pub fn volumes(package: &Package) -> Value {
+    let volumes = package.parts().look_at_all();
+    let told = volumes.into_iter().map(|(Volume { name, number, length, .. }, looked)| {
+        let (state, problem) = match looked {
+            Ok(()) => ("found", None),
+            Err(Absent::Nowhere) => ("missing", None),
+            Err(Absent::Wrong(path, problem)) => ("wrong", Some(format!("{path} {problem}"))),
+        };
+        json!({"name": name, "number": number, "length": length, "state": state, "problem": problem})
+    });
+    told.collect()
 }
 
 /// A program that runs from a medium keeps that in its place: it goes on as a copy in memory.
