@@ -8,6 +8,8 @@
 
 #[path = "build/crates.rs"]
 mod crates;
+#[path = "build/terms.rs"]
+mod terms;
 
 use std::env;
 use std::ffi::{OsStr, OsString};
@@ -115,7 +117,7 @@ fn stub(arch: Arch, workspace: &Path, out: &Path) -> Option<Stub> {
     if arch == Arch::Aarch64 && profile == QUICK {
         return None;
     }
-    let Some(toolchain) = toolchain(arch) else {
+    let Some(toolchain) = toolchain(arch, workspace) else {
         println!(
             "cargo::warning=this builder carries no stub for aarch64: `make toolchain-aarch64` installs what is missing"
         );
@@ -180,15 +182,20 @@ fn target_directory(out: &Path) -> PathBuf {
     target.unwrap_or(out).join("stubs")
 }
 
-fn toolchain(arch: Arch) -> Option<Toolchain> {
+/// Leaves out what a program that aborts has no use for.
+fn unwinding(workspace: &Path) -> String {
+    format!("-Clink-arg=-Wl,-T,{}", workspace.join("stub/unwinding.ld").display())
+}
+
+fn toolchain(arch: Arch, workspace: &Path) -> Option<Toolchain> {
     let rustc = PathBuf::from(env::var_os("RUSTC").expect("cargo sets RUSTC"));
     let target = arch.musl();
     if let Some(environment) = c_compiler(arch) {
         if has_standard_library(&rustc, target, None) {
-            return Some(Toolchain { target, rustc, flags: Vec::new(), environment });
+            return Some(Toolchain { target, rustc, flags: vec![unwinding(workspace)], environment });
         }
         if let Some(sysroot) = sysroot(arch).filter(|sysroot| has_standard_library(&rustc, target, Some(sysroot))) {
-            let flags = vec!["--sysroot".to_owned(), sysroot.display().to_string()];
+            let flags = vec!["--sysroot".to_owned(), sysroot.display().to_string(), unwinding(workspace)];
             return Some(Toolchain { target, rustc: PathBuf::from("/usr/bin/rustc"), flags, environment });
         }
     }

@@ -1,5 +1,5 @@
-//! What the stub is made of: the crates that cargo says it linked, with their versions, licences and licence texts.
-//! What is made of that is in `src/evidence/`.
+//! What the stub is made of: the crates that cargo says it linked, with their versions and licences.
+//! Their licence texts are in `terms.rs`; what is made of all that is in `src/evidence/`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -8,10 +8,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
-/// The files in which crates keep the terms they are under.
-const TERMS: [&str; 4] = ["LICEN", "COPYING", "COPYRIGHT", "NOTICE"];
-/// Longer than any licence, in bytes.
-const LONGEST: usize = 128 << 10;
+use super::terms::Terms;
 
 /// One crate: where its manifest is, and what that says.
 struct Crate {
@@ -77,32 +74,14 @@ fn checksums(lock: &str) -> BTreeMap<(String, String), String> {
     packages.iter().filter_map(pinned).collect()
 }
 
-/// Every licence text once, each under the names of the crates that have it.
+/// The list for people, and all licence texts.
 fn texts(crates: &[Crate]) -> String {
     let mut document = "The stub at the start of this package is linked from these crates:\n\n".to_owned();
-    // The same words in other lines are the same text.
-    let mut texts: BTreeMap<String, (String, BTreeSet<String>)> = BTreeMap::new();
-    for found in crates {
-        let Crate { directory, name, version, license } = found;
+    let mut terms = Terms::default();
+    for Crate { directory, name, version, license } in crates {
         let _ = writeln!(document, "{name} {version}: {license}");
-        let entries: BTreeSet<PathBuf> =
-            fs::read_dir(directory).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
-        let is_terms = |path: &PathBuf| {
-            let name = path.file_name().map(|name| name.to_string_lossy().to_uppercase()).unwrap_or_default();
-            TERMS.iter().any(|terms| name.starts_with(terms))
-        };
-        for path in entries.into_iter().filter(is_terms) {
-            let Ok(text) = fs::read_to_string(path) else { continue };
-            if text.len() <= LONGEST {
-                let words: Vec<&str> = text.split_whitespace().collect();
-                let text = text.trim_end().replace("\r\n", "\n");
-                texts.entry(words.join(" ")).or_insert_with(|| (text, BTreeSet::new())).1.insert(name.clone());
-            }
-        }
+        terms.add(name, directory);
     }
-    for (text, names) in texts.into_values() {
-        let names: Vec<String> = names.into_iter().collect();
-        let _ = write!(document, "\n{}\n{}\n\n{text}\n", "=".repeat(72), names.join(", "));
-    }
+    terms.write(&mut document);
     document
 }

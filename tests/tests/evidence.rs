@@ -83,6 +83,20 @@ fn the_bill_of_materials_is_the_same_inside_and_beside_and_names_what_is_shipped
     assert_eq!(model["licenses"], json!([{"license": {"name": "For tests."}}]));
     assert_eq!(component(&materials, "clap")?["licenses"], json!([{"expression": "MIT OR Apache-2.0"}]));
     assert!(component(&materials, "ureq").is_err(), "the stub has no crate that opens sockets");
+
+    // Who holds the rights to each crate is said, and the words that they share are said once.
+    let opened = payload::Package::open(fs::File::open(&file)?, &payload::Trust::nobody())?;
+    let documents = &opened.index().documents;
+    let at = documents.iter().position(|document| document.name.as_str() == "LICENSES/stub-crates");
+    let terms = String::from_utf8(opened.document(at.context("there are no licence texts")?)?)?;
+    for holder in ["Copyright (c) 2014 Alex Crichton", "Copyright (c) 2017 Armin Ronacher", "sha2 0."] {
+        assert!(terms.contains(holder), "{holder}");
+    }
+    for shared in
+        ["Permission is hereby granted, free of charge, to any person obtaining a copy\nof this", "1. Definitions.\n"]
+    {
+        assert_eq!(terms.matches(shared).count(), 1, "{shared}");
+    }
     Ok(())
 }
 

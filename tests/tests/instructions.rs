@@ -15,7 +15,7 @@ const VALGRIND: &[Need] = &[Need { file: "/usr/bin/valgrind", package: "valgrind
 /// The compiler whose code was counted: another one makes other code.
 const COMPILER: &str = "rustc 1.95.0";
 /// What is counted, and instructions for each file. When they grow and are meant to, the new count is written here.
-const RECORDED: [(&[&str], u64); 2] = [(&["--list"], 202_000), (&["--dry-run"], 237_000)];
+const RECORDED: [(&[&str], u64); 2] = [(&["--list"], 214_000), (&["--dry-run"], 253_000)];
 const PERCENT: u64 = 5;
 const FILES: u64 = 1000;
 

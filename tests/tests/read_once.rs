@@ -1,10 +1,10 @@
-//! A build reads no byte of its weights twice once it knows them: the kernel counts what is read.
+//! Neither builder nor stub reads a byte of the weights twice, on any path: the kernel counts what is read.
 //! That the bytes are compared all the same is asserted here too; how fast it is, is in `docs/performance.md`.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
@@ -198,6 +198,129 @@ fn weights_are_shared_where_a_file_system_has_reflinks() -> Result<()> {
             ensure!(grown < 20 << 20, "{kind}: {what}{grown}");
             println!("{kind}: {what}{grown} bytes of {WEIGHTS}");
         }
+    }
+    Ok(())
+}
+
+/// A package of weights that are installed under two names, and of a note; where it is installed.
+struct Installed {
+    scenario: Scenario,
+    run: PathBuf,
+    root: PathBuf,
+    /// Program, index and documents: what a plan reads at most.
+    head: u64,
+}
+
+const MODEL: &str = "opt/once/models/m.gguf";
+
+impl Installed {
+    fn new() -> Result<Self> {
+        let scenario = Scenario::below(Path::new("/var/tmp"))?;
+        scenario.write("m.gguf", weights()?)?;
+        let (run, root) = (noted(&scenario, "first")?, scenario.target("root")?);
+        let package = payload::Package::open(File::open(&run)?, &payload::Trust::nobody())?;
+        let stored: u64 = package.index().blobs.iter().map(|blob| blob.stored_size).sum();
+        let head = fs::metadata(&run)?.len() - stored;
+        Ok(Self { scenario, run, root, head })
+    }
+
+    fn measured(&self, program: &Path, arguments: &[&str]) -> Result<Used> {
+        let (used, _) = measured(Path::new(MEASURE), &self.scenario.path("used.json"), program, arguments)?;
+        println!("{}: {} bytes read, {} written", arguments.join(" "), used.read, used.written);
+        Ok(used)
+    }
+
+    /// What the package does below the root.
+    fn does(&self, package: &Path, action: &str) -> Result<Used> {
+        let mut arguments = vec!["--root", self.root.to_str().context("UTF-8")?];
+        arguments.extend(action.split(' '));
+        self.measured(package, &arguments)
+    }
+
+    /// It reads the weights, and none of them twice. Its own program, which is small, it compares and copies.
+    fn reads_once(&self, used: Used, what: &str) {
+        self.reads_once_beside(used, 0, what);
+    }
+
+    fn reads_once_beside(&self, used: Used, beside: u64, what: &str) {
+        let beside = beside + 3 * self.head + LITTLE;
+        assert!(used.read >= WEIGHTS, "{what} did not read the weights: {used:?}");
+        assert!(used.read < WEIGHTS + beside, "{what} read more than the weights: {used:?}");
+    }
+
+    /// It reads the index, a little of the machine, and its own program: to compare it, and to replace the one that stays.
+    fn reads_none(&self, used: Used, what: &str) {
+        assert!(used.read < 4 * self.head, "{what} read of the weights: {used:?}");
+        assert!(used.written < 2 * self.head, "{what} wrote of the weights: {used:?}");
+    }
+}
+
+/// Receipt, journal, `/proc` and accounts.
+const LITTLE: u64 = 1 << 20;
+
+/// A build of the package whose note says this.
+fn noted(scenario: &Scenario, note: &str) -> Result<PathBuf> {
+    let run = scenario.build(&format!(
+        "[package]\nname = \"once\"\nversion = \"{note}\"\n[install]\nprefix = \"/opt/once\"\n[[components]]\n\
+         type = \"model-file\"\nname = \"m\"\nsource = {{ type = \"file\", path = \"m.gguf\" }}\n\
+         install_path = \"models/m.gguf\"\ntemplate = \"\"\n[[components]]\ntype = \"config-file\"\nname = \"note\"\n\
+         content = \"{note}\"\ninstall_path = \"note\"\n"
+    ))?;
+    let named = scenario.path(&format!("{note}.run"));
+    fs::rename(run, &named)?;
+    Ok(named)
+}
+
+#[test]
+fn the_stub_reads_no_byte_of_the_weights_twice_and_none_that_its_receipt_vouches_for() -> Result<()> {
+    let here = Installed::new()?;
+    let extracted = here.scenario.path("extracted").display().to_string();
+    for action in ["--list", "--dry-run"] {
+        here.reads_none(here.does(&here.run, action)?, action);
+    }
+    for action in ["--verify", &format!("--extract {extracted}"), "--install"] {
+        here.reads_once(here.does(&here.run, action)?, action);
+    }
+    assert_eq!(digest(&here.root.join(MODEL))?, digest(&here.scenario.path("m.gguf"))?);
+    assert!(fs::metadata(here.root.join(MODEL))?.nlink() > 1, "the weights have one name only");
+    for action in ["--install", "--dry-run", "--dry-run --verbose", "--list-installed", "--history", "--status"] {
+        here.reads_none(here.does(&here.run, action)?, action);
+    }
+    // The two names are one inode.
+    for action in ["--status --full", "--dry-run --verify-installed", "--install --verify-installed"] {
+        here.reads_once(here.does(&here.run, action)?, action);
+    }
+    let next = noted(&here.scenario, "next")?;
+    for action in ["--dry-run", "--install", "--status"] {
+        here.reads_none(here.does(&next, action)?, &format!("the upgrade's {action}"));
+    }
+    assert_eq!(fs::read_to_string(here.root.join("opt/once/note"))?, "next");
+    for action in ["--uninstall --dry-run", "--uninstall"] {
+        here.reads_none(here.does(&next, action)?, action);
+    }
+    assert!(!here.root.join(MODEL).exists());
+    Ok(())
+}
+
+#[test]
+fn volumes_are_read_once_by_whoever_writes_or_installs_them() -> Result<()> {
+    let here = Installed::new()?;
+    let path = |name: &str| here.scenario.path(name).display().to_string();
+    let (run, cut) = (here.run.display().to_string(), here.scenario.path("cut/first.run"));
+    let first = cut.display().to_string();
+    let builder = quick()?;
+    here.reads_none(here.measured(builder, &["inspect", &run])?, "inspect");
+    here.reads_once(here.measured(builder, &["verify", &run])?, "verify");
+    let split = ["split", &run, "--chunk-size", "24MiB", "--output", &path("cut")];
+    here.reads_once(here.measured(builder, &split)?, "split");
+    // Which volume a file is, is proven by a chunk of it before it is read.
+    let proofs = 3 * payload::CHUNK_SIZE;
+    let joined = here.measured(builder, &["join", &first, "--output", &path("joined.run")])?;
+    here.reads_once_beside(joined, proofs, "join");
+    assert_eq!(digest(&here.scenario.path("joined.run"))?, digest(&here.run)?);
+    here.reads_none(here.does(&cut, "--dry-run")?, "--dry-run");
+    for action in ["--verify", "--install"] {
+        here.reads_once_beside(here.does(&cut, action)?, proofs, action);
     }
     Ok(())
 }

@@ -1,4 +1,5 @@
-//! The stub that ships and the one that tests are quick with do the same, to the last byte of what they say and leave.
+//! The stub that ships and the one that tests are quick with do the same, to the last byte of what they say and leave; the one
+//! that ships is small.
 //! What they do is tested everywhere else.
 
 use std::fs::{self, File};
@@ -148,5 +149,23 @@ fn the_quick_stub_does_what_the_shipped_one_does() -> Result<()> {
         assert!(difference.is_empty(), "{}:\n{difference}", one.0);
     }
     assert_eq!(one.len(), other.len());
+    Ok(())
+}
+
+/// What a package may be longer than its content: so much, and the two-thousandth part of that.
+const OVERHEAD: u64 = 5 << 19;
+
+#[test]
+fn a_package_is_hardly_longer_than_its_content() -> Result<()> {
+    let scenario = Scenario::new()?.shipped();
+    let run = scenario.build(
+        "[package]\nname = \"short\"\nversion = \"1\"\n[install]\nprefix = \"/opt/short\"\n[[components]]\n\
+         type = \"config-file\"\nname = \"note\"\ncontent = \"short\"\ninstall_path = \"note\"\n",
+    )?;
+    let package = Package::open(File::open(&run)?, &payload::Trust::nobody())?;
+    let stored: u64 = package.index().blobs.iter().map(|blob| blob.stored_size).sum();
+    let beside = fs::metadata(&run)?.len() - stored;
+    println!("{beside} bytes beside the content, of which the stub has {}", package.index().build.stub.size);
+    assert!(beside <= OVERHEAD + stored / 2000, "{beside} bytes beside {stored} of content");
     Ok(())
 }

@@ -18,9 +18,13 @@ fn main() -> Result<ExitCode> {
     // Ended, but not yet waited for: its accounts are complete and still there.
     waitid(Id::Pid(Pid::from_raw(i32::try_from(child.id())?)), WaitPidFlag::WEXITED | WaitPidFlag::WNOWAIT)?;
     let accounts = std::fs::read_to_string(format!("/proc/{}/io", child.id()))?;
-    let read = accounts.lines().find_map(|line| line.strip_prefix("rchar: ")).context("no rchar")?.parse()?;
+    let account = |name: &str| -> Result<u64> {
+        let line = accounts.lines().find_map(|line| line.strip_prefix(name)).with_context(|| format!("no {name}"))?;
+        Ok(line.trim().parse()?)
+    };
+    let (read, written) = (account("rchar:")?, account("wchar:")?);
     let status = child.wait()?;
     let resident = u64::try_from(getrusage(UsageWho::RUSAGE_CHILDREN)?.max_rss())? * 1024;
-    std::fs::write(report, serde_json::to_vec(&Used { read, resident })?)?;
+    std::fs::write(report, serde_json::to_vec(&Used { read, written, resident })?)?;
     Ok(ExitCode::from(status.code().and_then(|code| u8::try_from(code).ok()).unwrap_or(1)))
 }

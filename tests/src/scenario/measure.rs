@@ -1,4 +1,4 @@
-//! How much a program read, and how much memory it took at most: the kernel's own accounts of it.
+//! How much a program read and wrote, and how much memory it took at most: the kernel's own accounts of it.
 //! The program `measure` beside this file runs it; another process would not have these accounts to itself.
 
 use std::path::Path;
@@ -14,6 +14,8 @@ use super::outcome::{Outcome, run};
 pub struct Used {
     /// Bytes that `read` and its relatives gave, from files, pipes and sockets.
     pub read: u64,
+    /// Bytes that `write` and its relatives took.
+    pub written: u64,
     /// The largest resident set, in bytes.
     pub resident: u64,
 }
