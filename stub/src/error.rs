@@ -5,7 +5,7 @@ use payload::PayloadError;
 
 use crate::exit::Exit;
 
-/// Something that speaks against the installation.
+/// Something that keeps an installation from being carried out.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     pub exit: Exit,

@@ -1,4 +1,4 @@
-//! The plan: from an index and the facts about a machine to the steps between them, and to what speaks against these.
+//! The plan: from an index and the facts about a machine to the steps between them, and to what keeps these from being taken.
 //! Nothing is changed here; the steps are carried out in `apply.rs`.
 
 pub mod choice;

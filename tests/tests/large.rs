@@ -119,8 +119,10 @@ fn entries(count: usize, actions: &[&str]) -> Result<Vec<u64>> {
     let mut read = Vec::new();
     for action in actions {
         let (package, below) = (run.to_str().context("UTF-8")?, root.to_str().context("UTF-8")?);
+        let kept = at("kept.json").display().to_string();
         let place = ["--payload", package, "--root", below];
-        let arguments: Vec<&str> = place.into_iter().chain(action.split(' ')).collect();
+        let words = action.split(' ').map(|word| if word == "KEPT" { kept.as_str() } else { word });
+        let arguments: Vec<&str> = place.into_iter().chain(words).collect();
         let (used, _) = measured(Path::new(MEASURE), &report, stub(), &arguments)?;
         assert!(used.resident < MEMORY, "{action} of {count} files took {} bytes of memory", used.resident);
         println!("{count} files: {action}: {} MiB of memory", used.resident >> 20);
@@ -132,8 +134,17 @@ fn entries(count: usize, actions: &[&str]) -> Result<Vec<u64>> {
 #[test]
 fn memory_stays_small_and_work_grows_in_a_line_up_to_the_most_entries() -> Result<()> {
     let (half, all) = (
-        entries(4990, &["--install"])?,
-        entries(9980, &["--dry-run --json", "--install", "--install", "--status --json", "--uninstall"])?,
+        entries(4990, &["--install --report KEPT"])?,
+        entries(
+            9980,
+            &[
+                "--dry-run --json --report KEPT",
+                "--install --report KEPT",
+                "--install",
+                "--status --json",
+                "--uninstall --report KEPT",
+            ],
+        )?,
     );
     assert!(all[1] < half[0] * 5 / 2, "twice as many files, and {} bytes are read instead of {}", all[1], half[0]);
     Ok(())

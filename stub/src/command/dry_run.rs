@@ -1,4 +1,4 @@
-//! `--dry-run`: the plan that `--install` would carry out, and what speaks against it. Anybody may ask.
+//! `--dry-run`: the plan that `--install` would carry out, and what keeps it from being carried out. Anybody may ask.
 //! How it is shown is in `report/text.rs` and `report/json.rs`.
 
 use payload::Package;

@@ -34,7 +34,7 @@ use crate::report::{json, signature, summary, text};
 /// Installs the package.
 ///
 /// # Errors
-/// Every exit code but 32: what speaks against it, what failed, and what state the machine is in.
+/// Every exit code but 32: what keeps it from beginning, what failed, and what state the machine is in.
 pub fn install(
     package: &Package,
     args: &Args,
@@ -102,7 +102,7 @@ pub fn install(
     let stored = |place: &PlaceFile| shipped.blob(place.digest).map_or(0, |blob| blob.stored_size);
     let sizes = cleared.plan().placed().map(stored);
     let bar = screen.progress("installing", sizes.sum());
-    evidence.will_install(cleared.plan(), index, host);
+    evidence.will_install(&cleared, index, host);
     let console = Console::new(screen, bar, evidence);
     let generation = receipt.generation;
     let outcome = commit::apply(&cleared, package, &machine, receipt, workers, &console);

@@ -16,7 +16,7 @@ use crate::host::root::{Found, Root};
 use crate::record::log::Log;
 use crate::record::state;
 use crate::report::board::{Page, Rows};
-use crate::report::evidence::{Call, Caller, Document, Ending, Evidence, Installed, is_report};
+use crate::report::evidence::{self, Call, Caller, Ending, Evidence, Installed, is_report};
 
 /// What a program's surroundings are: the library reads neither clock nor environment.
 #[derive(Debug, Clone)]
@@ -99,11 +99,11 @@ impl Report {
     }
 
     fn write(&self, evidence: &Evidence, ending: Option<&Ending>) -> Result<(), String> {
-        let bytes = match self.form {
-            Form::Json => Document::new(evidence, &self.call, &self.host, ending).to_bytes(),
-            Form::Page(page) => self.page(page, evidence, ending).into_bytes(),
-        };
-        self.machine.write_exclusively(&self.path, &bytes, Mode::READABLE).map_err(|error| error.cause.to_string())
+        let written = self.machine.write_exclusively(&self.path, Mode::READABLE, |out| match self.form {
+            Form::Json => evidence::write(evidence, &self.call, &self.host, ending, out),
+            Form::Page(page) => out.write_all(self.page(page, evidence, ending).as_bytes()),
+        });
+        written.map_err(|error| error.cause.to_string())
     }
 
     fn page(&self, page: Page, evidence: &Evidence, ending: Option<&Ending>) -> String {

@@ -37,7 +37,7 @@ enum Standing {
 const OUT_OF_THE_WAY: &str = "move it out of the way and install again, if the command is wanted";
 const ELSEWHERE: &str = "build the package with `command` in [install]: another path, or false";
 
-/// The index with the command in it, when there is to be one. What speaks against the command alone does not hold up the
+/// The index with the command in it, when there is to be one. What is wrong with the command alone does not hold up the
 /// package.
 ///
 /// # Errors

@@ -1,9 +1,10 @@
-//! Preflight: everything that speaks against a plan, all at once, before anything is changed.
+//! Preflight: everything that keeps a plan from being carried out, all at once, before anything is changed.
 //! Only a plan that was cleared here can be applied.
 
 use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use payload::index::{Index, PackageName};
 
@@ -16,24 +17,29 @@ use crate::plan::step::Step;
 use crate::plan::store::Store;
 use crate::record::state;
 
-/// A plan that nothing speaks against. Made by [`clear`] alone.
+/// A plan without a finding. Made by [`clear`] alone.
 #[derive(Debug)]
-pub struct ClearedPlan(Plan);
+pub struct ClearedPlan(Arc<Plan>);
 
 impl ClearedPlan {
     /// The plan.
     pub fn plan(&self) -> &Plan {
         &self.0
     }
+
+    /// The same, for who needs it longer.
+    pub fn shared(&self) -> Arc<Plan> {
+        Arc::clone(&self.0)
+    }
 }
 
-/// Clears a plan, or says everything that speaks against it.
+/// Clears a plan, or says everything that keeps it from being carried out.
 pub fn clear(plan: Plan, index: &Index, host: &Host) -> Result<ClearedPlan, Vec<Finding>> {
     let findings = findings(&plan, index, host);
-    if findings.is_empty() { Ok(ClearedPlan(plan)) } else { Err(findings) }
+    if findings.is_empty() { Ok(ClearedPlan(Arc::new(plan))) } else { Err(findings) }
 }
 
-/// Everything that speaks against a plan, the most fundamental first.
+/// Everything that keeps a plan from being carried out, the most fundamental first.
 pub fn findings(plan: &Plan, index: &Index, host: &Host) -> Vec<Finding> {
     let mut findings = Vec::new();
     privileges(plan, host, &mut findings);

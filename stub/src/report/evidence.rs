@@ -4,23 +4,24 @@
 mod change;
 mod document;
 
+use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use payload::index::{Index, PackageName};
 use payload::{Package, Watch};
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::value::RawValue;
 
 pub use change::Change;
-pub use document::{Call, Caller, Document, Ending, Installed, is_report};
+pub use document::{Call, Caller, Ending, Installed, is_report, write};
 
 use crate::apply::journal::Begun;
 use crate::apply::uninstall::Outcome;
 use crate::host::interrupt;
 use crate::host::machine::{Machine, StepError};
 use crate::host::root::Root;
-use crate::plan::Plan;
 use crate::plan::facts::Host;
+use crate::plan::preflight::ClearedPlan;
 use crate::plan::removal::{Removal, UninstallPlan};
 use crate::plan::step::Step;
 use crate::record::log::{About, Log};
@@ -53,7 +54,7 @@ struct Gathered {
     next: usize,
     /// Where the changes of the action itself begin: before them are those of a recovery.
     own: usize,
-    result: Option<Value>,
+    result: Option<Box<RawValue>>,
     plan: Option<PlanLines>,
 }
 
@@ -128,7 +129,7 @@ impl Evidence {
     /// The document that answers the action.
     pub fn result(&self, document: &impl Serialize) {
         if self.wanted {
-            self.gathered().result = serde_json::to_value(document).ok();
+            self.gathered().result = document::result(document);
         }
     }
 
@@ -153,13 +154,10 @@ impl Evidence {
     }
 
     /// Steps that are about to be taken.
-    pub fn will_install(&self, plan: &Plan, index: &Index, host: &Host) {
-        if !self.wanted {
-            return;
+    pub fn will_install(&self, cleared: &ClearedPlan, index: &Index, host: &Host) {
+        if self.wanted {
+            self.begin(Change::planned(&cleared.shared(), index, host));
         }
-        let steps = plan.steps.iter().chain(&plan.afterwards);
-        let changes: Vec<Change> = steps.map(|step| Change::planned(step, plan, index, host)).collect();
-        self.begin(changes);
     }
 
     /// Removals that are about to be made.
@@ -213,9 +211,9 @@ impl Evidence {
     pub fn rolled_back(&self, standing: &[Begun]) {
         self.tell_undone("what was done", standing);
         let mut gathered = self.gathered();
-        let own = gathered.own;
+        let (own, standing) = (gathered.own, names(standing));
         for change in &mut gathered.changes[own..] {
-            change.undone(standing.iter().any(|begun| change.is_of(&begun.step)));
+            change.undone(standing.contains(&change.text()));
         }
     }
 
@@ -239,14 +237,19 @@ impl Evidence {
     pub fn recovered(&self, standing: &[Begun], root: &Root) {
         self.tell_undone("an interrupted installation", standing);
         let mut gathered = self.gathered();
-        let own = gathered.own;
+        let (own, standing) = (gathered.own, names(standing));
         for change in &mut gathered.changes[own..] {
-            change.recovered(standing.iter().any(|begun| change.is_of(&begun.step)), root);
+            change.recovered(standing.contains(&change.text()), root);
         }
     }
 }
 
-/// The steps that a change can be told from: those that name a path.
+/// What the steps are called: no two of one installation are called the same.
+fn names(steps: &[Begun]) -> HashSet<String> {
+    steps.iter().map(|begun| begun.step.describe()).collect()
+}
+
+/// The path that a step is about, if it names one.
 fn path_of(step: &Step) -> Option<&payload::RelPath> {
     match step {
         Step::MakeDirectory { path, .. }

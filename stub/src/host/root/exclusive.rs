@@ -2,6 +2,7 @@
 //! The target's own files, in directories of root alone, are written in `write.rs`.
 
 use std::fs::File;
+use std::io::{self, Write};
 use std::os::fd::OwnedFd;
 
 use nix::errno::Errno;
@@ -10,7 +11,7 @@ use nix::sys::stat::Mode as Bits;
 use nix::unistd::{UnlinkatFlags, unlinkat};
 use payload::{Mode, RelPath};
 
-use super::write::{set_attributes, sync};
+use super::write::{set_attributes, sync, write_pieces};
 use super::{Result, Root, failed};
 use crate::host::change::{self, Change};
 
@@ -18,12 +19,17 @@ use crate::host::change::{self, Change};
 const NAMES: u32 = 16;
 
 impl Root {
-    /// Writes `bytes` to `path`, over what stands there. Nobody else can have the new file open: it is made under a name
+    /// Writes `path`, piece by piece, over what stands there. Nobody else can have the new file open: it is made under a name
     /// that did not exist, and everything happens in one directory, whatever becomes of the way to it.
-    pub fn write_exclusively(&self, path: &RelPath, bytes: &[u8], mode: Mode) -> Result<()> {
+    pub fn write_exclusively(
+        &self,
+        path: &RelPath,
+        mode: Mode,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> Result<()> {
         let parent = self.parent(path)?;
         let (fresh, file) = make(&parent, path)?;
-        let written = change::write(&fresh, &file, 0, bytes)
+        let written = write_pieces(&fresh, &file, write)
             .and_then(|()| set_attributes(&file, mode, None, &fresh))
             .and_then(|()| change::sync_file(&fresh, &file))
             .and_then(|()| {

@@ -157,15 +157,23 @@ impl Root {
             format!("{}{UNWRITTEN}", path.as_str()).parse().map_err(|_| failed("write", path)(Errno::ENAMETOOLONG))?;
         self.remove(&fresh)?;
         let file = self.open_staged(&fresh)?;
-        let mut pieces = Pieces { path: &fresh, file: &file, offset: 0 };
-        let mut out = BufWriter::with_capacity(PIECE, &mut pieces);
-        let outcome = write(&mut out).and_then(|()| out.flush());
-        outcome.map_err(|error| failed("write", &fresh)(change::errno(&error)))?;
-        drop(out);
+        write_pieces(&fresh, &file, write)?;
         set_attributes(&file, mode, None, &fresh)?;
         change::sync_file(&fresh, &file)?;
         self.rename(&fresh, path)
     }
+}
+
+/// Fills a new file, which is never held as a whole.
+pub(super) fn write_pieces(
+    path: &RelPath,
+    file: &File,
+    write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+) -> Result<()> {
+    let mut pieces = Pieces { path, file, offset: 0 };
+    let mut out = BufWriter::with_capacity(PIECE, &mut pieces);
+    let outcome = write(&mut out).and_then(|()| out.flush());
+    outcome.map_err(|error| failed("write", path)(change::errno(&error)))
 }
 
 /// How much of a file is held before it is written, in bytes.

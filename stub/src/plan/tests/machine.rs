@@ -294,7 +294,7 @@ impl Case {
         self.host.others = Others::of(vec![receipt]);
     }
 
-    /// What is planned for it, one thing a line, and what speaks against that.
+    /// What is planned for it, one thing a line, and what keeps that from being done.
     pub(super) fn outcome(&self, typed: &str) -> Vec<String> {
         let has = |word: &str| typed.split(' ').any(|typed| typed == word);
         let (enable, start, replace, rollback) = (has("enable"), has("start"), has("replace"), has("rollback"));

@@ -1,10 +1,14 @@
 //! One change of the machine as evidence: what stood there before, what stands there now, and what became of it.
 //! Which changes there are is decided in `plan.rs`.
 
+use std::collections::HashMap;
 use std::fmt;
+use std::path::Path;
+use std::sync::Arc;
 
-use payload::index::Index;
+use payload::index::{Index, Lookup};
 use payload::{Digest, RelPath};
+use serde::{Serialize, Serializer};
 use serde_json::{Value, json};
 
 use super::path_of;
@@ -16,18 +20,38 @@ use crate::plan::step::{PlaceFile, Replaces, Step};
 use crate::record::receipt::Receipt;
 use crate::report::json;
 
-/// A change, planned or made.
+/// A change, planned or made. There may be ten thousand, so each is kept small until it is written.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// What `--json` says of the step.
-    facts: Value,
-    path: Option<RelPath>,
-    text: String,
-    /// What stands at its path; `None` when it has no path.
-    content: Option<(Value, Value)>,
+    what: What,
+    /// What stands at its path, before and after; `None` when it has no path.
+    content: Option<(Stands, Stands)>,
     /// Whether it takes back a step of an installation that was interrupted.
     recovery: bool,
+    /// Where to look again when that is done.
+    path: Option<RelPath>,
     pub(super) became: Became,
+}
+
+/// What is changed.
+#[derive(Debug, Clone)]
+enum What {
+    /// A step of a plan on the target whose root is this, by its place among all of them.
+    Step(Arc<Plan>, Arc<Path>, usize),
+    /// As JSON says it, without its sentence; and its sentence.
+    Told { facts: String, text: String },
+}
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Stands {
+    Nothing,
+    Directory,
+    /// The digest is `None` where it could not be read.
+    File(Option<Digest>),
+    Link(String),
+    Special,
+    Unknown,
 }
 
 /// What became of a change.
@@ -55,62 +79,114 @@ impl fmt::Display for Became {
     }
 }
 
-impl Change {
-    fn new(facts: Value, text: String, path: Option<&RelPath>, content: Option<(Value, Value)>) -> Self {
-        Self { facts, path: path.cloned(), text, content, recovery: false, became: Became::NotDone }
+impl What {
+    fn told(facts: &Value, text: String) -> Self {
+        Self::Told { facts: facts.to_string(), text }
     }
 
-    /// A step of an installation.
-    pub(super) fn planned(step: &Step, plan: &Plan, index: &Index, host: &Host) -> Self {
-        let file_at = |path: &RelPath| {
-            let placed = plan.placed().find(|place| place.path == *path).map(|place| place.digest);
-            let shipped = || index.files.iter().find(|file| file.path == *path).map(|file| file.blob);
-            file(placed.or_else(|| host.entries.get(path)?.digest).or_else(shipped))
-        };
-        let content = match step {
-            Step::MakeDirectory { .. } => Some((Value::Null, directory())),
-            Step::PlaceFile(place) => Some((replaced(place), file(Some(place.digest)))),
-            Step::MakeHardLink { to, .. } => Some((Value::Null, file_at(to))),
-            Step::MakeSymbolicLink { target, .. } => Some((Value::Null, link(target))),
-            Step::RemoveFile { digest, .. } => Some((file(Some(*digest)), Value::Null)),
-            Step::RemoveSymbolicLink { target, .. } => Some((link(target), Value::Null)),
-            _ => None,
-        };
-        Self::new(json::step(step, &host.root), step.describe(), path_of(step), content)
+    /// Its sentence.
+    fn text(&self) -> String {
+        match self {
+            Self::Step(plan, _, at) => step_at(plan, *at).map(Step::describe).unwrap_or_default(),
+            Self::Told { text, .. } => text.clone(),
+        }
+    }
+
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Step(plan, root, at) => step_at(plan, *at).map(|step| json::step(step, root)).unwrap_or_default(),
+            Self::Told { facts, text } => {
+                let mut value: Value = serde_json::from_str(facts).unwrap_or_default();
+                value["text"] = json!(text);
+                value
+            }
+        }
+    }
+}
+
+fn step_at(plan: &Plan, at: usize) -> Option<&Step> {
+    plan.steps.get(at).or_else(|| plan.afterwards.get(at.checked_sub(plan.steps.len())?))
+}
+
+/// What files hold that a plan knows without reading them.
+struct Known<'a> {
+    placed: HashMap<&'a RelPath, Digest>,
+    shipped: Lookup<'a>,
+    host: &'a Host,
+}
+
+impl Known<'_> {
+    fn file_at(&self, path: &RelPath) -> Stands {
+        let there = || self.host.entries.get(path)?.digest;
+        let shipped = || self.shipped.file(path).map(|file| file.blob);
+        Stands::File(self.placed.get(path).copied().or_else(there).or_else(shipped))
+    }
+
+    /// What stands where a step does something, before and after it.
+    fn content(&self, step: &Step) -> Option<(Stands, Stands)> {
+        Some(match step {
+            Step::MakeDirectory { .. } => (Stands::Nothing, Stands::Directory),
+            Step::PlaceFile(place) => (replaced(place), Stands::File(Some(place.digest))),
+            Step::MakeHardLink { to, .. } => (Stands::Nothing, self.file_at(to)),
+            Step::MakeSymbolicLink { target, .. } => (Stands::Nothing, Stands::Link(target.clone())),
+            Step::RemoveFile { digest, .. } => (Stands::File(Some(*digest)), Stands::Nothing),
+            Step::RemoveSymbolicLink { target, .. } => (Stands::Link(target.clone()), Stands::Nothing),
+            _ => return None,
+        })
+    }
+}
+
+impl Change {
+    fn new(what: What, content: Option<(Stands, Stands)>) -> Self {
+        Self { what, content, recovery: false, path: None, became: Became::NotDone }
+    }
+
+    /// The steps of an installation.
+    pub(super) fn planned(plan: &Arc<Plan>, index: &Index, host: &Host) -> Vec<Self> {
+        let placed = plan.placed().map(|place| (&place.path, place.digest)).collect();
+        let known = Known { placed, shipped: Lookup::of(index), host };
+        let root: Arc<Path> = host.root.as_path().into();
+        let steps = plan.steps.iter().chain(&plan.afterwards).enumerate();
+        let change = |(at, step)| Self::new(What::Step(plan.clone(), root.clone(), at), known.content(step));
+        steps.map(change).collect()
     }
 
     /// A removal. What it takes away is what the receipt says, or with `purge` what stands there.
     pub(super) fn removal(removal: &Removal, receipt: &Receipt, root: &Root, purge: bool) -> Self {
         let seen = |path: &RelPath, seen: &Found| match seen {
             Found::File(_) if purge || receipt.content(path).is_none() => stands(root, path),
-            Found::File(_) => file(receipt.content(path).map(|file| file.digest)),
+            Found::File(_) => Stands::File(receipt.content(path).map(|file| file.digest)),
             other => shown(other),
         };
         let (path, content) = match removal {
-            Removal::File { path, seen: found } => (Some(path), Some((seen(path, found), Value::Null))),
+            Removal::File { path, seen: found } => (Some(path), Some((seen(path, found), Stands::Nothing))),
             Removal::Restore { path, backup, seen: found, .. } => {
                 (Some(path), Some((seen(path, found), stands(root, backup))))
             }
-            Removal::Directory { path } => (Some(path), Some((directory(), Value::Null))),
+            Removal::Directory { path } => (Some(path), Some((Stands::Directory, Stands::Nothing))),
             _ => (None, None),
         };
-        let mut facts = json!({"action": removal.action(), "text": removal.describe()});
+        let mut facts = json!({"action": removal.action()});
         if let Some(path) = path {
             facts["path"] = json!(path.to_string());
         }
-        Self::new(facts, removal.describe(), path, content)
+        Self::new(What::told(&facts, removal.describe()), content)
     }
 
     /// A step of an interrupted installation, as it stands before it is undone.
     pub(super) fn recovery(step: &Step, root: &Root) -> Self {
-        let content = path_of(step).map(|path| (stands(root, path), Value::Null));
-        let change = Self::new(json::step(step, root.path()), step.describe(), path_of(step), content);
-        Self { recovery: true, ..change }
+        let content = path_of(step).map(|path| (stands(root, path), Stands::Nothing));
+        let mut facts = json::step(step, root.path());
+        if let Some(facts) = facts.as_object_mut() {
+            facts.remove("text");
+        }
+        let change = Self::new(What::told(&facts, step.describe()), content);
+        Self { recovery: true, path: path_of(step).cloned(), ..change }
     }
 
-    /// Whether it is this step.
-    pub(super) fn is_of(&self, step: &Step) -> bool {
-        self.path.as_ref() == path_of(step) && self.text == step.describe()
+    /// What it is called, as [`Step::describe`] calls a step.
+    pub(super) fn text(&self) -> String {
+        self.what.text()
     }
 
     /// The installation was rolled back; `standing` when this step was not.
@@ -139,57 +215,63 @@ impl Change {
         }
     }
 
-    /// The change in a report.
-    pub(super) fn to_json(&self) -> Value {
-        let mut value = self.facts.clone();
+    fn to_json(&self) -> Value {
+        let mut value = self.what.to_json();
         let (outcome, why) = self.outcome();
         value["recovery"] = json!(self.recovery);
         value["outcome"] = json!(outcome);
         value["why"] = json!(why);
         if let Some((before, after)) = &self.content {
-            value["before"] = before.clone();
             let changed = self.recovery || self.became == Became::Done;
-            value["after"] = if changed { after.clone() } else { before.clone() };
+            value["before"] = before.to_json();
+            value["after"] = if changed { after } else { before }.to_json();
         }
         value
     }
 }
 
-fn file(digest: Option<Digest>) -> Value {
-    json!({"kind": "file", "digest": digest.map(|digest| digest.to_string())})
+impl Serialize for Change {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        self.to_json().serialize(serializer)
+    }
 }
 
-fn link(target: &str) -> Value {
-    json!({"kind": "link", "target": target})
+impl Stands {
+    fn to_json(&self) -> Value {
+        match self {
+            Self::Nothing => Value::Null,
+            Self::Directory => json!({"kind": "directory"}),
+            Self::File(digest) => json!({"kind": "file", "digest": digest.map(|digest| digest.to_string())}),
+            Self::Link(target) => json!({"kind": "link", "target": target}),
+            Self::Special => json!({"kind": "special"}),
+            Self::Unknown => json!({"kind": "unknown"}),
+        }
+    }
 }
 
-fn directory() -> Value {
-    json!({"kind": "directory"})
-}
-
-fn replaced(place: &PlaceFile) -> Value {
+fn replaced(place: &PlaceFile) -> Stands {
     match &place.replaces {
-        Replaces::Nothing => Value::Null,
-        Replaces::Ours { digest, .. } | Replaces::Foreign { digest, .. } => file(Some(*digest)),
+        Replaces::Nothing => Stands::Nothing,
+        Replaces::Ours { digest, .. } | Replaces::Foreign { digest, .. } => Stands::File(Some(*digest)),
     }
 }
 
 /// What stands at `path` now, as far as it can be read.
-fn stands(root: &Root, path: &RelPath) -> Value {
+fn stands(root: &Root, path: &RelPath) -> Stands {
     match root.look(path) {
-        Ok(Found::File(_)) => file(root.digest(path).ok()),
+        Ok(Found::File(_)) => Stands::File(root.digest(path).ok()),
         Ok(found) => shown(&found),
-        Err(_) => shown(&Found::Hidden),
+        Err(_) => Stands::Unknown,
     }
 }
 
-fn shown(found: &Found) -> Value {
+fn shown(found: &Found) -> Stands {
     match found {
-        Found::Absent => Value::Null,
-        Found::Hidden => json!({"kind": "unknown"}),
-        Found::Directory(_) => directory(),
-        Found::File(_) => file(None),
-        Found::Link { target } => link(target),
-        Found::Special => json!({"kind": "special"}),
+        Found::Absent => Stands::Nothing,
+        Found::Hidden => Stands::Unknown,
+        Found::Directory(_) => Stands::Directory,
+        Found::File(_) => Stands::File(None),
+        Found::Link { target } => Stands::Link(target.clone()),
+        Found::Special => Stands::Special,
     }
 }

@@ -1,11 +1,14 @@
 //! The report as a document: version 1 of its form, described in `docs/interface.md` and `docs/schemas/`.
 //! What is in it is gathered in `evidence.rs`.
 
+use std::io::{self, Write};
+
 use payload::Package;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
-use super::Evidence;
+use super::{Change, Evidence};
 use crate::error::Error;
 use crate::host::about::About;
 use crate::record::receipt::Receipt;
@@ -43,7 +46,7 @@ pub struct Ending {
 
 /// The report. While the action goes on, and after it was killed, `ended` and `exit_code` are `null`.
 #[derive(Debug, Serialize)]
-pub struct Document<'a> {
+struct Document<'a> {
     report: u32,
     #[serde(flatten)]
     call: &'a Call,
@@ -52,10 +55,10 @@ pub struct Document<'a> {
     error: Option<&'a Value>,
     installer: Value,
     host: Value,
-    package: Option<PackageFacts>,
+    package: Option<&'a PackageFacts>,
     installed: Value,
-    changes: Vec<Value>,
-    result: Option<Value>,
+    changes: &'a [Change],
+    result: Option<&'a RawValue>,
 }
 
 /// The package that was used.
@@ -175,39 +178,97 @@ impl Ending {
     }
 }
 
-impl<'a> Document<'a> {
-    /// What is known now.
-    pub fn new(evidence: &Evidence, call: &'a Call, host: &About, ending: Option<&'a Ending>) -> Self {
-        let gathered = evidence.gathered();
-        let before = gathered.about.as_ref().and_then(|(_, installed)| installed.clone());
-        Self {
-            report: 1,
-            call,
-            ended: ending.map(|ending| ending.ended.as_str()),
-            exit_code: ending.map(|ending| ending.exit_code),
-            error: ending.and_then(|ending| ending.error.as_ref()),
-            installer: json!({"version": env!("CARGO_PKG_VERSION")}),
-            host: json!({
-                "name": host.host_name,
-                "system": host.system,
-                "kernel": host.kernel,
-                "architecture": host.machine,
-            }),
-            package: gathered.package.clone(),
-            installed: json!({"before": before, "after": ending.and_then(|ending| ending.installed.clone())}),
-            changes: gathered.changes.iter().map(super::Change::to_json).collect(),
-            result: gathered.result.clone(),
+/// Writes the report of what is known now, change by change.
+///
+/// # Errors
+/// `out` does not take it.
+pub fn write(
+    evidence: &Evidence,
+    call: &Call,
+    host: &About,
+    ending: Option<&Ending>,
+    out: &mut dyn Write,
+) -> io::Result<()> {
+    let gathered = evidence.gathered();
+    let before = gathered.about.as_ref().and_then(|(_, installed)| installed.as_ref());
+    let document = Document {
+        report: 1,
+        call,
+        ended: ending.map(|ending| ending.ended.as_str()),
+        exit_code: ending.map(|ending| ending.exit_code),
+        error: ending.and_then(|ending| ending.error.as_ref()),
+        installer: json!({"version": env!("CARGO_PKG_VERSION")}),
+        host: json!({
+            "name": host.host_name,
+            "system": host.system,
+            "kernel": host.kernel,
+            "architecture": host.machine,
+        }),
+        package: gathered.package.as_ref(),
+        installed: json!({"before": before, "after": ending.and_then(|ending| ending.installed.as_ref())}),
+        changes: &gathered.changes,
+        result: gathered.result.as_deref(),
+    };
+    let mut lines = Visible { out, line: Vec::new() };
+    serde_json::to_writer_pretty(&mut lines, &document)?;
+    lines.write_all(b"\n")
+}
+
+/// What answers an action, as it stands in a report: kept as text, which takes far less memory than its values.
+pub(super) fn result(document: &impl Serialize) -> Option<Box<RawValue>> {
+    let mut text = Indented(Vec::new());
+    serde_json::to_writer_pretty(&mut text, document).ok()?;
+    RawValue::from_string(String::from_utf8(text.0).ok()?).ok()
+}
+
+/// Every line but the first is a step further in. A text in a JSON document never holds the end of a line.
+struct Indented(Vec<u8>);
+
+impl Write for Indented {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for line in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.0.extend_from_slice(line);
+            if line.ends_with(b"\n") {
+                self.0.extend_from_slice(b"  ");
+            }
         }
+        Ok(bytes.len())
     }
 
-    /// Its text.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        let text = serde_json::to_string_pretty(self).unwrap_or_default();
-        text.lines().flat_map(|line| [payload::printable_json(line), "\n".to_owned()]).collect::<String>().into_bytes()
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
-/// Whether a file that begins so, or is all of this, is a report that this program wrote.
+/// Line by line, with everything that a terminal obeys or does not show as an escape.
+struct Visible<'a> {
+    out: &'a mut dyn Write,
+    line: Vec<u8>,
+}
+
+impl Write for Visible<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
+            self.line.extend_from_slice(piece);
+            if self.line.pop_if(|byte| *byte == b'\n').is_some() {
+                let shown = payload::printable_json(&String::from_utf8_lossy(&self.line));
+                writeln!(self.out, "{shown}")?;
+                self.line.clear();
+            }
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// Whether a file that holds this is a report that this program wrote.
 pub fn is_report(bytes: &[u8]) -> bool {
-    serde_json::from_slice::<Value>(bytes).is_ok_and(|value| value["report"] == 1)
+    #[derive(Deserialize)]
+    struct Head {
+        report: u32,
+    }
+    serde_json::from_slice::<Head>(bytes).is_ok_and(|head| head.report == 1)
 }
