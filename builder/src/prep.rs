@@ -110,6 +110,7 @@ pub fn prep(
     progress: &dyn ProgressSink,
 ) -> Result<Built, BuildError> {
     let stub = stub(request.arch).ok_or(BuildError::NoStub(request.arch))?;
+    log::info!("SHA-256: {}", payload::sha256_implementation());
     log::info!("stub for {}: {}, {}", request.arch, payload::size(stub.len() as u64), Digest::of(stub));
     let components = select(manifest, request.include)?;
     let output = match &request.output {

@@ -33,7 +33,7 @@ pub use signature::{
 };
 pub use value::account::{AccountName, AccountNameError, Owner};
 pub use value::bar::Bar;
-pub use value::digest::{Digest, DigestError, Hasher};
+pub use value::digest::{Digest, DigestError, Hasher, sha256_implementation};
 pub use value::mode::{Mode, ModeError};
 pub use value::path::{PathError, RelPath};
 pub use value::prose::Prose;

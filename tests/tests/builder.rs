@@ -146,6 +146,18 @@ fn inspect_and_verify_agree_with_the_package_itself() -> Result<()> {
         assert_eq!(here[key], there[key], "{key}");
     }
     assert_eq!(index["build"]["manifest"], digest(&scenario.path("AirGapDeploy.toml"))?.to_string());
+    // Both say what they compare with: what the kernel says of the processor.
+    let processor = fs::read_to_string("/proc/cpuinfo")?;
+    let has = |name: &str| processor.split_whitespace().any(|word| word == name);
+    let used = match (has("sha_ni"), has("sha2")) {
+        (true, _) => "SHA-256: the SHA extensions of the processor",
+        (_, true) => "SHA-256: the SHA2 instructions of ARMv8",
+        _ => "SHA-256: portable code",
+    };
+    run(scenario.builder()?.args(["verify", "-v", name]))?.exits(0)?.says(used)?;
+    package(&path, &["--verify", "-v"])?.exits(0)?.says(used)?;
+    let quiet = package(&path, &["--verify"])?.exits(0)?;
+    assert!(!quiet.to_string().contains("SHA-256:"), "{quiet}");
     Ok(())
 }
 

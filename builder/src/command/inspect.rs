@@ -123,6 +123,7 @@ pub fn verify(args: &VerifyArgs) -> Result<(), Failure> {
 fn tell(index: &Index) {
     let chunks: usize = index.blobs.iter().map(|blob| blob.chunks.len()).sum();
     let (stub, blobs, documents) = (index.build.stub.digest, index.blobs.len(), index.documents.len());
+    log::info!("SHA-256: {}", payload::sha256_implementation());
     log::info!("compared: the stub ({stub}), the index, {documents} documents, {chunks} chunks of {blobs} blobs");
     for blob in &index.blobs {
         log::debug!("blob {}: {} in {} chunks", blob.digest, payload::size(blob.size), blob.chunks.len());

@@ -96,6 +96,19 @@ impl std::io::Write for Hasher {
     }
 }
 
+/// What computes digests on this processor: the same instructions that `sha2` looks for.
+pub fn sha256_implementation() -> &'static str {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("sha") && std::arch::is_x86_feature_detected!("sse4.1") {
+        return "the SHA extensions of the processor";
+    }
+    #[cfg(target_arch = "aarch64")]
+    if std::arch::is_aarch64_feature_detected!("sha2") {
+        return "the SHA2 instructions of ARMv8";
+    }
+    "portable code: this processor has no instructions for it"
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

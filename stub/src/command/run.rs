@@ -16,7 +16,7 @@ use crate::error::Error;
 use crate::host::limits;
 use crate::record::log::{About, Entry, Log};
 use crate::report::evidence::Evidence;
-use crate::report::screen::{Screen, complete};
+use crate::report::screen::{Level, Screen, complete};
 use crate::report::signature;
 
 /// Does what was asked for.
@@ -58,6 +58,9 @@ fn log(args: &Args, surroundings: &Surroundings) -> Log {
 
 fn act(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Error> {
     limits::check()?;
+    if screen.level == Level::Verbose && reads_content(args) {
+        screen.warn(&format!("SHA-256: {}", payload::sha256_implementation()));
+    }
     let workers = std::thread::available_parallelism().map_or(1, std::num::NonZero::get).min(8);
     if args.version {
         version::version(args, screen)
@@ -81,6 +84,11 @@ fn act(args: &Args, screen: Screen, evidence: &Evidence) -> Result<(), Error> {
         evidence.package(&package, file_name(args));
         with_package(&package, args, workers, screen, evidence)
     }
+}
+
+/// Whether content is compared, and how long that takes depends on the processor.
+fn reads_content(args: &Args) -> bool {
+    args.install || args.verify || args.extract.is_some() || args.full || args.verify_installed
 }
 
 /// The file that the package is, as the caller knows it.
