@@ -179,3 +179,27 @@ fn a_package_below_the_installers_own_directories_is_installed_as_planned() -> R
     assert_eq!(fs::read_dir(&root)?.count(), 0, "a recovery leaves something");
     Ok(())
 }
+
+/// On a disk that has to turn for each of them, synchronisations are what an installation of many files takes.
+#[test]
+fn a_file_of_root_takes_three_synchronisations() -> Result<()> {
+    const FILES: usize = 40;
+    let scratch = e2e::crash::directory()?;
+    let counted = |files: usize| -> Result<usize> {
+        let name = |kind: &str| scratch.path().join(format!("{kind}{files}"));
+        let (run, root, log) = (name("x.run"), name("root"), name("log"));
+        let mut draft = Draft::new("1", "opt/x", false)?;
+        draft.directory("opt")?.directory("opt/x")?;
+        for number in 0..files {
+            draft.file(&format!("opt/x/{number}"), Role::Program, 0o755, format!("content {number}").as_bytes())?;
+        }
+        draft.write(&run)?;
+        fs::create_dir(&root)?;
+        let ended = Run::new(&run, &root, &["--install"]).set("LOG", log.display()).end();
+        assert_eq!(ended.code, Some(0), "{ended:?}");
+        Ok(fs::read_to_string(&log)?.lines().filter(|line| line.contains("\"fsync")).count())
+    };
+    // Its content with mode and owner, its line in the journal, its name.
+    assert_eq!(counted(2 * FILES)? - counted(FILES)?, 3 * FILES);
+    Ok(())
+}

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use nix::errno::Errno;
 use payload::index::Role;
-use payload::{Digest, Mode, Package, PayloadError, RelPath, Watch};
+use payload::{Digest, Mode, Owner, Package, PayloadError, RelPath, Watch};
 
 use crate::apply::journal::{Header, Journal};
 use crate::apply::proof::{self, Answers};
@@ -18,7 +18,7 @@ use crate::host::interrupt;
 use crate::host::machine::Machine;
 use crate::host::machine::StepError;
 use crate::host::program;
-use crate::host::root::{FileSystem, Found, FsError, Stat};
+use crate::host::root::{FileSystem, Found, FsError, Root, Stat};
 use crate::host::unit::Manager;
 use crate::plan::Plan;
 use crate::plan::preflight::{self, ClearedPlan};
@@ -255,6 +255,11 @@ fn stage_file(
     let file = machine.root.open_staged(&place.staged)?;
     let staged = stage::stage(package, position, &file, &place.staged, workers, watch);
     staged.map_err(|error| name_destination(error, place))?;
+    // The accounts of others may be yet to be made.
+    if place.owner.as_ref().is_none_or(|owner| *owner == Owner::root()) {
+        let owner = place.owner.as_ref().map(|owner| machine.ids(owner)).transpose()?.flatten();
+        Root::prepare_staged(&file, &place.staged, place.mode, owner)?;
+    }
     Ok(change::sync_file(&place.staged, &file)?)
 }
 

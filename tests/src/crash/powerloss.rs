@@ -153,7 +153,7 @@ impl Disk {
                 let id = self.make(0o600, Body::File(Vec::new()));
                 self.add_name(path, id)?;
             }
-            "create" => {}
+            "create" | "reserve" => {}
             "symlink" => {
                 let id = self.make(0o777, Body::Link(text("target").into()));
                 self.add_name(path, id)?;

@@ -27,15 +27,19 @@ impl Root {
         self.unlink(path, UnlinkatFlags::RemoveDir, Change::RemoveDirectory(path))
     }
 
-    /// Removes a directory that only this program uses, with everything in it; nothing there is fine.
+    /// Removes a directory that only this program uses, with everything in it; nothing there is fine. What was in it is brought
+    /// to the disk once: whoever finds a part of it removes the rest.
     pub fn remove_tree(&self, path: &RelPath) -> Result<()> {
         for name in self.names(path)? {
             let unusual = |_| FsError { action: "remove", path: format!("{path}/{name:?}"), cause: Cause::Foreign };
             let below = path.join(&name).map_err(unusual)?;
             match self.look(&below)? {
                 Found::Directory(_) => self.remove_tree(&below)?,
-                _ => self.remove(&below)?,
+                _ => self.unlink_unsynced(&below, UnlinkatFlags::NoRemoveDir, Change::Remove(&below)).map(drop)?,
             }
+        }
+        if self.look(path)? != Found::Absent {
+            sync(&self.directory(Some(path))?, path)?;
         }
         self.remove_directory(path)
     }
@@ -71,16 +75,24 @@ impl Root {
     }
 
     fn unlink(&self, path: &RelPath, flag: UnlinkatFlags, change: Change<'_>) -> Result<()> {
+        match self.unlink_unsynced(path, flag, change)? {
+            Some(parent) => sync(&parent, path),
+            None => Ok(()),
+        }
+    }
+
+    /// Gives the directory that has to be brought to the disk for it; `None` when nothing was there.
+    fn unlink_unsynced(&self, path: &RelPath, flag: UnlinkatFlags, change: Change<'_>) -> Result<Option<OwnedFd>> {
         let parent = match self.parent(path) {
             Ok(parent) => parent,
-            Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(()),
+            Err(error) if error.errno() == Some(Errno::ENOENT) => return Ok(None),
             Err(error) => return Err(error),
         };
         match change.make(|| unlinkat(&parent, path.name(), flag)) {
-            Ok(()) => sync(&parent, path),
-            Err(error) if error.errno() == Some(Errno::ENOENT) => Ok(()),
+            Ok(()) => Ok(Some(parent)),
+            Err(error) if error.errno() == Some(Errno::ENOENT) => Ok(None),
             // On a read-only file system this is said first, also of what does not exist.
-            Err(error) if error.errno() == Some(Errno::EROFS) && self.look(path)? == Found::Absent => Ok(()),
+            Err(error) if error.errno() == Some(Errno::EROFS) && self.look(path)? == Found::Absent => Ok(None),
             Err(error) => Err(error),
         }
     }

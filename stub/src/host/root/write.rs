@@ -52,8 +52,18 @@ impl Root {
         if !ours || (!directory && stat.st_nlink > 1) {
             return Err(FsError { action: "set mode and owner of", path: path.to_string(), cause: Cause::Foreign });
         }
+        let (bits, user, group) = (stat.st_mode & 0o7777, stat.st_uid, stat.st_gid);
+        if bits == mode.bits() && owner.is_none_or(|owner| owner == (user, group)) {
+            return Ok(());
+        }
         set_attributes(&handle, mode, owner, path)?;
         Change::SyncFile(path).make(|| fsync(&handle))
+    }
+
+    /// Sets mode and owner of a staged file that is yet to be brought to the disk.
+    pub fn prepare_staged(file: &File, path: &RelPath, mode: Mode, owner: Option<(u32, u32)>) -> Result<()> {
+        // A later attempt may have to write into it, and not be root.
+        if mode.bits() & Bits::S_IWUSR.bits() == 0 { Ok(()) } else { set_attributes(file, mode, owner, path) }
     }
 
     /// Creates, or opens again, a file in a directory that only this program can use. One that has another name as well is
