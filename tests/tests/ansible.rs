@@ -248,6 +248,11 @@ stops() {
 }
 same() { cmp weights.bin /opt/big/weights.bin; test -z "$(ls -A /var/cache)"; }
 
+mkdir /run/noexec; mount -t tmpfs -o noexec tmpfs /run/noexec
+stops "programs may not be run there" big --check -e big_work_directory=/run/noexec
+cp ansible/roles/big/files/big.head elsewhere; chmod +x elsewhere; printf '\267' | dd of=elsewhere bs=1 seek=18 conv=notrunc status=none
+stops "this machine is another one than x86_64" big -e "big_installer=$1/elsewhere"
+
 mkdir -p "/media/a stick" /media/b /media/c/deep /srv/one /srv/two
 cp big.run "/media/a stick"; cp big.run.002 /media/b; cp big.run.003 /media/c/deep
 must big-stick --check; test ! -e /opt/big

@@ -69,6 +69,7 @@ impl<'a> Templates<'a> {
             ("description", render::one_line(&index.package.description)),
             ("file", first),
             ("files", files(subject)),
+            ("arch", index.target.arch.to_string()),
             ("index", subject.index_digest.to_string()),
             ("optional", render::list(optional(index))),
             ("choices", render::list(["all", "none"].into_iter().chain(optional(index)))),
