@@ -507,3 +507,33 @@ fn units_and_accounts_of_others_outlive_an_uninstallation() -> Result<()> {
     scene.report("uninstall", None)?;
     scene.report("uninstall", Some(&["--uninstall"]))
 }
+
+/// An account that was made a moment ago still has its number when somebody has changed it: it is theirs all the same.
+#[test]
+fn an_account_that_somebody_changed_before_the_recovery_stays() -> Result<()> {
+    if is_impossible() {
+        return Ok(());
+    }
+    let packages = packages(true)?;
+    let install = ["--install"];
+    let last = changes(&Living::new()?, &packages.first, &install)?;
+    for (file, from, to, said) in [
+        ("passwd", "/usr/sbin/nologin", "/bin/bash", "the user demo was changed by somebody else"),
+        ("passwd", ":/opt/demo:", ":/home/demo:", "the user demo was changed by somebody else"),
+        ("group", "", "nobody", "somebody made others members of the group demo"),
+    ] {
+        let living = Living::new()?;
+        ensure!(living.run(&packages.first, &install, &[("KILL_AT", last * 2 / 3)])?.killed, "no kill");
+        let made = living.accounts(file, "demo")?.pop().context("no account was made")?;
+        let changed = if from.is_empty() { format!("{made}{to}") } else { made.replace(from, to) };
+        ensure!(changed != made, "{made} holds no {from}");
+        let path = living.root.join("etc").join(file);
+        fs::write(&path, fs::read_to_string(&path)?.replace(&made, &changed))?;
+        let theirs = living.accounts(file, "demo")?;
+        let ended = living.run(&packages.first, &["--recover"], &[])?;
+        ensure!(ended.code == Some(23) && format!("{ended:?}").contains(said), "{ended:?}");
+        ensure!(living.accounts(file, "demo")? == theirs, "the account was lost: {ended:?}");
+        ensure!(!living.has_journal(), "the recovery did not end");
+    }
+    Ok(())
+}

@@ -37,6 +37,9 @@ pub struct MadeAccount {
     pub id: u32,
 }
 
+/// The shell of a user that is made.
+pub const NO_LOGIN: &str = "/usr/sbin/nologin";
+
 /// Nobody can say which accounts there are.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum AccountError {
@@ -113,6 +116,15 @@ pub fn named_user(root: &Root, key: &str) -> Result<Option<(AccountName, User)>,
 /// [`AccountError`] when nobody can say.
 pub fn group(root: &Root, name: &AccountName) -> Result<Option<u32>, AccountError> {
     Ok(entry(root, Database::Group, name.as_str())?.as_deref().and_then(parse_group))
+}
+
+/// Whether users were made members of the group called `name`, beside those whose own group it is.
+///
+/// # Errors
+/// [`AccountError`] when nobody can say.
+pub fn has_members(root: &Root, name: &AccountName) -> Result<bool, AccountError> {
+    let line = entry(root, Database::Group, name.as_str())?;
+    Ok(line.is_some_and(|line| line.split(':').nth(3).is_some_and(|members| !members.trim().is_empty())))
 }
 
 /// The name of the group with this name or number; `None` also for one that has no name here.

@@ -4,7 +4,7 @@
 use nix::errno::Errno;
 use payload::{Digest, Owner, RelPath};
 
-use crate::host::account::{self, AccountError, MadeAccount};
+use crate::host::account::{self, AccountError, MadeAccount, NO_LOGIN, User};
 use crate::host::names;
 use crate::host::root::{Found, FsError, Root};
 use crate::host::tool::{Tool, ToolError};
@@ -108,6 +108,25 @@ impl Machine {
         let mut all = if self.root.is_live() { Vec::new() } else { vec!["--prefix", prefix.as_str()] };
         all.extend(arguments);
         Ok(tool.run_if(&all, still)?.is_some())
+    }
+
+    /// Takes a user back that was just made, unless somebody gave it another home or a shell since.
+    pub fn undo_user(&self, made: &MadeAccount, home: &RelPath) -> Result<Undone, StepError> {
+        let as_made = |user: &User| user.home == home.to_string() && user.shell == NO_LOGIN;
+        match account::user(&self.root, &made.name)? {
+            Some(user) if user.uid == made.id && !as_made(&user) => {
+                Ok(Undone::Kept(format!("the user {} was changed by somebody else: it stays", made.name)))
+            }
+            _ => self.remove_user(made),
+        }
+    }
+
+    /// Takes a group back that was just made, unless somebody made others its members since.
+    pub fn undo_group(&self, made: &MadeAccount) -> Result<Undone, StepError> {
+        if account::group(&self.root, &made.name)? == Some(made.id) && account::has_members(&self.root, &made.name)? {
+            return Ok(Undone::Kept(format!("somebody made others members of the group {}: it stays", made.name)));
+        }
+        self.remove_group(made)
     }
 
     /// Removes a user that was made; one of the same name with another number stays.

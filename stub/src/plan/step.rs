@@ -285,8 +285,8 @@ impl Step {
         }
         let undone = |outcome: Result<(), StepError>| outcome.map(|()| Undone::Clean);
         match self {
-            Self::CreateGroup(group) => machine.remove_group(group),
-            Self::CreateUser { user, .. } => machine.remove_user(user),
+            Self::CreateGroup(group) => machine.undo_group(group),
+            Self::CreateUser { user, home, .. } => machine.undo_user(user, home),
             Self::MakeDirectory { path, .. } => undo_directory(path, machine),
             Self::PlaceFile(place) => place.undo(machine),
             Self::MakeHardLink { path, to, source, .. } => {

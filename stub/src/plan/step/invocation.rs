@@ -4,7 +4,7 @@
 use payload::{AccountName, RelPath};
 
 use super::Step;
-use crate::host::account::MadeAccount;
+use crate::host::account::{MadeAccount, NO_LOGIN};
 use crate::host::tool::Tool;
 
 impl Step {
@@ -37,7 +37,7 @@ impl Step {
                 let groups = groups.iter().map(AccountName::as_str).collect::<Vec<_>>().join(",");
                 let joined = if groups.is_empty() { Vec::new() } else { words(&["--groups", &groups]) };
                 let fixed = words(&["--no-create-home"]);
-                let last = words(&["--shell", "/usr/sbin/nologin", name.as_str()]);
+                let last = words(&["--shell", NO_LOGIN, name.as_str()]);
                 (Tool::Useradd, [numbers, fixed, joined, last].concat())
             }
             Self::StopUnit { unit } => (Tool::Systemctl, words(&["stop", "--", unit])),
