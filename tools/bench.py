@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Measures builder and installer against the tools that people would take instead, on the same files, one run after the
-other in turn; writes docs/performance.md and its charts. What is measured is said there.
+other in turn; writes the numbers of docs/performance.md (between its marks) and the charts. What is measured is said there.
 
 Settings, from the environment: SIZE (MiB of weights, 1024), RUNS (5), SCALING (MiB, "64 256 1024 2048"; empty for none),
 RUNTIME (a file or directory of programs that compress, none), BUILDER, WORK (where it works; needs 6 times SIZE), NOTE (a
-line for the page, such as what else the machine was doing).
+line for the page, such as what else the machine was doing). The slow stick needs root, loop devices and the kernel's blkio
+controller, and is left out aloud without them.
 """
 
 import os
@@ -26,6 +27,9 @@ BUILDER = str(Path(os.environ.get("BUILDER", ROOT / "target/release/builder")).r
 WORK = Path(os.environ.get("WORK", ROOT / "target/bench")).resolve()
 NOTE = os.environ.get("NOTE", "")
 MIB = 1 << 20
+# A virtual machine gives free memory back to its host after two seconds or so, and whoever needs it again waits for it. Without a
+# pause only those that run right after a large file was removed would get theirs at once.
+SETTLE = 5
 
 
 def weights(path, size, seed):
@@ -77,6 +81,7 @@ class Bench:
             for name, (command, before) in self.tasks.items():
                 before()
                 subprocess.run(["sync"], check=True)
+                time.sleep(SETTLE)
                 seconds, used, resident = timed(command)
                 self.processor.setdefault(name, []).append(used)
                 self.times.setdefault(name, []).append(seconds)
@@ -234,6 +239,51 @@ def scaling():
     return points
 
 
+STICK = """
+mount -t tmpfs none "$1/at" && mkdir "$1/at/stick" "$1/at/control" && mount -t cgroup -o blkio none "$1/at/control"
+mkdir -p "$1/at/control/slow" && mkfs.ext4 -q "$1/image" && mount -o loop "$1/image" "$1/at/stick"
+cp "$1/p.run" "$1/at/stick"
+plug() {
+    umount "$1/at/stick" && dd if=/dev/null of="$1/image" oflag=nocache conv=notrunc,fdatasync status=none
+    mount -o loop "$1/image" "$1/at/stick"
+    number=$(mountpoint -d "$1/at/stick")
+    echo "$number $2" > "$1/at/control/slow/blkio.throttle.read_bps_device"
+}
+run() {
+    began=$(date +%s%N); (echo 0 > "$1/at/control/slow/tasks"; exec sh -c "$2" > "$1/said.log" 2>&1); echo "$3 $(($(date +%s%N) - began))"
+}
+cd "$1"
+for number in $(seq "$3"); do
+    rm -rf out root && mkdir root
+    plug "$1" "$2"; run "$1" "cp at/stick/p.run out && sync -f out" cp
+    plug "$1" "$2"; run "$1" "at/stick/p.run -q --install --root root" --install
+    plug "$1" "$2"; run "$1" "at/stick/p.run -q --verify" --verify
+    plug "$1" "$2"; run "$1" "at/stick/p.run -q --dry-run --root root" --dry-run
+done
+umount at/stick
+"""
+SPEED = 30_000_000
+
+
+def stick():
+    """A stick that gives SPEED bytes a second: an image behind a loop device, held back by the kernel."""
+    prepare(256)
+    (WORK / "at").mkdir()
+    with open(WORK / "image", "wb") as image:
+        image.truncate(700 * MIB)
+    ran = subprocess.run(["unshare", "--mount", "bash", "-eu", "-c", STICK, "bash", str(WORK), str(SPEED), "3"],
+                         capture_output=True, text=True, check=False)
+    if ran.returncode != 0:
+        print(f"bench: skipped: the slow stick: {ran.stderr.strip()[-300:]}", flush=True)
+        return None
+    times = {}
+    for line in ran.stdout.splitlines():
+        name, nanoseconds = line.split()
+        times.setdefault(name, []).append(int(nanoseconds) / 1e9)
+    print(f"stick: {times}", flush=True)
+    return {name: statistics.median(seconds) for name, seconds in times.items()}
+
+
 def svg(path, title, bars):
     """Bars of ratios, each with its target as a line."""
     width, row, left = 860, 26, 400
@@ -312,80 +362,73 @@ def verdict(ratio, target):
     return "" if target is None else "met" if ratio <= target else "**not met**"
 
 
-def page(bench, packed, points):
-    table = rows(bench)
-    text = f"""# Performance
-
-What it costs to build, verify and install, against the tools that people would take instead, on the same files. `make bench`
-measures and writes this page: {RUNS} runs of each, one after the other in turn, the medians of these; between runs everything
-is on the disk. Only ratios within a row say something, and on a machine that does other things as well they are worse for who
-computes more; the ratio of processor time (all threads together) says how much that is.
-
-- Machine: {machine()}. {NOTE}
-- Payload: {bench.payload / MIB:.0f} MiB of model weights that do not compress, in two files; warm unless it says cold.
+def compared(bench):
+    text = f"""- Machine: {machine()}. {NOTE}
+- Payload: {bench.payload / MIB:.0f} MiB of model weights that do not compress, in two files; warm unless it says cold. {RUNS} runs.
 
 | what | time | against | ratio | target | | ratio of processor time |
 |---|---|---|---|---|---|---|
 """
-    for label, own, other, ratio, target, busy in table:
+    for label, own, other, ratio, target, busy in rows(bench):
         goal = "" if target is None else f"≤ {target} ×"
         text += f"| {label} | {own:.2f} s | {other:.2f} s | {ratio:.2f} × | {goal} | {verdict(ratio, target)} | {busy:.2f} × |\n"
     for name in ["--dry-run, empty", "--dry-run, installed"]:
         seconds = bench.median(name)
         text += f"| {name} | {seconds * 1000:.0f} ms | | | < 15 ms | {verdict(seconds, 0.015)} | |\n"
-    text += f"| --install, nothing to do | {bench.median('--install, nothing to do') * 1000:.0f} ms | | | | | |\n"
-    text += f"""
-![Ratios; the line is the target](performance.svg)
+    return text + f"| --install, nothing to do | {bench.median('--install, nothing to do') * 1000:.0f} ms | | | | | |\n"
 
-## Bytes and memory
 
-| what | read, in multiples of the payload | most memory |
-|---|---|---|
-| build, weights known to the lock file | {bench.read['build'] / bench.payload:.3f} | \
-{bench.memory['build, weights known to the lock file'] // 1024} MiB |
-| --install | {bench.read['--install'] / bench.payload:.3f} | {bench.memory['--install'] // 1024} MiB |
-| second --install | {bench.read['second --install'] / bench.payload:.3f} | \
-{bench.memory['--install, nothing to do'] // 1024} MiB |
-| --dry-run | {bench.read['--dry-run'] / bench.payload:.3f} | {bench.memory['--dry-run, empty'] // 1024} MiB |
-| --verify | {bench.read['--verify'] / bench.payload:.3f} | {bench.memory['--verify'] // 1024} MiB |
+def counted(bench):
+    text = "| what | read, in multiples of the payload | most memory |\n|---|---|---|\n"
+    for what, read, task in [("build, weights known to the lock file", "build", "build, weights known to the lock file"),
+                             ("--install", "--install", "--install"),
+                             ("second --install", "second --install", "--install, nothing to do"),
+                             ("--dry-run", "--dry-run", "--dry-run, empty"), ("--verify", "--verify", "--verify")]:
+        text += f"| {what} | {bench.read[read] / bench.payload:.3f} | {bench.memory[task] // 1024} MiB |\n"
+    return text + (f"\nThe package is {bench.overhead / 1e6:.2f} MB longer than its payload. The measuring program itself takes 16 MiB: "
+                   "nothing less is seen.\n")
 
-The first build of a file that no lock file knows reads it twice: the digests of its pieces stand in front of it in the package,
-and the digest of the whole package needs them first. A file that is fetched is digested while it arrives.
-`tests/tests/read_once.rs` holds these counts. The measuring program itself takes 16 MiB: nothing less is seen. The package is {bench.overhead / 1e6:.1f} MB longer than its payload.
 
-## Instructions
+def from_small_to_large(points):
+    text = "| payload | build / (cp + sync) | --install / (cp + sync) | --dry-run |\n|---|---|---|---|\n"
+    for size, built, installed, planned in points:
+        text += f"| {size} MiB | {built:.2f} × | {installed:.2f} × | {planned * 1000:.0f} ms |\n"
+    return text
 
-Times differ from run to run; instructions hardly do. callgrind counts how many `--list` and `--dry-run` take for each file of a
-package, on a processor without SHA extensions, and `make acceptance-machines` fails when they are 5 % more than those on record in
-`tests/tests/instructions.rs`. Comparing chunks, reading and sealing an index, writing an archive and reading the header of a model
-are measured alone by `make bench-loops`.
-"""
-    if points:
-        text += "\n## From small to large\n\n| payload | build / (cp + sync) | --install / (cp + sync) | --dry-run |\n|---|---|---|---|\n"
-        for size, built, installed, planned in points:
-            text += f"| {size} MiB | {built:.2f} × | {installed:.2f} × | {planned * 1000:.0f} ms |\n"
-        text += "\n![Ratios over the size of the payload: a flat line is a good one](performance-scaling.svg)\n"
-    if packed:
-        bench, ways, sizes, size, name = packed
-        text += f"""
-## How programs are compressed
 
-{name} of Ollama, {size / 1e6:.1f} MB, packed and unpacked on all cores, with `sync`.
+def from_a_stick(times):
+    text = f"| 256 MiB from {SPEED // 1_000_000} MB/s | time | / (cp + sync) |\n|---|---|---|\n"
+    for name, seconds in times.items():
+        text += f"| {'cp + sync' if name == 'cp' else name} | {seconds:.2f} s | {seconds / times['cp']:.2f} × |\n"
+    return text
+
+
+def programs(packed):
+    bench, ways, sizes, size, name = packed
+    text = f"""{name}, {size / 1e6:.1f} MB, packed and unpacked on all cores, with `sync`; {RUNS} runs.
 
 | way | size | ratio | pack | unpack to disk |
 |---|---|---|---|---|
 """
-        for way, stored in zip(ways, sizes):
-            text += (f"| {way} | {stored / 1e6:.1f} MB | {stored / size:.3f} | {bench.median('pack ' + way):.2f} s | "
-                     f"{bench.median('unpack ' + way):.2f} s |\n")
-        own = "xz -4, dictionary 1 MiB, blocks of 4 MiB (the builder's)"
-        built, installed = bench.median("build"), bench.median("install")
-        text += f"""
+    for way, stored in zip(ways, sizes):
+        text += (f"| {way} | {stored / 1e6:.1f} MB | {stored / size:.3f} | {bench.median('pack ' + way):.2f} s | "
+                 f"{bench.median('unpack ' + way):.2f} s |\n")
+    own = "xz -4, dictionary 1 MiB, blocks of 4 MiB (the builder's)"
+    built, installed = bench.median("build"), bench.median("install")
+    return text + f"""
 A whole build of a package with it takes {built:.2f} s, {built / bench.median('pack ' + own):.2f} × `xz -T0` of the same settings \
-(target ≤ 1.1 ×); its installation {installed:.2f} s, {installed / bench.median('unpack ' + own):.2f} × `xz -dc -T0` to disk \
-(target ≤ 1.1 ×).
+(target ≤ 1.1 ×), in {bench.memory['build'] // 1024} MiB of memory (target ≤ 256); its installation {installed:.2f} s, \
+{installed / bench.median('unpack ' + own):.2f} × `xz -dc -T0` to disk (target ≤ 1.1 ×).
 """
-    return text
+
+
+def put(page, mark, text):
+    """Replaces what stands between two marks of the page; what was not measured stays as it is."""
+    begin, end = f"<!-- measured: {mark} -->\n", "<!-- end -->"
+    before, _, rest = page.partition(begin)
+    if not rest:
+        sys.exit(f"bench: docs/performance.md has no {begin}")
+    return before + begin + "\n" + text + "\n" + end + rest.partition(end)[2]
 
 
 def main():
@@ -393,11 +436,16 @@ def main():
         sys.exit(f"bench: {BUILDER} is not there; make build, or set BUILDER")
     WORK.mkdir(parents=True, exist_ok=True)
     points = scaling()
+    slow = stick()
     files = prepare(SIZE)
     bench = measure(files)
     packed = compression()
     docs = ROOT / "docs"
-    (docs / "performance.md").write_text(page(bench, packed, points))
+    page = (docs / "performance.md").read_text()
+    page = put(put(page, "compared", compared(bench)), "counted", counted(bench))
+    for mark, what, text in [("sizes", points, from_small_to_large), ("stick", slow, from_a_stick), ("programs", packed, programs)]:
+        page = put(page, mark, text(what)) if what else page
+    (docs / "performance.md").write_text(page)
     bars = [(label, ratio, target) for label, _, _, ratio, target, _ in rows(bench)]
     svg(docs / "performance.svg", "Time against other tools; the line is the target", bars)
     if points:
