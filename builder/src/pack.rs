@@ -226,9 +226,7 @@ impl Packed<'_> {
     pub fn write(&self, out: &mut dyn Output, watch: Watch<'_>) -> Result<(), PackError> {
         Ok(write_package(out, self.stub, &self.index, &self.json, self.signature.as_deref(), self, watch)?)
     }
-}
 
-impl Packed<'_> {
     /// What lies on the file system of the output need not be copied, where that has reflinks. A file that grew is left to the
     /// copy, which finds that out.
     fn share(&self, position: usize, facts: &Blob, out: &mut dyn Output) -> Option<(File, u64)> {
