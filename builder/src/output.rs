@@ -3,7 +3,6 @@
 
 pub(crate) mod ansible;
 pub(crate) mod beside;
-mod early;
 pub(crate) mod emit;
 pub mod inspect;
 pub mod model;

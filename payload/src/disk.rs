@@ -7,7 +7,7 @@ use std::os::fd::AsRawFd;
 
 use rustix::fs::{FallocateFlags, copy_file_range, fallocate, ftruncate, ioctl_ficlone};
 
-use crate::format::layout::ALIGNMENT;
+use crate::format::layout::{ALIGNMENT, CHUNK_SIZE};
 
 /// Sets room aside for a file that is going to be `length` bytes long, so that a full disk is noticed before much was copied
 /// and the file lies in few pieces (fallocate(2)). The length that it has stays.
@@ -34,6 +34,24 @@ pub fn start_writing(file: &File, offset: u64, length: u64) {
         reason = "no crate offers this system call; it takes numbers alone, and the descriptor is open"
     )]
     let _hint = unsafe { libc::sync_file_range(file.as_raw_fd(), offset, length, libc::SYNC_FILE_RANGE_WRITE) };
+}
+
+/// How far a file was written from its start, and sent to the disk.
+#[derive(Default)]
+pub struct Early {
+    written: u64,
+    sent: u64,
+}
+
+impl Early {
+    /// So many bytes more were written to `file`: a chunk is sent when it is full.
+    pub fn wrote(&mut self, file: &File, count: usize) {
+        self.written += count as u64;
+        if self.written - self.sent >= CHUNK_SIZE {
+            start_writing(file, self.sent, self.written - self.sent);
+            self.sent = self.written;
+        }
+    }
 }
 
 /// Whether files beside `empty` can have bytes of `from` without a copy: whether both are on one file system with reflinks

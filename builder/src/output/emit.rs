@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::linkat;
-use payload::{Digest, Output, PayloadError, disk};
+use payload::disk::{self, Early};
+use payload::{Digest, Output, PayloadError};
 
-use super::early::Early;
 use crate::digesting::Written;
 use crate::pack::{PackError, Packed};
 use crate::unfinished::Unfinished;

@@ -6,10 +6,10 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use payload::disk::Early;
 use payload::{Cut, Digest, FAT32_MAX, Layout, MAX_VOLUMES, Output, volume_name};
 
 use super::beside;
-use super::early::Early;
 use super::emit::{Content, EmitError, directory_of, emit_whole, hidden};
 use crate::digesting::Written;
 use crate::unfinished::Unfinished;

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::{Mutex, PoisonError};
 
+use payload::disk::Early;
 use payload::index::{Blob, Encoding};
 use payload::{CHUNK_SIZE, Digest, Hasher, InOrder, Package, PayloadError, RelPath, Watch, disk};
 
@@ -155,14 +156,11 @@ fn decode(
         return Ok(());
     }
     prepare(package, position, file, path)?;
-    let (mut offset, mut sent) = (0, 0);
+    let (mut offset, mut early) = (0, Early::default());
     package.decode(position, workers, watch, |piece| {
         change::write(path, file, offset, piece)?;
         offset += piece.len() as u64;
-        if offset - sent >= CHUNK_SIZE {
-            disk::start_writing(file, sent, offset - sent);
-            sent = offset;
-        }
+        early.wrote(file, piece.len());
         Ok(())
     })
 }
