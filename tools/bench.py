@@ -29,7 +29,7 @@ NOTE = os.environ.get("NOTE", "")
 MIB = 1 << 20
 # A virtual machine gives free memory back to its host after two seconds or so, and whoever needs it again waits for it. Without a
 # pause only those that run right after a large file was removed would get theirs at once.
-SETTLE = 5
+SETTLE = 3
 
 
 def weights(path, size, seed):

@@ -1,4 +1,4 @@
-//! Bytes that are read once, and digested in several ways while they pass: each way in a thread of its own, in bounded memory.
+//! Bytes that are read once, and digested in several ways while they pass, in threads of their own and bounded memory.
 //! Which digests are expected is decided where the bytes are needed.
 
 use std::io::{self, Read};
@@ -39,13 +39,12 @@ pub(crate) fn read_once(mut from: impl Read, each: &mut dyn FnMut(&[u8]) -> io::
 
 fn read_long(first: Vec<u8>, mut from: impl Read, each: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<Facts> {
     let pool = Pool::new(IN_FLIGHT);
-    let whole = Background::new(Hasher::default(), Hasher::update)?;
-    let single = Background::new(Vec::new(), |chunks, bytes| chunks.push(Digest::of(bytes)))?;
+    let take = |(whole, chunks): &mut (Hasher, Vec<_>), bytes: &[u8]| chunks.push(whole.update_and_digest(bytes));
+    let digests = Background::new((Hasher::default(), Vec::new()), take)?;
     let mut length = 0;
     let mut next = Arc::new(pool.own(first));
     loop {
-        whole.add(&next);
-        single.add(&next);
+        digests.add(&next);
         length += next.len() as u64;
         each(&next)?;
         let mut buffer = pool.take();
@@ -55,7 +54,8 @@ fn read_long(first: Vec<u8>, mut from: impl Read, each: &mut dyn FnMut(&[u8]) ->
         }
         next = Arc::new(buffer);
     }
-    Ok(Facts { digest: whole.finish().finish(), chunks: single.finish(), length })
+    let (whole, chunks) = digests.finish();
+    Ok(Facts { digest: whole.finish(), chunks, length })
 }
 
 /// Digests of chunks of bytes that arrive in pieces.

@@ -4,7 +4,7 @@
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::os::fd::AsRawFd;
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
@@ -196,7 +196,12 @@ struct Digesting<'a> {
 impl Write for Digesting<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let there = usize::try_from(self.shared.saturating_sub(self.position)).unwrap_or(usize::MAX).min(bytes.len());
-        let count = if there > 0 { there } else { self.file.write_at(bytes, self.position)? };
+        let count = if there > 0 {
+            there
+        } else {
+            disk::write_all_at(self.file, bytes, self.position)?;
+            bytes.len()
+        };
         self.position += count as u64;
         self.digest.update(&bytes[..count]);
         self.early.wrote(self.file, count);

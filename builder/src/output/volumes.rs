@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use payload::disk::Early;
+use payload::disk::{self, Early};
 use payload::{Cut, Digest, FAT32_MAX, Layout, MAX_VOLUMES, Output, volume_name};
 
 use super::beside;
@@ -218,7 +218,7 @@ impl Write for Cutter<'_> {
             None => self.begin()?,
         };
         let count = usize::try_from(current.left).unwrap_or(usize::MAX).min(bytes.len());
-        let count = current.file.write(&bytes[..count])?;
+        disk::write_all(&current.file, &bytes[..count])?;
         current.digest.update(&bytes[..count]);
         current.early.wrote(&current.file, count);
         self.whole.update(&bytes[..count]);

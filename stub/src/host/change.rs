@@ -2,10 +2,9 @@
 //! places where tests interfere. The system calls are made in `root.rs`.
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 
 use nix::errno::Errno;
-use payload::{Mode, RelPath};
+use payload::{Mode, RelPath, disk};
 
 use crate::host::failpoint;
 use crate::host::root::{Cause, FsError};
@@ -114,7 +113,8 @@ impl Change<'_> {
 
 /// Writes all of `bytes` at `offset` of a file that is at `path`.
 pub fn write(path: &RelPath, file: &File, offset: u64, bytes: &[u8]) -> Result<(), FsError> {
-    Change::Write { path, file, offset, bytes }.make(|| file.write_all_at(bytes, offset).map_err(|error| errno(&error)))
+    Change::Write { path, file, offset, bytes }
+        .make(|| disk::write_all_at(file, bytes, offset).map_err(|error| errno(&error)))
 }
 
 /// Cuts or extends a file to `length` bytes.
