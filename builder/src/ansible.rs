@@ -6,7 +6,7 @@ mod names;
 mod template;
 
 use payload::Digest;
-use payload::index::{Index, PackageName};
+use payload::index::{Arch, Index, PackageName};
 
 pub(crate) use names::plain_file_name;
 
@@ -74,9 +74,32 @@ fn play_beside(package: &PackageName, play: &str) -> String {
     if play == "install" { format!("{package}.yml") } else { format!("{package}-{play}.yml") }
 }
 
-/// Whether a file that begins so was written by a builder, for the same package.
-pub(crate) fn is_ours(head: &[u8], package: &PackageName) -> bool {
-    let line = template::written(package);
-    let marked = |marker: &[u8]| head.windows(marker.len()).any(|window| window == marker);
-    marked(line.as_bytes()) || head.starts_with(b"\x7fELF") || head.starts_with(b"\x1f\x8b")
+/// For what a file was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum WrittenFor {
+    /// This package, by a builder.
+    Same,
+    /// The package of the same name for the other kind of machine.
+    OtherMachine,
+    /// Another package, or by somebody else.
+    Other,
+}
+
+/// For what a file was written that begins so.
+pub(crate) fn written_for(head: &[u8], package: &PackageName, arch: Arch) -> WrittenFor {
+    let marked = |arch: Arch| {
+        let line = template::written(package, arch);
+        head.windows(line.len()).any(|window| window == line.as_bytes())
+    };
+    let other = match arch {
+        Arch::X86_64 => Arch::Aarch64,
+        Arch::Aarch64 => Arch::X86_64,
+    };
+    if marked(arch) || head.starts_with(b"\x7fELF") || head.starts_with(b"\x1f\x8b") {
+        WrittenFor::Same
+    } else if marked(other) {
+        WrittenFor::OtherMachine
+    } else {
+        WrittenFor::Other
+    }
 }

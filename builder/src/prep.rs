@@ -121,7 +121,7 @@ pub fn prep(
     refuse_without_room(&output, known_size(manifest, &components))?;
     beside::require_ours(&output, request.inventory)?;
     if request.format == Format::Ansible {
-        ansible::require_ours(&output, &manifest.package.name)?;
+        ansible::require_ours(&output, &manifest.package.name, request.arch)?;
     }
     volumes::require_ours(&output, request.force)?;
     let job = Job { request, manifest, stub, components: &components, output: &output, unproven: Cell::default() };

@@ -149,6 +149,11 @@ fn nothing_that_no_builder_wrote_for_this_package_is_replaced() -> Result<()> {
     build("{{ x }}.run")?.exits(44)?.says("--output PATH")?;
     build("package.run")?.exits(0)?;
     build("package.run")?.exits(0)?;
+    // As the package for ARM in the same directory would have left it.
+    let role = fs::read_to_string(scenario.path("ansible/sample-share.yml"))?;
+    scenario.write("ansible/sample-share.yml", role.replace("on x86_64.", "on aarch64."))?;
+    build("package.run")?.exits(44)?.says("the other architecture")?.says("a directory for each architecture")?;
+    scenario.write("ansible/sample-share.yml", role)?;
     // Another package whose role would have the same name.
     scenario.write("AirGapDeploy.toml", sample::MANIFEST.replace("\"sample\"", "\"Sample\""))?;
     build("other.run")?.exits(44)?.says("no builder wrote it for this package")?;

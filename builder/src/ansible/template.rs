@@ -4,7 +4,7 @@
 pub(super) mod render;
 
 use include_dir::{Dir, include_dir};
-use payload::index::{Index, PackageName};
+use payload::index::{Arch, Index, PackageName};
 
 use super::names::{NAMESPACE, Names};
 use super::{Generated, Subject};
@@ -13,8 +13,8 @@ static TEMPLATES: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/src/ansible/templa
 pub(super) const PLAYS: [&str; 6] = ["install", "share", "mirror", "stick", "status", "uninstall"];
 
 /// The line by which a builder knows its own files again.
-pub(super) fn written(package: &PackageName) -> String {
-    format!("Written by airgap-deploy builder for the package {package}.")
+pub(super) fn written(package: &PackageName, arch: Arch) -> String {
+    format!("Written by airgap-deploy builder for the package {package} on {arch}.")
 }
 
 /// What a plan needs of a package, below the directory of the role.
@@ -61,7 +61,7 @@ impl<'a> Templates<'a> {
         let index = subject.index;
         let first = subject.files.first().map_or_else(String::new, |file| file.name.clone());
         let values = vec![
-            ("written", written(&index.package.name)),
+            ("written", written(&index.package.name, index.target.arch)),
             ("role", names.role.clone()),
             ("namespace", NAMESPACE.to_owned()),
             ("call", call),

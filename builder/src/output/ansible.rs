@@ -6,13 +6,13 @@ use std::io::{self, Read};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
-use payload::index::PackageName;
+use payload::index::{Arch, PackageName};
 use payload::{Digest, Trust};
 
 use super::emit::{EmitError, emit_beside};
 use super::inspect;
 use super::volumes::Volume;
-use crate::ansible::{self, Generated, PackageFile, Subject};
+use crate::ansible::{self, Generated, PackageFile, Subject, WrittenFor};
 
 /// How much of a file tells what it is, in bytes.
 const HEAD: u64 = 512;
@@ -24,21 +24,25 @@ pub(crate) struct Collection {
 }
 
 /// Refuses, before anything is fetched, what could not be written later.
-pub(crate) fn require_ours(package: &Path, name: &PackageName) -> Result<(), EmitError> {
+pub(crate) fn require_ours(package: &Path, name: &PackageName, arch: Arch) -> Result<(), EmitError> {
     let refused = |path: PathBuf, problem: &str, hint| EmitError::Refused { path, problem: problem.to_owned(), hint };
     if !ansible::plain_file_name(&file_name(package)) {
         let problem = "a package for Ansible has a name of letters, digits, `.`, `_`, `+` and `-`";
         return Err(refused(package.to_owned(), problem, "name another file: --output PATH"));
     }
     for path in ansible::paths(name).iter().map(|path| directory(package).join(path)) {
-        let foreign = match head(&path) {
-            Ok(head) => !ansible::is_ours(&head, name),
-            Err(error) => !matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        let problem = match head(&path).map(|head| ansible::written_for(&head, name, arch)) {
+            Ok(WrittenFor::Same) => continue,
+            Ok(WrittenFor::OtherMachine) => {
+                let problem = format!(
+                    "it belongs to the package for the other architecture, whose role and plays have the same names as those for {arch}"
+                );
+                return Err(refused(path, &problem, "name a directory for each architecture: --output DIR/FILE"));
+            }
+            Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => continue,
+            Ok(WrittenFor::Other) | Err(_) => "no builder wrote it for this package",
         };
-        if foreign {
-            let problem = "no builder wrote it for this package";
-            return Err(refused(path, problem, "move it away, or name another directory: --output DIR/FILE"));
-        }
+        return Err(refused(path, problem, "move it away, or name another directory: --output DIR/FILE"));
     }
     Ok(())
 }
