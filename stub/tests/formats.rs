@@ -37,6 +37,7 @@ fn a_journal_of_version_1_is_read() {
         "set-owner",
         "place-file",
         "restore-labels",
+        "keep-installer",
         "reload-systemd",
         "enable-unit",
         "start-unit",

@@ -59,6 +59,8 @@ pub struct Host {
     /// What an interrupted installation staged, with the bytes that it takes on the disk.
     pub staged: HashMap<RelPath, u64>,
     pub receipt: Option<Receipt>,
+    /// What stands where the installer keeps itself, of a package that has a receipt.
+    pub kept_installer: Option<Found>,
     /// Which optional components this machine gets, and what is worth knowing of that.
     pub choice: Choice,
     pub choice_notes: Vec<String>,
@@ -195,6 +197,7 @@ impl Host {
             manifests: store_manifests(index, receipt.as_ref(), root)?,
             gpus: gpu::look(root)?,
             gpu_groups: gpu::groups(root)?,
+            kept_installer: receipt.as_ref().map(|_| root.look(&state::stub(&index.package.name))).transpose()?,
             receipt,
             choice: Choice::default(),
             choice_notes: Vec::new(),

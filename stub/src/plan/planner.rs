@@ -44,6 +44,7 @@ pub fn plan(index: &Index, host: &Host, options: Options) -> Plan {
     planner.labels();
     planner.services();
     planner.namesakes();
+    planner.installer();
     planner.own_files();
     planner.plan
 }
@@ -236,6 +237,20 @@ impl Planner<'_> {
             self.plan.steps.push(Step::RestoreLabels { paths });
         } else {
             self.plan.notes.push("below another root: SELinux labels are not restored".to_owned());
+        }
+    }
+
+    /// What the receipt speaks of is looked at, and removed, by the installer that stays beside it.
+    fn installer(&mut self) {
+        const ANYBODYS_TO_RUN: u32 = 0o111;
+        let path = state::stub(&self.index.package.name);
+        match &self.host.kept_installer {
+            None | Some(Found::Hidden) => {}
+            Some(Found::File(facts)) if facts.size > 0 && facts.mode & ANYBODYS_TO_RUN != 0 => {}
+            Some(Found::Directory(_) | Found::Special) => {
+                self.conflict(&path, "is in the way of the installer's own copy".to_owned(), false);
+            }
+            Some(_) => self.plan.steps.push(Step::KeepInstaller { path }),
         }
     }
 

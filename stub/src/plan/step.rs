@@ -63,6 +63,10 @@ pub enum Step {
     RestoreLabels {
         paths: Vec<RelPath>,
     },
+    /// The copy of the installer that stays on the machine is not there, or does not run.
+    KeepInstaller {
+        path: RelPath,
+    },
     ReloadSystemd,
     EnableUnit {
         unit: String,
@@ -111,6 +115,7 @@ impl Step {
             Self::RemoveSymbolicLink { path, .. } => format!("remove the link {path} (no longer in the package)"),
             Self::SetOwner { path, mode, owner } => format!("set owner of {path}/ to {owner}, mode {mode}"),
             Self::RestoreLabels { paths } => format!("restore the SELinux labels of {} paths", paths.len()),
+            Self::KeepInstaller { path } => format!("keep the installer as {path} again"),
             Self::ReloadSystemd => "reload systemd".to_owned(),
             Self::EnableUnit { unit } => format!("enable {unit}"),
             Self::DisableUnit { unit } => format!("disable {unit}"),
@@ -132,6 +137,7 @@ impl Step {
             | Self::MakeDirectory { .. }
             | Self::SetOwner { .. }
             | Self::RestoreLabels { .. }
+            | Self::KeepInstaller { .. }
             | Self::ReloadSystemd
             | Self::EnableUnit { .. }
             | Self::DisableUnit { .. }
@@ -153,6 +159,7 @@ impl Step {
             Self::RemoveSymbolicLink { .. } => "remove-symbolic-link",
             Self::SetOwner { .. } => "set-owner",
             Self::RestoreLabels { .. } => "restore-labels",
+            Self::KeepInstaller { .. } => "keep-installer",
             Self::ReloadSystemd => "reload-systemd",
             Self::EnableUnit { .. } => "enable-unit",
             Self::DisableUnit { .. } => "disable-unit",
@@ -169,6 +176,8 @@ impl Step {
                 still(manager.look(unit)?.is_up(), unit, "stopped")?;
                 Ok(manager.stop(unit)?)
             }),
+            // Every installation that completes leaves it there: a journal and a receipt need a program that reads them.
+            Self::KeepInstaller { .. } => Ok(()),
             Self::ReloadSystemd => ask(root, |manager| Ok(manager.reload()?)),
             Self::EnableUnit { unit } => Enabler::of(root).map_or(Ok(()), |enabler| {
                 still(enabler.look(unit)?.enabled != "enabled", unit, "enabled")?;
@@ -254,7 +263,8 @@ impl Step {
             | Self::RemoveFile { .. }
             | Self::RemoveSymbolicLink { .. }
             | Self::SetOwner { .. }
-            | Self::RestoreLabels { .. } => false,
+            | Self::RestoreLabels { .. }
+            | Self::KeepInstaller { .. } => false,
         }
     }
 

@@ -181,7 +181,7 @@ pub fn step(step: &Step, root: &Path) -> Value {
             set("path", json!(path.to_string()));
             set("target", json!(target));
         }
-        Step::RemoveFile { path, .. } => set("path", json!(path.to_string())),
+        Step::RemoveFile { path, .. } | Step::KeepInstaller { path } => set("path", json!(path.to_string())),
         Step::SetOwner { path, mode, owner } => {
             set("path", json!(path.to_string()));
             set("mode", json!(mode.to_string()));

@@ -151,7 +151,7 @@ fn own_files(plan: &Plan, index: &Index, host: &Host, lines: &mut Vec<String>) {
 /// A title, what belongs under it, and how it is told in few lines.
 type Section = (&'static str, fn(&Step) -> bool, fn(&[&Step]) -> Vec<String>);
 
-const SECTIONS: [Section; 9] = [
+const SECTIONS: [Section; 10] = [
     ("Services to stop", |step| matches!(step, Step::StopUnit { .. } | Step::DisableUnit { .. }), summary::each),
     ("Accounts", |step| matches!(step, Step::CreateGroup(_) | Step::CreateUser { .. }), summary::each),
     ("Directories", |step| matches!(step, Step::MakeDirectory { .. }), summary::directories),
@@ -180,6 +180,7 @@ const SECTIONS: [Section; 9] = [
     ),
     ("systemd units", |step| matches!(step, Step::PlaceFile(PlaceFile { role: Role::Unit, .. })), summary::each),
     ("SELinux", |step| matches!(step, Step::RestoreLabels { .. }), summary::each),
+    ("The installer itself", |step| matches!(step, Step::KeepInstaller { .. }), summary::each),
     (
         "systemd",
         |step| matches!(step, Step::ReloadSystemd | Step::EnableUnit { .. } | Step::StartUnit { .. }),

@@ -81,6 +81,9 @@ enum WireStep {
     },
     /// Without its paths: there is nothing to undo.
     RestoreLabels,
+    KeepInstaller {
+        path: String,
+    },
     ReloadSystemd,
     EnableUnit {
         unit: String,
@@ -225,6 +228,7 @@ fn read_step(wire: WireStep) -> Result<Step, JournalError> {
             owner: Owner { user: parsed(&owner)?, group: parsed(&group)? },
         },
         WireStep::RestoreLabels => Step::RestoreLabels { paths: Vec::new() },
+        WireStep::KeepInstaller { path } => Step::KeepInstaller { path: parsed(&path)? },
         WireStep::ReloadSystemd => Step::ReloadSystemd,
         WireStep::EnableUnit { unit } => Step::EnableUnit { unit },
         WireStep::DisableUnit { unit } => Step::DisableUnit { unit },
@@ -299,6 +303,7 @@ fn write_step(step: &Step) -> WireStep {
             group: owner.group.to_string(),
         },
         Step::RestoreLabels { .. } => WireStep::RestoreLabels,
+        Step::KeepInstaller { path } => WireStep::KeepInstaller { path: text(path) },
         Step::ReloadSystemd => WireStep::ReloadSystemd,
         Step::EnableUnit { unit } => WireStep::EnableUnit { unit: unit.clone() },
         Step::DisableUnit { unit } => WireStep::DisableUnit { unit: unit.clone() },

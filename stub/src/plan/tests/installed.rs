@@ -4,9 +4,10 @@
 use payload::Digest;
 use payload::index::Role;
 
-use super::machine::{Case, account, add, path};
+use super::machine::{Case, account, add, attributes, path};
 use super::{Row, hold};
 use crate::host::models::StoreManifest;
+use crate::host::root::Found;
 
 const WHAT_WAS_DONE_TO_IT_SINCE_IT_WAS_INSTALLED: &[Row] = &[
     ("nothing", "replace", |_| (), &[]),
@@ -62,6 +63,24 @@ const WHAT_WAS_DONE_TO_IT_SINCE_IT_WAS_INSTALLED: &[Row] = &[
         "",
         |it| it.gone("opt/x/m"),
         &["+ make-directory /opt/x/m", "+ set-owner /opt/x/m", "+ restore-labels"],
+    ),
+    (
+        "the installer that it kept was removed",
+        "",
+        |it| it.host.kept_installer = Some(Found::Absent),
+        &["+ keep-installer /var/lib/airgap-deploy/x/airgap-deploy"],
+    ),
+    (
+        "the installer that it kept does not run any more",
+        "",
+        |it| it.host.kept_installer = Some(Found::File(attributes(0o644, 0))),
+        &["+ keep-installer /var/lib/airgap-deploy/x/airgap-deploy"],
+    ),
+    (
+        "a directory is where the installer was kept",
+        "replace",
+        |it| it.host.kept_installer = Some(Found::Directory(attributes(0o755, 0))),
+        &["+ ! /var/lib/airgap-deploy/x/airgap-deploy is in the way of the installer's own copy"],
     ),
     ("a link was removed", "", |it| it.gone("opt/x/l"), &["+ make-symbolic-link /opt/x/l", "+ restore-labels"]),
     ("a link leads elsewhere", "", |it| it.link("opt/x/l", "mine"), &["+ ! /opt/x/l is in the way of a symbolic link"]),

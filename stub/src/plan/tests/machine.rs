@@ -167,6 +167,7 @@ impl Case {
             anchors: anchors.into_iter().map(|(parent, anchor)| (Some(path(parent)), anchor)).collect(),
             staged: HashMap::new(),
             receipt: None,
+            kept_installer: None,
             choice: Choice::default(),
             choice_notes: Vec::new(),
             others: Others::default(),
@@ -204,6 +205,7 @@ impl Case {
         case.file("etc/systemd/system/x.service", "unit", 0o644, 0);
         case.link("opt/x/l", "tool");
         case.host.receipt = Some(made.receipt(&case.index, Digest::of(b"index"), None, None));
+        case.host.kept_installer = Some(Found::File(attributes(0o755, 0)));
         case.host.units.insert("x.service".to_owned(), unit("inactive", "disabled"));
         case
     }
@@ -355,7 +357,8 @@ fn line(step: &Step) -> String {
         | Step::MakeSymbolicLink { path, .. }
         | Step::RemoveFile { path, .. }
         | Step::RemoveSymbolicLink { path, .. }
-        | Step::SetOwner { path, .. } => format!("{action} {path}"),
+        | Step::SetOwner { path, .. }
+        | Step::KeepInstaller { path } => format!("{action} {path}"),
         Step::RestoreLabels { .. } | Step::ReloadSystemd => action.to_owned(),
     }
 }
