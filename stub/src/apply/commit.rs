@@ -149,12 +149,12 @@ fn run(
             root.sync_directory_of(&place.staged)?;
         }
     }
-    for step in &plan.steps {
+    for (position, step) in plan.steps.iter().enumerate() {
         if interrupt::requested() {
             return Err(Failure::Interrupted);
         }
         journal.begin(step)?;
-        let outcome = step.apply(machine);
+        let outcome = step.apply_before(plan.steps.get(position + 1), machine);
         events.step(step, outcome.as_ref().copied());
         if let Err(error) = outcome {
             // Somebody else was faster: what is there is theirs, and is not undone.

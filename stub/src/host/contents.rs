@@ -103,10 +103,10 @@ type Read = HashMap<(u64, u64), Content>;
 
 fn read_all(root: &Root, files: &[(&RelPath, Attributes)]) -> Result<Read, FsError> {
     let next = AtomicUsize::new(0);
-    let (read, stopped) = (Mutex::new(Read::new()), Mutex::new(None));
+    let (read, stopped, turn) = (Mutex::new(Read::new()), Mutex::new(None), Mutex::default());
     let work = || {
         while let Some((path, facts)) = files.get(next.fetch_add(1, Ordering::Relaxed)) {
-            let content = read_one(root, path, facts);
+            let content = read_one(root, path, facts, &turn);
             if let Err(error @ FsError { cause: Cause::Interrupted, .. }) = content.digest {
                 next.store(files.len(), Ordering::Relaxed);
                 stopped.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
@@ -128,9 +128,9 @@ fn read_all(root: &Root, files: &[(&RelPath, Attributes)]) -> Result<Read, FsErr
 }
 
 /// Known by its stat data from now on is only what was neither changed nor replaced while it was read.
-fn read_one(root: &Root, path: &RelPath, facts: &Attributes) -> Content {
+fn read_one(root: &Root, path: &RelPath, facts: &Attributes, turn: &Mutex<()>) -> Content {
     let before = root.sure_stat(path).ok().flatten();
-    let digest = root.digest_unless(path, interrupt::requested);
+    let digest = root.digest_in_turn(path, turn, interrupt::requested);
     let after = root.sure_stat(path).ok().flatten();
     let stat = before.filter(|stat| *stat == facts.stat() && after == before);
     Content { digest, stat }

@@ -5,6 +5,7 @@ mod purge;
 mod standing;
 
 use std::collections::BTreeSet;
+use std::sync::Mutex;
 
 use payload::index::PackageName;
 use payload::{Digest, RelPath};
@@ -381,7 +382,8 @@ enum Aside {
 }
 
 fn set_aside(path: &RelPath, backup: &RelPath, digest: Digest, machine: &Machine) -> Result<Aside, FsError> {
-    let holds = |path: &RelPath| Ok(machine.root.digest_unless(path, interrupt::requested)? == digest);
+    let holds =
+        |path: &RelPath| Ok(machine.root.digest_in_turn(path, &Mutex::default(), interrupt::requested)? == digest);
     Ok(match machine.root.look(backup)? {
         found @ Found::File(_) if holds(backup)? => Aside::Kept(found),
         Found::Absent => match machine.root.look(path)? {

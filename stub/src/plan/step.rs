@@ -4,6 +4,7 @@
 mod hard_link;
 mod invocation;
 mod place_file;
+mod units;
 
 use nix::errno::Errno;
 use payload::index::Role;
@@ -12,10 +13,11 @@ use payload::{AccountName, Digest, Mode, Owner, RelPath};
 pub use hard_link::LinkSource;
 pub use place_file::{PlaceFile, Replaces};
 
+use self::units::{ask, still};
 use crate::host::account::MadeAccount;
 use crate::host::machine::{Machine, StepError, Undone};
 use crate::host::root::{Attributes, Found, FsError, Root};
-use crate::host::unit::{Enabler, Manager};
+use crate::host::unit::Enabler;
 
 /// One change of the machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -167,7 +169,16 @@ impl Step {
         }
     }
 
-    /// Does it.
+    /// Does it. What it made is on the disk then, but for the name of a file beside which `next` places another: when `next`
+    /// is done, both are.
+    pub fn apply_before(&self, next: Option<&Self>, machine: &Machine) -> Result<(), StepError> {
+        match (self, next) {
+            (Self::PlaceFile(place), Some(Self::PlaceFile(next))) => place.apply(Some(next), machine),
+            _ => self.apply(machine),
+        }
+    }
+
+    /// Does it, and waits until that is on the disk.
     pub fn apply(&self, machine: &Machine) -> Result<(), StepError> {
         let root = &machine.root;
         match self {
@@ -192,7 +203,7 @@ impl Step {
                 root.make_directory(path)?;
                 Ok(root.set_attributes(path, *mode, machine.ids(&Owner::root())?)?)
             }
-            Self::PlaceFile(place) => place.apply(machine),
+            Self::PlaceFile(place) => place.apply(None, machine),
             Self::MakeHardLink { path, to, source, .. } => source.link(path, to, machine),
             Self::MakeSymbolicLink { path, target } => Ok(root.make_link(target, path)?),
             Self::RemoveFile { path, digest, backup } => {
@@ -243,28 +254,6 @@ impl Step {
                 Some(OldVersion { path, backup, digest: *digest, seen: None })
             }
             _ => None,
-        }
-    }
-
-    /// Whether it is about units: what runs is only ever asked of the systemd that runs this machine.
-    fn is_about_units(&self) -> bool {
-        match self {
-            Self::StopUnit { .. }
-            | Self::ReloadSystemd
-            | Self::EnableUnit { .. }
-            | Self::DisableUnit { .. }
-            | Self::StartUnit { .. } => true,
-            Self::CreateGroup(_)
-            | Self::CreateUser { .. }
-            | Self::MakeDirectory { .. }
-            | Self::PlaceFile(_)
-            | Self::MakeHardLink { .. }
-            | Self::MakeSymbolicLink { .. }
-            | Self::RemoveFile { .. }
-            | Self::RemoveSymbolicLink { .. }
-            | Self::SetOwner { .. }
-            | Self::RestoreLabels { .. }
-            | Self::KeepInstaller { .. } => false,
         }
     }
 
@@ -343,42 +332,11 @@ impl Step {
         }
     }
 
-    /// Puts a unit back to how it was. systemd may refuse, for reasons that nothing here can mend: everything else goes
-    /// back all the same. Below another root nothing runs that could be started or stopped.
-    fn undo_unit(&self, root: &Root) -> Undone {
-        let outcome = match (self, Enabler::of(root), Manager::of(root)) {
-            (Self::EnableUnit { unit }, Some(enabler), _) => enabler.disable(unit),
-            (Self::DisableUnit { unit }, Some(enabler), _) => enabler.enable(unit),
-            (Self::EnableUnit { unit }, None, _) => {
-                return Undone::Unit(format!("{unit} may still be enabled: this machine has no systemctl"));
-            }
-            (Self::DisableUnit { unit }, None, _) => {
-                return Undone::Unit(format!("{unit} may be disabled: this machine has no systemctl"));
-            }
-            (Self::StopUnit { unit }, _, Some(manager)) => manager.start(unit),
-            (Self::StartUnit { unit }, _, Some(manager)) => manager.stop_if_up(unit),
-            // Reloading again makes sense only when the units are back as they were: see `apply/recover.rs`.
-            _ => Ok(()),
-        };
-        outcome.map_or_else(|error| Undone::Unit(error.to_string()), |()| Undone::Clean)
-    }
-
     fn run_account_tool(&self, machine: &Machine) -> Result<(), StepError> {
         let Some((tool, arguments)) = self.invocation() else { return Ok(()) };
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
         machine.run(tool, &arguments)
     }
-}
-
-/// What somebody else did to a unit since the plan is theirs: it is neither done once more nor undone.
-fn still(as_planned: bool, unit: &str, done: &str) -> Result<(), StepError> {
-    let others = || StepError::DoneByOthers(format!("{unit} was {done} by somebody else while the installation ran"));
-    if as_planned { Ok(()) } else { Err(others()) }
-}
-
-/// Below another root there is nobody to ask, and nothing to do.
-fn ask(root: &Root, what: impl FnOnce(Manager) -> Result<(), StepError>) -> Result<(), StepError> {
-    Manager::of(root).map_or(Ok(()), what)
 }
 
 /// Removes a directory that was made. What somebody put into it keeps it.

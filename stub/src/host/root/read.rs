@@ -5,6 +5,7 @@ use std::ffi::CString;
 use std::fs::File;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::FileExt;
+use std::sync::Mutex;
 
 use nix::dir::Dir;
 use nix::errno::Errno;
@@ -12,7 +13,7 @@ use nix::fcntl::{AtFlags, OFlag, openat, readlinkat};
 use nix::sys::stat::{Mode as Bits, SFlag, fstat, fstatat};
 use nix::sys::statfs::{FUSE_SUPER_MAGIC, FsType, MSDOS_SUPER_MAGIC, SMB_SUPER_MAGIC, fstatfs};
 use nix::sys::statvfs::{FsFlags, fstatvfs};
-use payload::{Digest, Hasher, RelPath};
+use payload::{CHUNK_SIZE, Digest, Hasher, RelPath};
 
 use super::found::{self, attributes};
 use super::{Attributes, Cause, FileSystem, Found, FsError, Result, Root, failed, io, shown};
@@ -106,20 +107,25 @@ impl Root {
 
     /// The digest of the regular file at `path`, whatever happens meanwhile: to undo something is not interrupted.
     pub fn digest(&self, path: &RelPath) -> Result<Digest> {
-        self.digest_unless(path, || false)
+        self.digest_in_turn(path, &Mutex::default(), || false)
     }
 
-    /// The digest of the regular file at `path`, unless somebody asks to stop.
-    pub fn digest_unless(&self, path: &RelPath, stop: impl Fn() -> bool) -> Result<Digest> {
+    /// The digest of the regular file at `path`, unless somebody asks to stop. Of those who share a `turn` one reads at a time:
+    /// disks that have to move for each of several files are slow.
+    pub fn digest_in_turn(&self, path: &RelPath, turn: &Mutex<()>, stop: impl Fn() -> bool) -> Result<Digest> {
         let file = self.open_file(path)?;
+        let length = file.metadata().map_err(io("look at", path))?.len();
         let mut hasher = Hasher::default();
-        let mut buffer = vec![0; 1 << 20];
+        // One byte more than there should be shows the end.
+        let mut buffer = vec![0; usize::try_from(CHUNK_SIZE.min(length + 1)).unwrap_or(1)];
         let mut offset = 0;
         loop {
             if stop() {
                 return Err(FsError { action: "read", path: path.to_string(), cause: Cause::Interrupted });
             }
+            let reading = turn.lock();
             let count = file.read_at(&mut buffer, offset).map_err(io("read", path))?;
+            drop(reading);
             if count == 0 {
                 return Ok(hasher.finish());
             }

@@ -83,10 +83,20 @@ impl Root {
 
     /// Gives the file at `from` the second name `to`, where nothing may stand yet.
     pub fn link(&self, from: &RelPath, to: &RelPath) -> Result<()> {
+        sync(&self.linked(from, to)?, to)
+    }
+
+    /// The same, but the name is on the disk only when one that is made later in the same directory is.
+    pub fn link_unsynchronised(&self, from: &RelPath, to: &RelPath) -> Result<()> {
+        self.linked(from, to).map(drop)
+    }
+
+    /// The directory in which the name was made.
+    fn linked(&self, from: &RelPath, to: &RelPath) -> Result<OwnedFd> {
         let (source, target) = (self.parent(from)?, self.parent(to)?);
         let call = || linkat(&source, from.name(), &target, to.name(), LinkatFlags::empty());
         Change::Link { from, to }.make(call)?;
-        sync(&target, to)
+        Ok(target)
     }
 
     /// Tries whether a file in this directory can have two names, with one that goes again. `true` as well where nothing can

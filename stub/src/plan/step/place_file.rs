@@ -59,10 +59,20 @@ impl PlaceFile {
         }
     }
 
-    pub(super) fn apply(&self, machine: &Machine) -> Result<(), StepError> {
+    /// Whether one synchronisation of a directory brings the names of both to the disk.
+    pub(super) fn is_beside(&self, other: &Self) -> bool {
+        let new = |place: &Self| place.replaces == Replaces::Nothing;
+        new(self) && new(other) && self.path.parent() == other.path.parent()
+    }
+
+    /// `next` is placed right after it.
+    pub(super) fn apply(&self, next: Option<&Self>, machine: &Machine) -> Result<(), StepError> {
         let owner = self.owner.as_ref().map(|owner| machine.ids(owner)).transpose()?.flatten();
         machine.root.set_attributes(&self.staged, self.mode, owner)?;
         match &self.replaces {
+            Replaces::Nothing if next.is_some_and(|next| self.is_beside(next)) => {
+                Ok(machine.root.link_unsynchronised(&self.staged, &self.path)?)
+            }
             Replaces::Nothing => Ok(machine.root.link(&self.staged, &self.path)?),
             Replaces::Ours { backup, seen, .. } | Replaces::Foreign { backup, seen, .. } => {
                 self.require_seen(seen.as_ref(), machine)?;
