@@ -17,7 +17,7 @@ const WORDS: u64 = 128_000;
 /// One file of weights that do not compress.
 fn weights() -> Draft {
     let mut draft = Draft::new("1", "opt/demo", false).expect("a draft");
-    draft.directory("opt/demo").expect("a directory");
+    draft.directory("opt").expect("a directory").directory("opt/demo").expect("a directory");
     let content = gguf::noise("bench", WEIGHTS);
     draft.file("opt/demo/m.gguf", Role::ModelBlob, 0o644, &content).expect("a file");
     draft
@@ -26,7 +26,7 @@ fn weights() -> Draft {
 /// Many small files.
 fn crowd() -> Draft {
     let mut draft = Draft::new("1", "opt/demo", false).expect("a draft");
-    draft.directory("opt/demo").expect("a directory");
+    draft.directory("opt").expect("a directory").directory("opt/demo").expect("a directory");
     for number in 0..FILES {
         let path = format!("opt/demo/f{number}");
         draft.file(&path, Role::Config, 0o644, number.to_string().as_bytes()).expect("a file");
