@@ -2,6 +2,7 @@
 //! On a booted machine with systemd, accounts and reboots it is the acceptance.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -111,6 +112,42 @@ fn installing_twice_changes_nothing_the_second_time_and_says_so() -> Result<()> 
     assert_eq!(plan["steps"], serde_json::json!([]));
     package_below(&run, &root, &["--status"])?.exits(0)?;
     first.equals(&Tree::of(&root)?)
+}
+
+#[test]
+fn the_installer_that_stays_is_written_again_where_it_is_gone_or_does_not_run() -> Result<()> {
+    const KEPT: &str = "var/lib/airgap-deploy/sample/airgap-deploy";
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let root = scenario.target("root")?;
+    package_below(&run, &root, &["--install"])?.exits(0)?;
+    let kept = root.join(KEPT);
+    let first = (fs::read(&kept)?, fs::metadata(&kept)?.permissions());
+    let spoilt: [fn(&Path) -> std::io::Result<()>; 3] = [
+        |kept| fs::remove_file(kept),
+        |kept| fs::set_permissions(kept, fs::Permissions::from_mode(0o600)),
+        |kept| fs::write(kept, ""),
+    ];
+    for spoil in spoilt {
+        spoil(&kept)?;
+        let before = Tree::of(&root)?;
+        let plan = package_below(&run, &root, &["--dry-run", "--json"])?.exits(0)?.json()?;
+        let planned = plan["steps"].as_array().context("no steps")?;
+        let [step] = planned.as_slice() else { anyhow::bail!("not one step: {plan}") };
+        assert_eq!((&step["action"], &step["path"]), (&"keep-installer".into(), &format!("/{KEPT}").into()));
+        package_below(&run, &root, &["--dry-run"])?.exits(0)?.says(&format!("keep the installer as /{KEPT} again"))?;
+        before.equals(&Tree::of(&root)?)?;
+        let done = package_below(&run, &root, &["--install", "--json"])?.exits(0)?.json()?;
+        assert_eq!((&done["changed"], texts(&done["steps"])?), (&true.into(), texts(&plan["steps"])?));
+        assert_eq!(first, (fs::read(&kept)?, fs::metadata(&kept)?.permissions()));
+        let after = Tree::of(&root)?;
+        // The copy itself says that all is well, and there is nothing left to do.
+        package_below(&kept, &root, &["--status"])?.exits(0)?;
+        package_below(&run, &root, &["--install"])?.exits(0)?.says("installed already: nothing was changed")?;
+        after.equals(&Tree::of(&root)?)?;
+    }
+    package_below(&kept, &root, &["--uninstall"])?.exits(0)?;
+    Ok(())
 }
 
 #[test]
