@@ -237,7 +237,9 @@ fn is_text(path: &str) -> bool {
 const PLAYS: &str = r#"
 ip link set lo up
 for place in /opt /var/lib /var/log /var/cache /media /srv /run; do mount -t tmpfs tmpfs "$place"; done
+mkdir /run/above /run/work; mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/above,workdir=/run/work /etc
 cd "$1"
+mkdir "it, is; an odd: place"; mv ansible big.run* weights.bin ./*.pub "it, is; an odd: place"; cd "it, is; an odd: place"
 tool=$2
 play() {
     file=$1; shift
@@ -255,7 +257,7 @@ same() { cmp weights.bin /opt/big/weights.bin; test -z "$(ls -A /var/cache)"; }
 
 mkdir /run/noexec; mount -t tmpfs -o noexec tmpfs /run/noexec
 stops "programs may not be run there" big --check -e big_work_directory=/run/noexec
-cp ansible/roles/big/files/big.head elsewhere; chmod +x elsewhere; printf '\267' | dd of=elsewhere bs=1 seek=18 conv=notrunc status=none
+cp ansible/roles/big/files/big.head "$1/elsewhere"; chmod +x "$1/elsewhere"; printf '\267' | dd of="$1/elsewhere" bs=1 seek=18 conv=notrunc status=none
 stops "this machine is another one than x86_64" big -e "big_installer=$1/elsewhere"
 
 mkdir -p "/media/a stick" /media/b /media/c/deep /srv/one /srv/two
@@ -278,6 +280,31 @@ must big --check; test ! -e /opt/big
 must big; same
 must big; grep -q "changed=0" said
 must big-uninstall
+
+# Of the keys that the role placed, those in its list are trusted: check mode says what the play does.
+trusted=/etc/airgap-deploy/trusted-keys
+keys() { echo "{\"big_trusted_keys\":[\"$PWD/$1.pub\"]}"; }
+must big --check -e "$(keys site)"; test ! -e /etc/airgap-deploy
+must big -e "$(keys site)"; same; test -e $trusted/big.site.pub
+must big -e "$(keys site)"; grep -q "changed=0" said
+must big; test -e $trusted/big.site.pub
+must big-uninstall
+stops "the package is not trusted" big --check -e "$(keys other)"; test -e $trusted/big.site.pub
+stops "the package is not trusted" big -e "$(keys other)"; test "$(ls $trusted)" = big.other.pub
+must big-stick --check -e "$(keys site)" -e "{\"big_media\":[\"$PWD\"]}"
+must big-share --check -e "$(keys site)" -e big_share=/srv/one/big.run -e '{"big_volumes": ["/srv/two"]}'
+test "$(ls $trusted)" = big.other.pub
+must big -e "$(keys site)"; same; test "$(ls $trusted)" = big.site.pub
+
+# The installer that stays is brought back.
+rm /var/lib/airgap-deploy/big/airgap-deploy
+if play big-uninstall; then exit 1; fi
+grep -q "a play that installs writes it again" said
+must big --check; grep -q "changed=1" said
+must big; must big-status
+must big; grep -q "changed=0" said
+must big-uninstall
+rm -r $trusted
 mount -t tmpfs -o size=14m tmpfs /var/cache
 stops "out of disk space: /var/cache" big --check
 umount /var/cache
@@ -313,7 +340,19 @@ fn volumes_arrive_from_sticks_shares_controller_and_mirror() -> Result<()> {
                     [[components]]\ntype = \"config-file\"\nname = \"weights\"\ninstall_path = \"weights.bin\"\n\
                     source = { type = \"file\", path = \"weights.bin\" }\n";
     scenario.write("big.toml", manifest)?;
-    run(scenario.builder()?.args(["big.toml", "--format", "ansible", "--chunk-size", "8MB"]))?.exits(0)?;
+    for name in ["site.key", "other.key"] {
+        run(scenario.builder()?.args(["keygen", "--no-password", name]))?.exits(0)?;
+    }
+    run(scenario.builder()?.args([
+        "big.toml",
+        "--format",
+        "ansible",
+        "--chunk-size",
+        "8MB",
+        "--sign-key",
+        "site.key",
+    ]))?
+    .exits(0)?;
     ensure!(scenario.path("big.run.003").exists(), "there are not three volumes");
     let tool = controller.tool("ansible-playbook")?;
     let mut plays = argv(&["unshare", "--mount", "--net", "sh", "-ec", PLAYS, "sh"])?;

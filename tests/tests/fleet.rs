@@ -36,6 +36,7 @@ fn each_host_ends_as_it_should() -> Result<()> {
     test.fleet.machine("full")?.must(&["umount", "/opt"])?;
     test.a_service_arrives_from_a_stick_alone_and_beside_another()?;
     test.two_services_arrive_from_a_mirror_and_start_in_order()?;
+    test.a_roll_stops_when_too_many_fail()?;
     test.an_upgrade_rolls_over_the_hosts_from_a_share()?;
     test.hosts_that_trust_a_key_take_what_it_signed_alone()?;
     test.everything_goes_again()?;
@@ -160,7 +161,7 @@ impl Test {
         self.answers("empty", httpd::URL, "one")?;
         let report = fs::read_to_string(self.media.path().join("one/ansible/reports/demo-full.json"))?;
         let report: serde_json::Value = serde_json::from_str(&report)?;
-        ensure!(report["exit_code"] == 22 && report["host"] == "full", "{report}");
+        ensure!(report["exit_code"] == 22 && report["failed"] == true && report["host"] == "full", "{report}");
         let again = self.play("one/ansible/demo.yml", &["--limit", "empty,current"])?.succeeded()?;
         ensure!(again.of("empty")? == UNCHANGED && again.of("current")? == UNCHANGED, "{}", again.said.describe());
         self.nothing_of_a_play_is_left()
@@ -216,6 +217,20 @@ impl Test {
             };
             ensure!(since("metrics-often.service")? < since("metrics-seldom.service")?, "not in order on {host}");
         }
+        Ok(())
+    }
+
+    /// One of the first two hosts lets nobody become root: the third one is left alone.
+    fn a_roll_stops_when_too_many_fail(&self) -> Result<()> {
+        let sudoers = self.fleet.machine("current")?.path("/etc/sudoers.d/deploy");
+        let before = fs::read(&sudoers)?;
+        fs::write(&sudoers, "")?;
+        let options = ["--check", "-e", "demo_share=/media/usb/two/demo.run", "-e", "demo_serial=2"];
+        let options = [&options[..], &["-e", "demo_max_fail_percentage=0"]].concat();
+        let play = self.play("two/ansible/demo-share.yml", &options)?;
+        fs::write(&sudoers, before)?;
+        ensure!(play.of("current")? == Recap { changed: 0, failed: 1 }, "{}", play.said.describe());
+        ensure!(play.said.stdout.contains("sudo") && play.of("full").is_err(), "{}", play.said.describe());
         Ok(())
     }
 
