@@ -27,6 +27,9 @@ fn an_image_boots_and_serves() -> Result<()> {
     let work = tempfile::tempdir()?;
     let image = work.path().join("image");
     succeed(argv(&["cp", "--archive"])?.arg(base::provide(Suite::Bookworm)?).arg(&image), WITHIN)?;
+    // An image may keep elsewhere what belongs to the site: the command goes there, and not to this machine's own.
+    std::fs::rename(image.join("usr/local"), image.join("srv/local"))?;
+    std::os::unix::fs::symlink("/srv/local", image.join("usr/local"))?;
     let before = Tree::read(&image)?;
     let root = image.to_str().context("UTF-8")?;
     let below = |arguments: &[&str]| -> Result<Captured> {
@@ -42,6 +45,7 @@ fn an_image_boots_and_serves() -> Result<()> {
     ensure!(plan.stdout.contains(&format!("systemctl enable --root={root} -- demo.service")), "{}", plan.describe());
     below(&["--install", "--enable"])?;
     ensure!(enabled.is_symlink(), "it is not enabled");
+    ensure!(image.join("srv/local/sbin/airgap-deploy").is_file(), "the command is not below the image's own link");
     ensure!(below(&["--install", "--enable"])?.stdout.contains("nothing was changed"), "it changes something twice");
     below(&["--uninstall"])?;
     ensure!(!enabled.is_symlink(), "it is still enabled");
