@@ -1,5 +1,5 @@
-//! What the kernel is asked for while a large file is written: room for it, an early way to the disk, and sharing bytes that
-//! are on the disk already. Whether a file is right and complete is decided by whoever writes it.
+//! What the kernel is asked for while a large file is written: room for it, pieces that find memory at once, an early way to the
+//! disk, and sharing bytes that are there already. Whether a file is right and complete is decided by whoever writes it.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -104,4 +104,24 @@ pub fn share(from: &File, offset: u64, to: &File, at: u64, length: u64) -> io::R
         }
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_in_pieces_is_what_was_given() {
+        let bytes: Vec<u8> = (0..100_000_u32).flat_map(u32::to_le_bytes).collect();
+        for length in [0, 1, PIECE - 1, PIECE, PIECE + 1, 3 * PIECE + 5] {
+            let memory = rustix::fs::memfd_create("pieces", rustix::fs::MemfdFlags::empty()).unwrap();
+            let mut file = File::from(memory);
+            file.write_all(b"before").unwrap();
+            write_all(&file, &bytes[..length]).unwrap();
+            write_all_at(&file, &bytes[..length], 6 + length as u64).unwrap();
+            let mut found = vec![0; 6 + 2 * length];
+            file.read_exact_at(&mut found, 0).unwrap();
+            assert!(found == [b"before", &bytes[..length], &bytes[..length]].concat(), "{length}");
+        }
+    }
 }
