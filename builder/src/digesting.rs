@@ -2,12 +2,11 @@
 //! Which digests are expected is decided where the bytes are needed.
 
 use std::io::{self, Read};
-use std::ops::Deref;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::{Builder, JoinHandle};
 
-use payload::{CHUNK_SIZE, Digest, Hasher};
+use payload::{CHUNK_SIZE, Digest, Hasher, Shared};
 
 /// Chunks that are in memory at once.
 const IN_FLIGHT: usize = 5;
@@ -25,34 +24,36 @@ pub(crate) struct Facts {
 }
 
 /// Reads to the end. `each` gets every chunk, in order, while it is digested.
-pub(crate) fn read_once(mut from: impl Read, each: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<Facts> {
+pub(crate) fn read_once(mut from: impl Read, each: &mut dyn FnMut(&Shared) -> io::Result<()>) -> io::Result<Facts> {
     let mut first = Vec::new();
     from.by_ref().take(CHUNK_SIZE).read_to_end(&mut first)?;
     let length = first.len() as u64;
     if length < CHUNK_SIZE {
         let digest = Digest::of(&first);
-        each(&first)?;
+        each(&(Arc::new(first) as Shared))?;
         return Ok(Facts { digest, chunks: (length > 0).then_some(digest).into_iter().collect(), length });
     }
     read_long(first, from, each)
 }
 
-fn read_long(first: Vec<u8>, mut from: impl Read, each: &mut dyn FnMut(&[u8]) -> io::Result<()>) -> io::Result<Facts> {
+fn read_long(
+    first: Vec<u8>,
+    mut from: impl Read,
+    each: &mut dyn FnMut(&Shared) -> io::Result<()>,
+) -> io::Result<Facts> {
     let pool = Pool::new(IN_FLIGHT);
     let take = |(whole, chunks): &mut (Hasher, Vec<_>), bytes: &[u8]| chunks.push(whole.update_and_digest(bytes));
     let digests = Background::new((Hasher::default(), Vec::new()), take)?;
     let mut length = 0;
-    let mut next = Arc::new(pool.own(first));
-    loop {
-        digests.add(&next);
-        length += next.len() as u64;
-        each(&next)?;
-        let mut buffer = pool.take();
-        from.by_ref().take(CHUNK_SIZE).read_to_end(&mut buffer.bytes)?;
-        if buffer.is_empty() {
-            break;
-        }
-        next = Arc::new(buffer);
+    let mut next = pool.own(first);
+    while !next.bytes.is_empty() {
+        length += next.bytes.len() as u64;
+        let shared: Shared = Arc::new(next);
+        digests.add(&shared);
+        each(&shared)?;
+        drop(shared);
+        next = pool.take();
+        from.by_ref().take(CHUNK_SIZE).read_to_end(&mut next.bytes)?;
     }
     let (whole, chunks) = digests.finish();
     Ok(Facts { digest: whole.finish(), chunks, length })
@@ -109,8 +110,13 @@ impl Written {
         for piece in bytes.chunks(PIECE) {
             let mut buffer = self.pool.take();
             buffer.bytes.extend_from_slice(piece);
-            self.digest.add(&Arc::new(buffer));
+            self.digest.add(&(Arc::new(buffer) as Shared));
         }
+    }
+
+    /// The same without a copy.
+    pub(crate) fn update_shared(&self, bytes: &Shared) {
+        self.digest.add(bytes);
     }
 
     /// The digest of everything added.
@@ -121,16 +127,16 @@ impl Written {
 
 /// A thread that takes in bytes, in their order.
 struct Background<T> {
-    bytes: Sender<Arc<Buffer>>,
+    bytes: Sender<Shared>,
     thread: JoinHandle<T>,
 }
 
 impl<T: Send + 'static> Background<T> {
     fn new(mut state: T, take: fn(&mut T, &[u8])) -> io::Result<Self> {
-        let (bytes, arriving) = channel::<Arc<Buffer>>();
+        let (bytes, arriving) = channel::<Shared>();
         let thread = Builder::new().spawn(move || {
-            for buffer in arriving {
-                take(&mut state, &buffer);
+            for bytes in arriving {
+                take(&mut state, (*bytes).as_ref());
             }
             state
         })?;
@@ -138,8 +144,8 @@ impl<T: Send + 'static> Background<T> {
     }
 
     /// The thread lives as long as this, so that there is always somebody to take it.
-    fn add(&self, buffer: &Arc<Buffer>) {
-        let _ = self.bytes.send(Arc::clone(buffer));
+    fn add(&self, bytes: &Shared) {
+        let _ = self.bytes.send(Arc::clone(bytes));
     }
 
     fn finish(self) -> T {
@@ -180,10 +186,8 @@ struct Buffer {
     home: Sender<Vec<u8>>,
 }
 
-impl Deref for Buffer {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
+impl AsRef<[u8]> for Buffer {
+    fn as_ref(&self) -> &[u8] {
         &self.bytes
     }
 }
@@ -207,7 +211,7 @@ mod tests {
             let bytes: Vec<u8> = (0..length).map(|at| u8::try_from(at / 4096 % 251).unwrap()).collect();
             let mut passed = Vec::new();
             let facts = read_once(bytes.as_slice(), &mut |chunk| {
-                passed.extend_from_slice(chunk);
+                passed.extend_from_slice((**chunk).as_ref());
                 Ok(())
             });
             let chunks: Vec<Digest> = bytes.chunks(chunk).map(Digest::of).collect();
@@ -218,7 +222,12 @@ mod tests {
             bytes.chunks(1000).for_each(|piece| pieces.update(piece));
             assert_eq!(pieces.finish(), chunks, "{length}");
             let written = Written::new().unwrap();
-            bytes.chunks(3_000_000).for_each(|piece| written.update(piece));
+            for (number, piece) in bytes.chunks(3_000_000).enumerate() {
+                match number % 2 {
+                    0 => written.update(piece),
+                    _ => written.update_shared(&(Arc::new(piece.to_vec()) as Shared)),
+                }
+            }
             assert_eq!(written.finish(), Digest::of(&bytes), "{length}");
         }
     }

@@ -15,7 +15,7 @@ use payload::index::{
     PackageFacts, Role, Stub, Target,
 };
 use payload::{
-    CHUNK_SIZE, Contents, Digest, Hasher, IndexFile, Layout, Output, PayloadError, Watch, elf_facts, seal,
+    CHUNK_SIZE, Contents, Digest, Hasher, IndexFile, Layout, Output, PayloadError, Shared, Watch, elf_facts, seal,
     signature_length, write_package,
 };
 
@@ -263,9 +263,9 @@ impl Contents for Packed<'_> {
             None => self.blob(position).map_err(|source| PayloadError::Read { what: what.clone(), source })?,
         };
         let mut unwritten = false;
-        let mut each = |bytes: &[u8]| {
-            out.write_all(bytes).inspect_err(|_| unwritten = true)?;
-            (watch.progress)(bytes.len() as u64);
+        let mut each = |bytes: &Shared| {
+            out.write_shared(bytes).inspect_err(|_| unwritten = true)?;
+            (watch.progress)((**bytes).as_ref().len() as u64);
             Ok(())
         };
         // One byte more tells that it grew.
@@ -344,8 +344,8 @@ impl Store<'_> {
         }
         let shown = path.display().to_string();
         let progress = self.options.watch.progress;
-        let mut each = |bytes: &[u8]| {
-            progress(bytes.len() as u64);
+        let mut each = |bytes: &Shared| {
+            progress((**bytes).as_ref().len() as u64);
             Ok(())
         };
         let found = read_once(ReadAt { file, offset: 0 }, &mut each);

@@ -3,13 +3,25 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
+use std::sync::Arc;
 
 use crate::format::index::{Blob, Index};
 use crate::format::layout::{CHUNK_SIZE, IndexFile, Layout, Region, check_index_size};
 use crate::{Digest, PayloadError, Watch};
 
+/// Bytes that several look at, and nobody copies.
+pub type Shared = Arc<dyn AsRef<[u8]> + Send + Sync>;
+
 /// Where a package is written to.
 pub trait Output: Write {
+    /// Writes all of these bytes; whoever digests them may keep them for that.
+    ///
+    /// # Errors
+    /// As [`Write::write_all`].
+    fn write_shared(&mut self, bytes: &Shared) -> std::io::Result<()> {
+        self.write_all((**bytes).as_ref())
+    }
+
     /// Takes the `length` bytes of a file without copying them, where that can be done, and gives the file and the offset at
     /// which they are now. There they are to be read, compared and written here: of what is written, they count as written.
     fn share(&mut self, _from: &File, _length: u64) -> Option<(File, u64)> {

@@ -204,7 +204,7 @@ fn lock_file(path: &Path) -> Result<File, SourceError> {
 pub(crate) fn hash(from: impl Read, seen: &dyn Fn(u64)) -> std::io::Result<Facts> {
     let mut length = 0;
     read_once(from, &mut |bytes| {
-        length += bytes.len() as u64;
+        length += (**bytes).as_ref().len() as u64;
         seen(length);
         Ok(())
     })

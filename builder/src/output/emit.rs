@@ -11,7 +11,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::linkat;
 use payload::disk::{self, Early};
-use payload::{Digest, Output, PayloadError};
+use payload::{Digest, Output, PayloadError, Shared};
 
 use crate::digesting::Written;
 use crate::pack::{PackError, Packed};
@@ -193,19 +193,22 @@ struct Digesting<'a> {
     shared: u64,
 }
 
+impl Digesting<'_> {
+    /// All but what the file shares with another.
+    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let there = usize::try_from(self.shared.saturating_sub(self.position)).unwrap_or(usize::MAX).min(bytes.len());
+        disk::write_all_at(self.file, &bytes[there..], self.position + there as u64)?;
+        self.position += bytes.len() as u64;
+        self.early.wrote(self.file, bytes.len());
+        Ok(())
+    }
+}
+
 impl Write for Digesting<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let there = usize::try_from(self.shared.saturating_sub(self.position)).unwrap_or(usize::MAX).min(bytes.len());
-        let count = if there > 0 {
-            there
-        } else {
-            disk::write_all_at(self.file, bytes, self.position)?;
-            bytes.len()
-        };
-        self.position += count as u64;
-        self.digest.update(&bytes[..count]);
-        self.early.wrote(self.file, count);
-        Ok(count)
+        self.put(bytes)?;
+        self.digest.update(bytes);
+        Ok(bytes.len())
     }
 
     fn flush(&mut self) -> io::Result<()> {
@@ -214,6 +217,12 @@ impl Write for Digesting<'_> {
 }
 
 impl Output for Digesting<'_> {
+    fn write_shared(&mut self, bytes: &Shared) -> io::Result<()> {
+        self.put((**bytes).as_ref())?;
+        self.digest.update_shared(bytes);
+        Ok(())
+    }
+
     fn share(&mut self, from: &File, length: u64) -> Option<(File, u64)> {
         let empty = without_a_name(self.directory)?;
         let file = self.file.try_clone().ok()?;
