@@ -112,12 +112,12 @@ bench-loops:
 crash-point:
 	@cargo run --quiet --package e2e --bin crash-point -- $(SCENARIO) $(CHANGE) $(AGAIN)
 
-# With the search in it, without the server that mdbook brings for authors.
 # What a test compares with what the programs say: accepting other words is INSTA_UPDATE=always in front of the same command.
 .PHONY: tour
 tour:
 	AIRGAP_DEPLOY_TOUR=record cargo test --quiet --package e2e --test tour
 
+# With the search in it, without the server that mdbook brings for authors.
 .PHONY: docs
 docs:
 	@command -v mdbook > /dev/null || { echo "docs: cargo install --locked mdbook"; cargo install --quiet --locked --no-default-features --features search mdbook; }

@@ -60,7 +60,7 @@ impl PlaceFile {
     }
 
     /// Whether one synchronisation of a directory brings the names of both to the disk.
-    pub(super) fn is_beside(&self, other: &Self) -> bool {
+    fn is_beside(&self, other: &Self) -> bool {
         let new = |place: &Self| place.replaces == Replaces::Nothing;
         new(self) && new(other) && self.path.parent() == other.path.parent()
     }
