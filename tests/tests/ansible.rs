@@ -55,7 +55,11 @@ fn the_same_package_gives_the_same_role_and_nothing_is_left_of_the_templates() -
     let (one, two) = (files(&one.path("ansible"))?, files(&two.path("ansible"))?);
     ensure!(one == two, "two builds differ");
     for play in ["sample", "sample-share", "sample-mirror", "sample-stick", "sample-status", "sample-uninstall"] {
-        ensure!(one.contains_key(&format!("{play}.yml")), "there is no play {play}");
+        let text = one.get(&format!("{play}.yml")).with_context(|| format!("there is no play {play}"))?;
+        for variable in ["hosts", "serial", "max_fail_percentage"] {
+            let known = String::from_utf8_lossy(text).contains(&format!("sample_{variable} | default("));
+            ensure!(known, "{play} does not know {variable}");
+        }
     }
     for (path, bytes) in one.iter().filter(|(path, _)| is_text(path)) {
         let text = std::str::from_utf8(bytes)?;
@@ -239,7 +243,7 @@ ip link set lo up
 for place in /opt /var/lib /var/log /var/cache /media /srv /run; do mount -t tmpfs tmpfs "$place"; done
 mkdir /run/above /run/work; mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/above,workdir=/run/work /etc
 cd "$1"
-mkdir "it, is; an odd: place"; mv ansible big.run* weights.bin ./*.pub "it, is; an odd: place"; cd "it, is; an odd: place"
+mkdir "it, is; an odd: place"; mv ansible big.run* small.run weights.bin ./*.pub "it, is; an odd: place"; cd "it, is; an odd: place"
 tool=$2
 play() {
     file=$1; shift
@@ -253,6 +257,7 @@ stops() {
     grep -q "$why" said || { cat said; echo "does not say $why: $*"; exit 1; }
     test ! -e /opt/big
 }
+keys() { echo "{\"big_trusted_keys\":[\"$PWD/$1.pub\"]}"; }
 same() { cmp weights.bin /opt/big/weights.bin; test -z "$(ls -A /var/cache)"; }
 
 mkdir /run/noexec; mount -t tmpfs -o noexec tmpfs /run/noexec
@@ -277,13 +282,21 @@ must big-share -e big_share=/srv/one/big.run -e '{"big_volumes": ["/srv/two"]}';
 must big-uninstall
 
 must big --check; test ! -e /opt/big
-must big; same
+must big -e big_keep=no -e big_options= -e big_include=all; same
 must big; grep -q "changed=0" said
-must big-uninstall
+touch /opt/big/later
+must big-uninstall -e big_purge=false; rm /opt/big/later; rmdir /opt/big
+
+# Two packages in one play, one of them twice: nothing of one is taken for something of another.
+both() { must both -e small_reports= "$@"; }
+echo '[{hosts: all, gather_facts: false, roles: [big, small], tasks: [{include_role: {name: big}}]}]' > ansible/both.yml
+both --check -e "$(keys site)"; test "$(echo /opt/*)" = "/opt/*"
+both; same; cmp /opt/small/weights.bin weights.bin
+both; grep -q "changed=0" said
+must big-uninstall; must small-uninstall -e small_reports=
 
 # Of the keys that the role placed, those in its list are trusted: check mode says what the play does.
 trusted=/etc/airgap-deploy/trusted-keys
-keys() { echo "{\"big_trusted_keys\":[\"$PWD/$1.pub\"]}"; }
 must big --check -e "$(keys site)"; test ! -e /etc/airgap-deploy
 must big -e "$(keys site)"; same; test -e $trusted/big.site.pub
 must big -e "$(keys site)"; grep -q "changed=0" said
@@ -354,6 +367,8 @@ fn volumes_arrive_from_sticks_shares_controller_and_mirror() -> Result<()> {
     ]))?
     .exits(0)?;
     ensure!(scenario.path("big.run.003").exists(), "there are not three volumes");
+    scenario.write("small.toml", manifest.replace("big", "small"))?;
+    run(scenario.builder()?.args(["small.toml", "--format", "ansible", "--sign-key", "site.key"]))?.exits(0)?;
     let tool = controller.tool("ansible-playbook")?;
     let mut plays = argv(&["unshare", "--mount", "--net", "sh", "-ec", PLAYS, "sh"])?;
     succeed(plays.arg(scenario.path("")).arg(tool.get_program()), PLAYED_WITHIN)?;
