@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::content::local;
 use crate::fetch;
-use crate::lock::LockFile;
+use crate::lock::{self, LockFile, LockKey};
 use crate::manifest::{Component, Manifest, SourceKind, missing_checksums};
 
 /// One thing that a build would refuse.
@@ -26,12 +26,14 @@ pub fn check(manifest: &Manifest) -> Vec<Problem> {
     }
     let locked = lock.ok().flatten();
     for missing in missing_checksums(manifest) {
-        let pinned = locked.as_ref().is_some_and(|lock| lock.components.contains_key(&missing.component.name));
+        let key = LockKey::of(missing.component, manifest.target);
+        let pinned = locked.as_ref().is_some_and(|lock| lock.components.contains_key(&key));
         if !pinned {
-            let name = &missing.component.name;
+            let (name, command) = (&missing.component.name, lock::command(manifest.target));
+            let key = missing.checksum_key(manifest.target);
             let what = format!(
-                "component {name:?} has no checksum, and AirGapDeploy.lock does not pin it: add source.checksum, or run \
-                 `builder lock`"
+                "component {name:?} has no checksum, and AirGapDeploy.lock does not pin it: add {key}, or run \
+                 `{command}`"
             );
             problems.push(Problem { exit_code: 40, what });
         }

@@ -9,23 +9,32 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use payload::Digest;
+use payload::index::Arch;
 
-use crate::manifest::SourceKind;
+use crate::manifest::{Component, SourceKind};
 use crate::small_file;
 
 /// The file's name; it lies beside the manifest.
 pub const LOCK_FILE_NAME: &str = "AirGapDeploy.lock";
 
-/// What the lock file says of one manifest, by component name.
+/// What the lock file says of one manifest.
 ///
 /// Manifests that lie in one directory share the file; each has entries of its own, told apart by its file name.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LockFile {
-    pub components: BTreeMap<String, LockedComponent>,
+    pub components: BTreeMap<LockKey, LockedComponent>,
 }
 
-/// All entries, by manifest and component name.
-type Entries = BTreeMap<(String, String), LockedComponent>;
+/// Which component an entry is of.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct LockKey {
+    pub name: String,
+    /// The target that it was resolved for, where a placeholder makes the source another one for each; else the entry is for all.
+    pub target: Option<Arch>,
+}
+
+/// All entries, by manifest and component.
+type Entries = BTreeMap<(String, LockKey), LockedComponent>;
 
 /// One component.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -81,18 +90,21 @@ impl LockFile {
         let Some(entries) = read(path)? else { return Ok(None) };
         let own = name_of(manifest);
         let own = entries.into_iter().filter(|((manifest, _), _)| *manifest == own);
-        Ok(Some(Self { components: own.map(|((_, name), component)| (name, component)).collect() }))
+        Ok(Some(Self { components: own.map(|((_, key), component)| (key, component)).collect() }))
     }
 
-    /// Replaces what the file says of `manifest`, in one step. Entries of manifests that are gone go, too.
-    pub fn write(&self, path: &Path, manifest: &Path) -> Result<(), LockError> {
+    /// Brings what changed from `old` to `self` into what the file says of `manifest`, in one step. Entries of manifests that are
+    /// gone go, too.
+    pub fn write(&self, old: &Self, path: &Path, manifest: &Path) -> Result<(), LockError> {
         let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let own = name_of(manifest);
-        // Read again: another build may have written its own entries since.
+        // Read again: another build, such as that for another target, may have written its own entries since.
         let mut entries = read(path)?.unwrap_or_default();
-        entries.retain(|(manifest, _), _| *manifest != own && dir.join(manifest).exists());
-        let new = self.components.iter().map(|(name, component)| ((own.clone(), name.clone()), component.clone()));
-        entries.extend(new);
+        let is_gone = |key: &LockKey| old.components.contains_key(key) && !self.components.contains_key(key);
+        entries.retain(|(manifest, key), _| if *manifest == own { !is_gone(key) } else { dir.join(manifest).exists() });
+        let is_new = |(key, component): &(&LockKey, &LockedComponent)| old.components.get(key) != Some(*component);
+        let new = self.components.iter().filter(is_new);
+        entries.extend(new.map(|(key, component)| ((own.clone(), key.clone()), component.clone())));
         replace(path, dir, &wire::print(&entries)?).map_err(LockError::Write)
     }
 
@@ -108,10 +120,40 @@ impl LockFile {
     }
 
     fn lines(&self) -> Vec<(String, String)> {
-        let of = |(name, component): (&String, &LockedComponent)| {
-            component.files.iter().map(|file| (name.clone(), file.line(name))).collect::<Vec<_>>()
+        let of = |(key, component): (&LockKey, &LockedComponent)| {
+            let name = key.to_string();
+            component.files.iter().map(|file| (name.clone(), file.line(&name))).collect::<Vec<_>>()
         };
         self.components.iter().flat_map(of).collect()
+    }
+}
+
+/// What is typed to write the file for a target.
+pub fn command(target: Arch) -> String {
+    match target {
+        Arch::X86_64 => "builder lock".to_owned(),
+        Arch::Aarch64 => format!("builder lock --target {target}"),
+    }
+}
+
+impl LockKey {
+    /// The entry of `component`, when it is built for `target`.
+    pub fn of(component: &Component, target: Arch) -> Self {
+        let target = component.source().filter(|source| source.per_target).map(|_| target);
+        Self { name: component.name.clone(), target }
+    }
+
+    /// Whether an entry of this key can be of `component`, for whatever target.
+    pub fn suits(&self, component: &Component) -> bool {
+        let per_target = component.source().is_some_and(|source| source.per_target);
+        self.name == component.name && self.target.is_some() == per_target
+    }
+}
+
+impl std::fmt::Display for LockKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.name)?;
+        self.target.map_or(Ok(()), |target| write!(f, " ({target})"))
     }
 }
 
@@ -197,7 +239,8 @@ mod tests {
         let component = |(name, content): &(&str, &[u8])| {
             let url = format!("https://example.org/{name}");
             let files = vec![file(&url, content)];
-            ((*name).to_owned(), LockedComponent { source: LockedSource::Url { url }, files })
+            let key = LockKey { name: (*name).to_owned(), target: None };
+            (key, LockedComponent { source: LockedSource::Url { url }, files })
         };
         LockFile { components: entries.iter().map(component).collect() }
     }
@@ -209,10 +252,10 @@ mod tests {
         let path = LockFile::beside(&manifest);
         assert!(LockFile::read(&path, &manifest).unwrap().is_none());
         let written = lock(&[("b", b"1"), ("a", b"2")]);
-        written.write(&path, &manifest).unwrap();
+        written.write(&LockFile::default(), &path, &manifest).unwrap();
         assert_eq!(LockFile::read(&path, &manifest).unwrap().unwrap(), written);
         let text = fs::read(&path).unwrap();
-        lock(&[("a", b"2"), ("b", b"1")]).write(&path, &manifest).unwrap();
+        lock(&[("a", b"2"), ("b", b"1")]).write(&LockFile::default(), &path, &manifest).unwrap();
         assert_eq!(fs::read(&path).unwrap(), text);
     }
 
@@ -224,12 +267,33 @@ mod tests {
             fs::write(manifest, "").unwrap();
         }
         let path = LockFile::beside(&full);
-        lock(&[("a", b"0")]).write(&path, &gone).unwrap();
-        lock(&[("a", b"1")]).write(&path, &full).unwrap();
-        lock(&[("a", b"2")]).write(&path, &update).unwrap();
+        lock(&[("a", b"0")]).write(&LockFile::default(), &path, &gone).unwrap();
+        lock(&[("a", b"1")]).write(&LockFile::default(), &path, &full).unwrap();
+        lock(&[("a", b"2")]).write(&LockFile::default(), &path, &update).unwrap();
         assert_eq!(LockFile::read(&path, &full).unwrap().unwrap(), lock(&[("a", b"1")]));
         assert_eq!(LockFile::read(&path, &update).unwrap().unwrap(), lock(&[("a", b"2")]));
         assert!(LockFile::read(&path, &gone).unwrap().unwrap().components.is_empty());
+    }
+
+    #[test]
+    fn builds_for_two_targets_at_once_keep_each_others_entries() {
+        let dir = tempfile::tempdir().unwrap();
+        let manifest = dir.path().join("m.toml");
+        let path = LockFile::beside(&manifest);
+        let both = lock(&[("model", b"1"), ("gone", b"1")]);
+        both.write(&LockFile::default(), &path, &manifest).unwrap();
+        let of = |target| {
+            let mut after = lock(&[("model", b"1")]);
+            let component = lock(&[("program", b"2")]).components.into_values().next().unwrap();
+            after.components.insert(LockKey { name: "program".to_owned(), target: Some(target) }, component);
+            after
+        };
+        for target in [Arch::X86_64, Arch::Aarch64] {
+            of(target).write(&both, &path, &manifest).unwrap();
+        }
+        let read = LockFile::read(&path, &manifest).unwrap().unwrap();
+        let keys: Vec<String> = read.components.keys().map(ToString::to_string).collect();
+        assert_eq!(keys, ["model", "program (x86_64)", "program (aarch64)"]);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod model_name;
 mod modelfile;
 mod parse;
 mod path;
+mod placeholder;
 mod reader;
 mod render;
 mod restriction;
@@ -25,7 +26,7 @@ mod vocabulary;
 
 use std::path::PathBuf;
 
-use payload::index::PackageName;
+use payload::index::{Arch, PackageName};
 use payload::{AccountName, Digest, Mode, RelPath};
 
 pub use checksums::{MissingChecksum, missing_checksums, refuse_missing_checksums};
@@ -51,6 +52,8 @@ pub struct Manifest {
     pub path: PathBuf,
     /// The bytes of that file.
     pub text: Vec<u8>,
+    /// The architecture that its placeholders stand for.
+    pub target: Arch,
     pub package: Package,
     pub install: Install,
     pub components: Vec<Component>,
@@ -179,6 +182,8 @@ pub enum Content {
 pub struct Source {
     pub kind: SourceKind,
     pub checksum: Option<Digest>,
+    /// A placeholder stood in it: for another target it is another source.
+    pub per_target: bool,
 }
 
 /// The source types.

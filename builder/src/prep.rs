@@ -35,7 +35,6 @@ pub struct Request<'a> {
     pub output: Option<PathBuf>,
     /// Replace any regular file at the output, not packages alone.
     pub force: bool,
-    pub arch: Arch,
     pub threads: u32,
     /// Who signs the package.
     pub signer: Option<&'a Signer>,
@@ -77,8 +76,8 @@ pub struct Built {
     pub lock_path: PathBuf,
 }
 
-/// Reads a manifest from disk, or from standard input when its name is `-`.
-pub fn read_manifest(path: &Path) -> Result<Parsed, BuildError> {
+/// Reads a manifest from disk, or from standard input when its name is `-`, as it is for `target`.
+pub fn read_manifest(path: &Path, target: Arch) -> Result<Parsed, BuildError> {
     let text = if path == Path::new("-") {
         small_file::read_stream(std::io::stdin(), small_file::BY_HAND)
     } else {
@@ -87,7 +86,7 @@ pub fn read_manifest(path: &Path) -> Result<Parsed, BuildError> {
     let text = text.map_err(|source| BuildError::Read { path: path.to_owned(), source })?;
     let beside = path.parent().unwrap_or(Path::new(""));
     let modelfile = |named: &Path| small_file::read(&beside.join(named), small_file::BY_HAND);
-    let parsed = manifest::parse_with(path, &text, &modelfile)?;
+    let parsed = manifest::parse_with(path, &text, target, &modelfile)?;
     let Manifest { package, components, .. } = &parsed.manifest;
     let optional = components.iter().filter(|component| !component.required).count();
     let (shown, count) = (path.display(), components.len());
@@ -109,9 +108,9 @@ pub fn prep(
     options: &SourceOptions,
     progress: &dyn ProgressSink,
 ) -> Result<Built, BuildError> {
-    let stub = stub(request.arch).ok_or(BuildError::NoStub(request.arch))?;
+    let stub = stub(manifest.target).ok_or(BuildError::NoStub(manifest.target))?;
     log::info!("SHA-256: {}", payload::sha256_implementation());
-    log::info!("stub for {}: {}, {}", request.arch, payload::size(stub.len() as u64), Digest::of(stub));
+    log::info!("stub for {}: {}, {}", manifest.target, payload::size(stub.len() as u64), Digest::of(stub));
     let components = select(manifest, request.include)?;
     let output = match &request.output {
         Some(path) => path.clone(),
@@ -121,7 +120,7 @@ pub fn prep(
     refuse_without_room(&output, known_size(manifest, &components))?;
     beside::require_ours(&output, request.inventory)?;
     if request.format == Format::Ansible {
-        ansible::require_ours(&output, &manifest.package.name, request.arch)?;
+        ansible::require_ours(&output, &manifest.package.name, manifest.target)?;
     }
     volumes::require_ours(&output, request.force)?;
     let job = Job { request, manifest, stub, components: &components, output: &output, unproven: Cell::default() };
@@ -188,7 +187,7 @@ impl Job<'_> {
             })
             .collect();
         let jobs: Vec<_> = components.iter().copied().zip(std::mem::take(&mut acquisition.artifacts)).collect();
-        let placed = place(manifest, request.arch, &jobs, &acquisition.parts, workdir.path()).map_err(Box::new)?;
+        let placed = place(manifest, &jobs, &acquisition.parts, workdir.path()).map_err(Box::new)?;
         for (_, placement) in &placed.placements {
             log::debug!("place {}", placement.describe());
         }
@@ -198,7 +197,7 @@ impl Job<'_> {
         progress.event(&Event::Started { item, name: &name, location: &location, size: None });
         let packing = Work::begin(progress, item, Activity::Packing, placed.content_size());
         let pack_options = PackOptions {
-            arch: request.arch,
+            arch: manifest.target,
             stub,
             builder_version: env!("CARGO_PKG_VERSION"),
             workdir: workdir.path(),

@@ -6,6 +6,7 @@ mod support;
 use builder::fetch::LockMode;
 use builder::manifest::{Component, SourceKind};
 use payload::Digest;
+use payload::index::Arch;
 use support::server::{Answer, Request, Server};
 use support::{Bench, binary, file, told};
 
@@ -104,6 +105,72 @@ fn the_use_cases_pattern_brings_the_archive_and_pins_it() {
     let asked = server.requests().len();
     bench.in_mode(LockMode::Locked).acquire(&[component]).unwrap();
     assert_eq!(server.requests().len(), asked, "the second build asked again");
+}
+
+const FOR_BOTH: &str = r#"
+[package]
+name = "p"
+version = "1"
+[install]
+prefix = "/opt/p"
+[[components]]
+type = "external-binary"
+name = "ollama"
+install_path = "bin/ollama"
+[components.source]
+type = "github-release"
+repo = "ollama/ollama"
+tag = "v0.15.0"
+asset_pattern = "ollama-linux-{goarch}"
+[[components]]
+type = "config-file"
+name = "notes"
+install_path = "notes"
+source = { type = "file", path = "notes.txt" }
+"#;
+
+#[test]
+fn one_manifest_brings_and_pins_the_asset_of_each_architecture() {
+    let server = github(|_| None);
+    let mut bench = bench(&server);
+    std::fs::write(bench.dir.path().join("notes.txt"), "notes").unwrap();
+    let acquire = |bench: &Bench, text: &str, target| {
+        let path = bench.dir.path().join("AirGapDeploy.toml");
+        std::fs::write(&path, text).unwrap();
+        let manifest = builder::manifest::parse(&path, text.as_bytes(), target).unwrap().manifest;
+        let wanted: Vec<&Component> = manifest.components.iter().collect();
+        builder::fetch::acquire(&manifest, &wanted, &bench.options, &bench.events)
+    };
+    let names = [(Arch::X86_64, "ollama-linux-amd64.tar.zst"), (Arch::Aarch64, "ollama-linux-arm64.tar.zst")];
+    acquire(&bench, FOR_BOTH, Arch::X86_64).unwrap();
+    let error = acquire(bench.in_mode(LockMode::Locked), FOR_BOTH, Arch::Aarch64).unwrap_err();
+    assert!(told(&error).contains("does not have it for aarch64"), "{}", told(&error));
+    assert!(told(&error).contains("`builder lock --target aarch64`"), "{}", told(&error));
+    let changes = acquire(bench.in_mode(LockMode::Record), FOR_BOTH, Arch::Aarch64).unwrap().lock_changes;
+    assert!(changes.len() == 1 && changes[0].starts_with("+ ollama (aarch64): "), "{changes:?}");
+
+    // From now on each is built from what is pinned and kept, and neither touches what is the other's.
+    let (pinned, asked) = (bench.lock_text(), server.requests().len());
+    bench.options.offline = true;
+    for mode in [LockMode::Locked, LockMode::Follow] {
+        for (target, name) in names {
+            let acquired = acquire(bench.in_mode(mode), FOR_BOTH, target).unwrap();
+            assert_eq!(std::fs::read(&file(&acquired, 0).path).unwrap(), bytes(name));
+            assert_eq!(bench.lock_text(), pinned);
+        }
+    }
+    assert_eq!(server.requests().len(), asked);
+    bench.options.offline = false;
+    acquire(bench.in_mode(LockMode::Update), FOR_BOTH, Arch::Aarch64).unwrap();
+    assert_eq!(bench.lock_text(), pinned);
+
+    // Without the placeholder there is one entry again; a locked build does not drop the others quietly.
+    let for_one = FOR_BOTH.replace("{goarch}", "amd64");
+    acquire(bench.in_mode(LockMode::Locked), &for_one, Arch::X86_64).unwrap_err();
+    let changes = acquire(bench.in_mode(LockMode::Follow), &for_one, Arch::X86_64).unwrap().lock_changes;
+    let starts: Vec<_> = changes.iter().map(|line| line.split("https").next().unwrap()).collect();
+    assert_eq!(starts, ["+ ollama: ", "- ollama (aarch64): ", "- ollama (x86_64): "]);
+    assert!(!bench.lock_text().contains("target"), "{}", bench.lock_text());
 }
 
 #[test]

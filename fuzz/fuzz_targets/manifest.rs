@@ -5,8 +5,10 @@
 
 use std::path::Path;
 
+use payload::index::Arch;
+
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    match builder::manifest::parse(Path::new("fuzz.toml"), bytes) {
+    match builder::manifest::parse(Path::new("fuzz.toml"), bytes, Arch::Aarch64) {
         Ok(parsed) => drop(parsed.render_warnings(true)),
         Err(errors) => assert!(!errors.render(true).is_empty()),
     }

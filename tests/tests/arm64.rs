@@ -23,7 +23,7 @@ user = "hello"
 [[components]]
 type = "external-binary"
 name = "hello"
-source = { type = "file", path = "hello" }
+source = { type = "file", path = "hello-{machine}" }
 install_path = "bin/hello"
 
 [[components]]
@@ -55,8 +55,10 @@ fn build(scenario: &Scenario, target: &str, output: &str) -> Result<Outcome> {
 fn a_package_for_arm_lives_on_an_arm_machine_and_explains_itself_elsewhere() -> Result<()> {
     let scenario = Scenario::new()?.shipped();
     let arm = Arm::new(&scenario.path(""))?;
-    Arm::compile(&scenario.write("hello.c", HELLO)?, &scenario.path("hello"))?;
+    let (arm_program, own_program) = (scenario.path("hello-aarch64"), scenario.path("hello-x86_64"));
+    Arm::compile(&scenario.write("hello.c", HELLO)?, &arm_program)?;
 
+    fs::copy(&arm_program, &own_program)?;
     build(&scenario, "x86_64", "x.run")?
         .exits(40)?
         .says("is a program for aarch64, and the package is for x86_64")?
@@ -67,8 +69,10 @@ fn a_package_for_arm_lives_on_an_arm_machine_and_explains_itself_elsewhere() -> 
     run(scenario.builder()?.arg("inspect").arg(&arm_package))?.exits(0)?.says("linux aarch64, glibc 2.34")?;
 
     // Here: the kernel does not start it, and a stub for this machine says why.
-    fs::copy("/bin/true", scenario.path("hello"))?;
+    fs::copy("/bin/true", own_program)?;
     build(&scenario, "x86_64", "native.run")?.exits(0)?;
+    let locked = fs::read_to_string(scenario.path("AirGapDeploy.lock"))?;
+    ensure!(locked.contains("file:hello-x86_64") && locked.contains("file:hello-aarch64"), "one is gone:\n{locked}");
     let payload = arm_package.display().to_string();
     package(&scenario.path("native.run"), &["--payload", &payload, "--dry-run"])?
         .exits(21)?

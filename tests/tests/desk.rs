@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
 use e2e::scenario::outcome::run;
-use e2e::scenario::{Scenario, gguf, package, sample};
+use e2e::scenario::{Scenario, elf, gguf, package, sample};
 use e2e::terminal::watch;
 use e2e::typed::typed;
 
@@ -143,6 +143,30 @@ fn a_manifest_is_found_where_people_put_it() -> Result<()> {
     run(&mut command)?.exits(0)?;
     assert_eq!(fs::read(scenario.path("a.run"))?, fs::read(scenario.path("c.run"))?);
     run(scenario.builder()?.args(["cache", "list", "--json", "--cache-dir", "elsewhere"]))?.exits(0)?;
+    Ok(())
+}
+
+#[test]
+fn one_manifest_serves_both_architectures() -> Result<()> {
+    let scenario = Scenario::new()?;
+    let component = "[[components]]\ntype = \"external-binary\"\nname = \"tool\"\ninstall_path = \"bin/tool\"\n\
+                     source = { type = \"file\", path = \"tool-{goarch}\" }\n";
+    scenario.write("m.toml", format!("{}{component}", sample::HEAD))?;
+    scenario.write("tool-amd64", elf::program(elf::X86_64, "GLIBC_2.17", "tool"))?;
+    let arm = ["--target", "aarch64"];
+    run(scenario.builder()?.args(["check", "m.toml"]))?.exits(0)?;
+    run(scenario.builder()?.args(["check", "m.toml"]).args(arm))?.exits(41)?.says("tool-arm64")?;
+    scenario.write("tool-arm64", elf::program(elf::AARCH64, "GLIBC_2.17", "tool"))?;
+    run(scenario.builder()?.args(["check", "m.toml"]).args(arm))?.exits(0)?;
+    run(scenario.builder()?.args(["lock", "m.toml"]))?.exits(0)?.says("+ tool (x86_64): file:tool-amd64")?;
+    run(scenario.builder()?.args(["lock", "m.toml"]).args(arm))?.exits(0)?.says("+ tool (aarch64): file:tool-arm64")?;
+    let locked = fs::read(scenario.path("AirGapDeploy.lock"))?;
+    run(scenario.builder()?.args(["m.toml", "--locked", "--output", "p.run"]))?.exits(0)?;
+    run(scenario.builder()?.args(["lock", "m.toml", "--locked"]).args(arm))?.exits(0)?.says("nothing changed")?;
+    ensure!(fs::read(scenario.path("AirGapDeploy.lock"))? == locked, "a build changed what is the other's");
+    // The wrong file under the right name: the refusal says how one manifest does it.
+    fs::copy(scenario.path("tool-arm64"), scenario.path("tool-amd64"))?;
+    run(scenario.builder()?.args(["m.toml", "--output", "p.run"]))?.exits(40)?.says("`{goarch}` (amd64, arm64)")?;
     Ok(())
 }
 

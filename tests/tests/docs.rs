@@ -45,6 +45,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
         "tests/tests/living.rs",
         r#""/media/usb/first.run", "--install", "--start""#,
     ),
+    ("builder --manifest AirGapDeploy.toml --output exporters-amd64.run", ARM64, BUILT_FOR),
+    ("builder --manifest AirGapDeploy.toml --target aarch64 --output exporters-arm64.run", ARM64, BUILT_FOR),
     ("builder keygen site.key", "tests/tests/trust.rs", "(\"Password for the new key:\", "),
     ("ansible-playbook -i INVENTORY ollama-deploy.yml --check --diff", FLEET, r#"demo.yml", &["--check", "--diff"]"#),
     ("ansible-playbook -i INVENTORY ollama-deploy.yml", FLEET, r#"demo.yml", &[]"#),
@@ -67,6 +69,8 @@ const ELSEWHERE: &[(&str, &str, &str)] = &[
 ];
 const ACCEPTANCE: &str = "tests/tests/acceptance.rs";
 const FLEET: &str = "tests/tests/fleet.rs";
+const ARM64: &str = "tests/tests/arm64.rs";
+const BUILT_FOR: &str = r#"["--target", target, "--output", output]"#;
 
 /// Pages that have a test of their own, which types the whole of them.
 const OWN_TEST: &[(&str, &str, &str)] = &[("docs/format.md", "tests/tests/format.rs", r#"page("docs/format.md")"#)];

@@ -10,7 +10,7 @@ use super::output::{manifest_with_warnings, print_json, say};
 
 pub fn check_manifest(args: &CheckArgs) -> Result<(), Failure> {
     let path = args.manifest.path()?;
-    let parsed = manifest_with_warnings(&path, args.out)?;
+    let parsed = manifest_with_warnings(&path, args.target.arch(), args.out)?;
     let problems = check(&parsed.manifest);
     let findings: Vec<&str> = problems.iter().map(|problem| problem.what.as_str()).collect();
     if args.out.json {

@@ -237,9 +237,8 @@ pub struct PrepArgs {
     /// Replace a file that is no package
     #[arg(long)]
     pub force: bool,
-    /// The architecture of the target
-    #[arg(long, value_enum, default_value_t = TargetArg::X86_64)]
-    pub target: TargetArg,
+    #[command(flatten)]
+    pub target: TargetArgs,
     /// Sign the package with this secret key, of `builder keygen` or `minisign -G`
     #[arg(long, value_name = "FILE")]
     pub sign_key: Option<PathBuf>,
@@ -263,6 +262,23 @@ pub struct PrepArgs {
     pub out: OutputArgs,
 }
 
+/// `--target`
+#[derive(Debug, Clone, Copy, Args)]
+pub struct TargetArgs {
+    /// The architecture of the target
+    #[arg(long, value_enum, default_value_t = TargetArg::X86_64)]
+    target: TargetArg,
+}
+
+impl TargetArgs {
+    pub fn arch(self) -> Arch {
+        match self.target {
+            TargetArg::X86_64 => Arch::X86_64,
+            TargetArg::Aarch64 => Arch::Aarch64,
+        }
+    }
+}
+
 /// `--include`
 #[derive(Debug, Args)]
 pub struct IncludeArg {
@@ -277,6 +293,8 @@ pub struct CheckArgs {
     #[command(flatten)]
     pub manifest: ManifestArgs,
     #[command(flatten)]
+    pub target: TargetArgs,
+    #[command(flatten)]
     pub out: OutputArgs,
 }
 
@@ -287,6 +305,8 @@ pub struct LockArgs {
     pub manifest: ManifestArgs,
     #[command(flatten)]
     pub include: IncludeArg,
+    #[command(flatten)]
+    pub target: TargetArgs,
     #[command(flatten)]
     pub source: SourceArgs,
     #[command(flatten)]

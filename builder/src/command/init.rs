@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use builder::manifest::init::{Answers, Kind, ModelSource, fill_in};
 use builder::manifest::parse;
 use builder::{BuildError, check};
+use payload::index::Arch;
 
 use super::Failure;
 use super::cli::InitArgs;
@@ -98,7 +99,7 @@ impl Draft {
                 "choose a directory without blanks and special characters, such as /opt/ollama",
             ));
         }
-        let parsed = parse(&self.path, text.as_bytes()).map_err(|errors| {
+        let parsed = parse(&self.path, text.as_bytes(), Arch::X86_64).map_err(|errors| {
             let mut failure = Failure::from(BuildError::from(errors));
             "nothing was written; correct what was answered".clone_into(&mut failure.hint);
             failure

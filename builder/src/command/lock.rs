@@ -12,7 +12,7 @@ use super::prep::lock_changes;
 use super::{Failure, source_options};
 
 pub fn lock(args: &LockArgs) -> Result<(), Failure> {
-    let parsed = manifest_with_warnings(&args.manifest.path()?, args.out)?;
+    let parsed = manifest_with_warnings(&args.manifest.path()?, args.target.arch(), args.out)?;
     let options = source_options(&args.source, LockMode::Record)?;
     let manifest = &parsed.manifest;
     let components = select(manifest, &args.include.include).map_err(BuildError::from)?;

@@ -11,6 +11,7 @@ use builder::{BuildError, read_manifest};
 use console::Term;
 use indicatif::ProgressDrawTarget;
 use payload::Prose;
+use payload::index::Arch;
 
 use super::cli::{Colour, OutputArgs};
 use super::{Failure, own, verbose};
@@ -130,8 +131,8 @@ fn columns() -> usize {
     usize::from(Term::stderr().size().1)
 }
 
-pub fn manifest_with_warnings(path: &Path, out: OutputArgs) -> Result<Parsed, BuildError> {
-    let parsed = read_manifest(path)?;
+pub fn manifest_with_warnings(path: &Path, target: Arch, out: OutputArgs) -> Result<Parsed, BuildError> {
+    let parsed = read_manifest(path, target)?;
     if !out.quiet {
         let warnings = parsed.render_warnings(colour());
         if !warnings.is_empty() {

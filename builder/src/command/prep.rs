@@ -6,11 +6,10 @@ use std::path::Path;
 use builder::fetch::LockMode;
 use builder::signing::Signer;
 use builder::{Built, Format, Request, prep};
-use payload::index::Arch;
 use payload::words_of_key;
 use serde_json::json;
 
-use super::cli::{FormatArg, OutputArgs, PrepArgs, TargetArg};
+use super::cli::{FormatArg, OutputArgs, PrepArgs};
 use super::output::{manifest_with_warnings, print_json, say, sink, typed, warn};
 use super::report::Report;
 use super::volumes::warn_of_four_gib;
@@ -28,7 +27,7 @@ fn build(args: &PrepArgs, report: Option<&Report>) -> Result<Built, Failure> {
         warn_of_four_gib(size, args.out);
     }
     let manifest = args.manifest.path()?;
-    let parsed = manifest_with_warnings(&manifest, args.out)?;
+    let parsed = manifest_with_warnings(&manifest, args.target.arch(), args.out)?;
     let options = source_options(&args.source, LockMode::Follow)?;
     let signer = match &args.sign_key {
         Some(key) => Some(Signer::read(key, || password::existing(key, args.password_file.as_deref()))?),
@@ -39,10 +38,6 @@ fn build(args: &PrepArgs, report: Option<&Report>) -> Result<Built, Failure> {
         include: &args.include.include,
         output: args.output.clone(),
         force: args.force,
-        arch: match args.target {
-            TargetArg::X86_64 => Arch::X86_64,
-            TargetArg::Aarch64 => Arch::Aarch64,
-        },
         threads: threads(),
         signer: signer.as_ref(),
         format: match args.format {

@@ -11,7 +11,7 @@ use payload::index::Arch;
 use serde_json::{Value, json};
 
 use super::Failure;
-use super::cli::{PrepArgs, TargetArg};
+use super::cli::PrepArgs;
 
 /// A report that is being kept.
 pub struct Report {
@@ -25,7 +25,7 @@ impl Report {
     pub fn begin(file: &Path, args: &PrepArgs) -> Result<Self, Failure> {
         let manifest = args.manifest.path()?;
         // A manifest with errors names no sources; these are told when it is built.
-        let inputs = read_manifest_quietly(&manifest);
+        let inputs = read_manifest_quietly(&manifest, args.target.arch());
         output::report::require_ours(file, &inputs).map_err(builder::BuildError::from)?;
         let report = Self { file: file.to_owned(), call: call(args, &manifest), sources: Sources::default() };
         report.write(None, None).map_err(|error| failure(&report.file, &error))?;
@@ -63,12 +63,12 @@ fn failure(file: &Path, error: &builder::BuildError) -> Failure {
     Failure::new(44, what, "name another file, in a directory that exists: --report FILE")
 }
 
-fn read_manifest_quietly(path: &Path) -> Vec<PathBuf> {
+fn read_manifest_quietly(path: &Path, target: Arch) -> Vec<PathBuf> {
     // Standard input can be read once.
     if path == Path::new("-") {
         return Vec::new();
     }
-    read_manifest(path).map_or_else(|_| vec![path.to_owned()], |parsed| sources_of(&parsed.manifest))
+    read_manifest(path, target).map_or_else(|_| vec![path.to_owned()], |parsed| sources_of(&parsed.manifest))
 }
 
 fn now() -> String {
@@ -76,10 +76,7 @@ fn now() -> String {
 }
 
 fn call(args: &PrepArgs, manifest: &Path) -> Call {
-    let arch = match args.target {
-        TargetArg::X86_64 => Arch::X86_64,
-        TargetArg::Aarch64 => Arch::Aarch64,
-    };
+    let arch = args.target.arch();
     let digest = std::fs::read(manifest).ok().map(|bytes| Digest::of(&bytes).to_string());
     Call {
         started: now(),

@@ -115,18 +115,17 @@ impl Placement {
 }
 
 /// Decides where the content of `components`, each with what was fetched for it, and of the `parts` of models goes on a
-/// machine of architecture `arch`. `workdir` is an empty private directory; archives are unpacked into it, and placements point there.
+/// machine of the manifest's target. `workdir` is an empty private directory; archives are unpacked into it, and placements point there.
 ///
 /// # Errors
 /// See [`ContentError`]; nothing but `workdir` is written.
 pub(crate) fn place(
     manifest: &Manifest,
-    arch: Arch,
     components: &[(&Component, Option<Artifact>)],
     parts: &[PartArtifact],
     workdir: &Path,
 ) -> Result<Placed, ContentError> {
-    let mut placing = Placing::new(manifest, arch, components, workdir);
+    let mut placing = Placing::new(manifest, components, workdir);
     placing.parts = parts;
     for (position, (component, artifact)) in components.iter().enumerate() {
         let job = Job { position, component };
@@ -193,15 +192,10 @@ struct Placing<'a> {
 }
 
 impl<'a> Placing<'a> {
-    fn new(
-        manifest: &'a Manifest,
-        arch: Arch,
-        components: &[(&Component, Option<Artifact>)],
-        workdir: &'a Path,
-    ) -> Self {
+    fn new(manifest: &'a Manifest, components: &[(&Component, Option<Artifact>)], workdir: &'a Path) -> Self {
         Self {
             manifest,
-            arch,
+            arch: manifest.target,
             workdir,
             parts: &[],
             ollama: (0..)

@@ -3,6 +3,8 @@
 
 use std::path::{Path, PathBuf};
 
+use payload::index::Arch;
+
 use crate::fetch::artifact::{Artifact, RegistryLayer, RegistryModel, VerifiedFile};
 use crate::fetch::error::SourceError;
 use crate::fetch::named::NamedComponent;
@@ -12,13 +14,14 @@ use crate::fetch::options::LockMode;
 use crate::fetch::resolve::Resolved;
 use crate::fetch::source::registry::Model;
 use crate::fetch::transfer::{Fetched, Order};
-use crate::lock::{LOCK_FILE_NAME, LockError, LockFile, LockedComponent, LockedFile, LockedSource};
+use crate::lock::{self, LOCK_FILE_NAME, LockError, LockFile, LockKey, LockedComponent, LockedFile, LockedSource};
 use crate::manifest::{Component, Manifest, SourceKind};
 use crate::progress::ProgressSink;
 
 /// The lock file before and after.
 pub(crate) struct LockUpdate {
     manifest: PathBuf,
+    target: Arch,
     mode: LockMode,
     exists: bool,
     old: LockFile,
@@ -35,23 +38,23 @@ impl LockUpdate {
             return Err(SourceError::Settings {
                 path,
                 problem: "there is no lock file, and --locked requires one".to_owned(),
-                hint: "write it with `builder lock` and keep it beside the manifest".to_owned(),
+                hint: format!("write it with `{}` and keep it beside the manifest", lock::command(manifest.target)),
             });
         }
         let old = read.unwrap_or_default();
         // Entries of components that are left out this time stay; those of components that are gone go.
-        let about = |name: &String| {
-            manifest.components.iter().flat_map(Component::with_parts).any(|component| component.name == *name)
-        };
+        let about =
+            |key: &LockKey| manifest.components.iter().flat_map(Component::with_parts).any(|one| key.suits(one));
         let mut new = old.clone();
-        new.components.retain(|name, _| about(name));
-        Ok(Self { manifest: manifest.path.clone(), mode, exists, old, new })
+        new.components.retain(|key, _| about(key));
+        Ok(Self { manifest: manifest.path.clone(), target: manifest.target, mode, exists, old, new })
     }
 
     /// What the file is used for, in a sentence.
     pub(crate) fn tells(&self) -> String {
         let path = LockFile::beside(&self.manifest).display().to_string();
-        let pinned = self.old.components.len();
+        let for_target = |key: &&LockKey| key.target.is_none_or(|target| target == self.target);
+        let pinned = self.old.components.keys().filter(for_target).count();
         match (self.exists, self.mode) {
             (false, _) => format!("no {path}: everything is resolved now"),
             (true, LockMode::Update) => format!("{path} pins {pinned} components: all of them are resolved again"),
@@ -85,17 +88,18 @@ impl LockUpdate {
             }
         };
         let entry = LockedComponent { source: LockedSource::of(&source.kind, &self.manifest), files };
-        self.insert(&about, entry, progress)?;
+        self.insert(&about, LockKey::of(component, self.target), entry, progress)?;
         Ok(artifact)
     }
 
     fn insert(
         &mut self,
         about: &NamedComponent,
+        key: LockKey,
         mut entry: LockedComponent,
         progress: &dyn ProgressSink,
     ) -> Result<(), SourceError> {
-        let old = self.old.components.get(&about.component).filter(|old| old.source == entry.source);
+        let old = self.old.components.get(&key).filter(|old| old.source == entry.source);
         if let Some(old) = old {
             for (new, old) in entry.files.iter_mut().zip(&old.files) {
                 self.compare(about, old, new, progress)?;
@@ -106,7 +110,7 @@ impl LockUpdate {
                 return Err(about.unpinned(location, problem, "write it again with --update-lock".to_owned()));
             }
         }
-        self.new.components.insert(about.component.clone(), entry);
+        self.new.components.insert(key, entry);
         Ok(())
     }
 
@@ -157,10 +161,10 @@ impl LockUpdate {
             return Err(SourceError::Settings {
                 path,
                 problem: format!("the lock file would change, and --locked forbids it:\n  {}", changes.join("\n  ")),
-                hint: "run `builder lock`, look at what changed, and keep the new lock file".to_owned(),
+                hint: format!("run `{}`, look at what changed, and keep the new lock file", lock::command(self.target)),
             });
         }
-        match self.new.write(&path, &manifest.path) {
+        match self.new.write(&self.old, &path, &manifest.path) {
             Ok(()) => Ok(changes),
             Err(error) if self.mode == LockMode::Follow => {
                 let text = format!("{}: {error}; this build is not pinned for the next one", path.display());

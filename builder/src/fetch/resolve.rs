@@ -18,7 +18,7 @@ use crate::fetch::source::github::{self, Release};
 use crate::fetch::source::local::hash_directory;
 use crate::fetch::source::registry::{self, Access, Model};
 use crate::fetch::transfer::{Fetcher, Order, Steps, hash_local};
-use crate::lock::{LOCK_FILE_NAME, LockFile, LockedComponent, LockedFile, LockedSource, as_given};
+use crate::lock::{self, LOCK_FILE_NAME, LockFile, LockKey, LockedComponent, LockedFile, LockedSource, as_given};
 use crate::manifest::login::without_login;
 use crate::manifest::{Component, ComponentKind, Manifest, ModelName, Source, SourceKind};
 use crate::progress::{Activity, Event, ItemId, Origin};
@@ -97,7 +97,7 @@ impl<'a> Resolver<'a> {
         source: &Source,
     ) -> Result<Resolved, SourceError> {
         let about = NamedComponent::from(component);
-        let pinned = self.pinned(&about, source)?;
+        let pinned = self.pinned(&about, component, source)?;
         self.check_final_hosts(&about, pinned)?;
         let mut resolved = match &source.kind {
             SourceKind::File { path } => self.local(item, component, source.checksum, path, pinned),
@@ -123,20 +123,28 @@ impl<'a> Resolver<'a> {
     }
 
     /// The lock file's entry, if it is for this very source and to be followed.
-    fn pinned(&self, about: &NamedComponent, source: &Source) -> Result<Option<&'a LockedComponent>, SourceError> {
+    fn pinned(
+        &self,
+        about: &NamedComponent,
+        component: &Component,
+        source: &Source,
+    ) -> Result<Option<&'a LockedComponent>, SourceError> {
         if self.options.lock_mode == LockMode::Update {
             return Ok(None);
         }
-        let entry = self.old.components.get(&about.component);
+        let key = LockKey::of(component, self.manifest.target);
+        let entry = self.old.components.get(&key);
         let current = entry.filter(|entry| entry.source == LockedSource::of(&source.kind, &self.manifest.path));
         if current.is_some() || self.options.lock_mode != LockMode::Locked {
             return Ok(current);
         }
+        let of = key.target.map_or_else(String::new, |target| format!(" for {target}"));
         let problem = match entry {
             Some(_) => format!("{LOCK_FILE_NAME} was written for another source, and --locked forbids changing it"),
-            None => format!("{LOCK_FILE_NAME} does not have it, and --locked forbids adding it"),
+            None => format!("{LOCK_FILE_NAME} does not have it{of}, and --locked forbids adding it"),
         };
-        let hint = "run `builder lock`, look at what changed, and keep the new lock file".to_owned();
+        let command = lock::command(self.manifest.target);
+        let hint = format!("run `{command}`, look at what changed, and keep the new lock file");
         Err(about.unpinned(LockFile::beside(&self.manifest.path).display().to_string(), problem, hint))
     }
 
@@ -273,10 +281,12 @@ impl<'a> Resolver<'a> {
             return Ok(());
         }
         let problem = "it has no checksum, and the lock file does not have it".to_owned();
-        let hint =
-            "add source.checksum = \"sha256:…\" to the manifest, or trust what the server sends now and pin it: \
-                    --update-lock"
-                .to_owned();
+        let mut components = self.manifest.components.iter().flat_map(Component::with_parts);
+        let source = components.find(|component| component.name == about.component).and_then(Component::source);
+        let key = source.map(|source| source.checksum_key(self.manifest.target)).unwrap_or_default();
+        let hint = format!(
+            "add {key} = \"sha256:…\" to the manifest, or trust what the server sends now and pin it: --update-lock"
+        );
         Err(about.unpinned(shown(url), problem, hint))
     }
 

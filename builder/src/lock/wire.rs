@@ -2,9 +2,10 @@
 //! What the entries mean is in `lock.rs`.
 
 use payload::Digest;
+use payload::index::Arch;
 use serde::{Deserialize, Serialize};
 
-use super::{Entries, LockError, LockedComponent, LockedFile, LockedSource};
+use super::{Entries, LockError, LockKey, LockedComponent, LockedFile, LockedSource};
 
 const VERSION: u32 = 1;
 const HEADER: &str = "\
@@ -31,6 +32,8 @@ struct File {
 struct Component {
     manifest: String,
     name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    target: Option<String>,
     source: Source,
     files: Vec<Content>,
 }
@@ -65,19 +68,21 @@ pub(super) fn parse(text: &str) -> Result<Entries, LockError> {
     let file: File = toml::from_str(text).map_err(syntax)?;
     let mut entries = Entries::new();
     for component in file.components {
-        let key = (component.manifest.clone(), component.name.clone());
-        let name = component.name.clone();
-        if entries.insert(key, component.try_into()?).is_some() {
-            return Err(LockError::Syntax(format!("component {name:?} is there twice")));
+        let target = component.target.as_deref().map(str::parse::<Arch>).transpose().map_err(LockError::Syntax)?;
+        let key = LockKey { name: component.name.clone(), target };
+        let shown = key.to_string();
+        if entries.insert((component.manifest.clone(), key), component.try_into()?).is_some() {
+            return Err(LockError::Syntax(format!("component {shown:?} is there twice")));
         }
     }
     Ok(entries)
 }
 
 pub(super) fn print(entries: &Entries) -> Result<String, LockError> {
-    let component = |((manifest, name), entry): (&(String, String), &LockedComponent)| Component {
+    let component = |((manifest, key), entry): (&(String, LockKey), &LockedComponent)| Component {
         manifest: manifest.clone(),
-        name: name.clone(),
+        name: key.name.clone(),
+        target: key.target.map(|target| target.to_string()),
         source: Source::from(&entry.source),
         files: entry.files.iter().map(Content::from).collect(),
     };
@@ -169,8 +174,22 @@ mod tests {
         let twice = FROZEN.replace("name = \"nginx.conf\"", "name = \"ollama\"");
         let short = FROZEN.replace("sha256 = \"e3b0", "sha256 = \"");
         let unknown = FROZEN.replace("size = 12", "sizes = 12");
-        for text in ["", "version = 1\ncomponents = 3\n", &twice, &short, &unknown] {
+        let target = FROZEN.replace("name = \"ollama\"", "name = \"ollama\"\ntarget = \"arm64\"");
+        for text in ["", "version = 1\ncomponents = 3\n", &twice, &short, &unknown, &target] {
             assert!(parse(text).is_err(), "{text}");
         }
+    }
+
+    /// Both entries of a component whose source has a placeholder.
+    const TARGETS: &str = include_str!("v1-targets.lock");
+
+    #[test]
+    fn entries_of_two_targets_are_read_and_printed_unchanged() {
+        let lock = parse(TARGETS).unwrap();
+        let targets: Vec<_> = lock.keys().map(|(_, key)| key.target).collect();
+        assert_eq!(targets, [Some(Arch::X86_64), Some(Arch::Aarch64)]);
+        assert_eq!(print(&lock).unwrap(), TARGETS);
+        let twice = parse(&TARGETS.replace("aarch64", "x86_64")).unwrap_err().to_string();
+        assert!(twice.contains("component \"ollama (x86_64)\" is there twice"), "{twice}");
     }
 }

@@ -3,6 +3,7 @@
 
 use std::ops::Range;
 
+use payload::index::Arch;
 use toml::de::{DeTable, DeValue};
 
 use super::diagnostic::{Diagnostic, ManifestErrors, position};
@@ -18,6 +19,13 @@ pub struct MissingChecksum<'a> {
     span: Range<usize>,
 }
 
+impl MissingChecksum<'_> {
+    /// The key that would hold it.
+    pub fn checksum_key(&self, target: Arch) -> String {
+        self.component.source().map(|source| source.checksum_key(target)).unwrap_or_default()
+    }
+}
+
 impl Component {
     /// Where the content comes from; `None` when the manifest itself holds it.
     pub fn source(&self) -> Option<&Source> {
@@ -31,6 +39,13 @@ impl Component {
     }
 }
 
+impl Source {
+    /// The key that its checksum has for `target`.
+    pub fn checksum_key(&self, target: Arch) -> String {
+        if self.per_target { format!("source.checksum.{target}") } else { "source.checksum".to_owned() }
+    }
+}
+
 /// All `url` sources without a checksum, in the order of the manifest.
 pub fn missing_checksums(manifest: &Manifest) -> Vec<MissingChecksum<'_>> {
     let text = String::from_utf8_lossy(&manifest.text);
@@ -39,7 +54,9 @@ pub fn missing_checksums(manifest: &Manifest) -> Vec<MissingChecksum<'_>> {
     let all = manifest.components.iter().enumerate();
     let all = all.flat_map(|(at, component)| component.with_parts().map(move |part| (at, part)));
     all.filter_map(|(at, component)| {
-        let Some(Source { kind: SourceKind::Url { url }, checksum: None }) = component.source() else { return None };
+        let Some(Source { kind: SourceKind::Url { url }, checksum: None, .. }) = component.source() else {
+            return None;
+        };
         let key = match component.kind {
             ComponentKind::ModelPart { role, .. } => role.name(),
             _ => "source",
@@ -55,9 +72,10 @@ pub fn missing_checksums(manifest: &Manifest) -> Vec<MissingChecksum<'_>> {
 pub fn refuse_missing_checksums(manifest: &Manifest, missing: &[MissingChecksum<'_>]) -> ManifestErrors {
     let diagnostics = missing.iter().map(|missing| {
         let message = format!("component {:?} has no checksum", missing.component.name);
+        let key = missing.checksum_key(manifest.target);
         Diagnostic::error(missing.span.clone(), message)
             .label("nothing says what must come from here")
-            .help("add `source.checksum = \"sha256:…\"`, or let --update-lock record what arrives")
+            .help(format!("add `{key} = \"sha256:…\"`, or let --update-lock record what arrives"))
     });
     ManifestErrors::new(&manifest.path, &manifest.text, diagnostics.collect())
 }

@@ -10,6 +10,7 @@ use toml::de::DeValue;
 
 use super::diagnostic::{Diagnostic, Findings, Reported};
 use super::install::one_line;
+use super::placeholder::{self, Braces};
 use super::reader::{Read, Reader, did_you_mean};
 use super::vocabulary::{COMPONENT_TYPES, CONFIG_FILE, EXTERNAL_BINARY, MODEL_FILE, OLLAMA_REGISTRY};
 use super::{Component, ComponentKind, Content, InstallPath, ModelName, PartRole, Source, model, path, source};
@@ -39,7 +40,10 @@ pub(super) fn component<'a>(reader: &Reader<'a>, around: Surroundings<'_>) -> Dr
     let required = reader.boolean("required").transpose();
     let optional = matches!(&required, Ok(Some(required)) if !required.get_ref());
     let name = name(reader, optional);
-    let path = reader.text("install_path").map(|given| path::install_path(reader.findings, &given?, around.prefix));
+    let path = reader.text("install_path").map(|given| {
+        let given = placeholder::filled(reader, &given?, Braces::None)?;
+        path::install_path(reader.findings, &given, around.prefix)
+    });
     let source = source::source(reader, known);
     let content = reader.text("content").transpose();
     let models = if known == Some(MODEL_FILE) { model::model_names(reader, &name) } else { Ok(Vec::new()) };

@@ -197,7 +197,7 @@ fn settings_of(path: PathBuf, says: Modelfile, own: ModelSettings) -> ModelSetti
 
 /// What `FROM` or `ADAPTER` names: a file relative to the Modelfile, or a model of a registry.
 fn beside(directory: &Path, text: &str) -> Result<Source, (String, String)> {
-    let source = |kind| Ok(Source { kind, checksum: None });
+    let source = |kind| Ok(Source { kind, checksum: None, per_target: false });
     let looks_like_a_path = text.starts_with(['.', '/']) || text.to_lowercase().ends_with(".gguf");
     if text.starts_with('~') {
         let help = "write the path from the Modelfile's directory, or from /".to_owned();

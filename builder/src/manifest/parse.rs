@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use payload::index::Arch;
 use toml::de::DeValue;
 
 use super::component::{self, Surroundings};
@@ -37,20 +38,20 @@ impl Parsed {
     }
 }
 
-/// Reads the manifest `bytes`, which came from the file `path`. A checksum is not demanded here: a lock file may have
-/// it, see [`super::missing_checksums`].
-pub fn parse(path: &Path, bytes: &[u8]) -> Result<Parsed, ManifestErrors> {
-    parse_with(path, bytes, &|_| Err(std::io::ErrorKind::NotFound.into()))
+/// Reads the manifest `bytes`, which came from the file `path`, as it is for `target`. A checksum is not demanded here: a lock
+/// file may have it, see [`super::missing_checksums`].
+pub fn parse(path: &Path, bytes: &[u8], target: Arch) -> Result<Parsed, ManifestErrors> {
+    parse_with(path, bytes, target, &|_| Err(std::io::ErrorKind::NotFound.into()))
 }
 
 /// The same, where `files` reads the texts that the manifest names: Modelfiles. Their paths are the manifest's own words.
-pub fn parse_with(path: &Path, bytes: &[u8], files: Files<'_>) -> Result<Parsed, ManifestErrors> {
+pub fn parse_with(path: &Path, bytes: &[u8], target: Arch, files: Files<'_>) -> Result<Parsed, ManifestErrors> {
     let all = Findings::default();
     let read = syntax::text(bytes, &all).and_then(|text| {
         let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
         let document = syntax::document(text, &all);
         let meaning = Findings::default();
-        let root = Reader::new(document.root.get_ref(), 0..0, &ROOT, &meaning);
+        let root = Reader::new(document.root.get_ref(), 0..0, &ROOT, &meaning, target);
         let read = content(&root, text, files);
         for found in meaning.into_sorted().into_iter().filter(|found| document.keeps(found)) {
             all.warn(found);
@@ -61,7 +62,8 @@ pub fn parse_with(path: &Path, bytes: &[u8], files: Files<'_>) -> Result<Parsed,
     let failed = diagnostics.iter().any(|found| found.severity == Severity::Error);
     match read {
         Ok((package, install, components)) if !failed => {
-            let manifest = Manifest { path: path.to_owned(), text: bytes.to_owned(), package, install, components };
+            let (path, text) = (path.to_owned(), bytes.to_owned());
+            let manifest = Manifest { path, text, target, package, install, components };
             Ok(Parsed { manifest, warnings: diagnostics })
         }
         _ => Err(ManifestErrors::new(path, bytes, diagnostics)),
@@ -113,7 +115,7 @@ fn component_tables<'a>(root: &Reader<'a>) -> Vec<Reader<'a>> {
     }
     let reader = |item: &'a toml::Spanned<DeValue<'a>>| {
         if let DeValue::Table(table) = item.get_ref() {
-            return Some(Reader::new(table, item.span(), &COMPONENT, root.findings));
+            return Some(Reader::new(table, item.span(), &COMPONENT, root.findings, root.target));
         }
         root.wrong_type(item, "components", "a list of tables", Some(HELP.to_owned()));
         None

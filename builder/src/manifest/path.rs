@@ -60,10 +60,10 @@ fn normalised(text: &str) -> String {
 /// `install_path`, resolved against the prefix.
 pub(super) fn install_path(
     findings: &Findings,
-    given: &Spanned<&str>,
+    given: &Spanned<String>,
     prefix: Result<&RelPath, Reported>,
 ) -> Read<InstallPath> {
-    let (text, span) = (*given.get_ref(), given.span());
+    let (text, span) = (given.get_ref().as_str(), given.span());
     let refuse =
         |message: String, help: String| Err(findings.error(Diagnostic::error(span.clone(), message).help(help)));
     let below = text.strip_prefix('/');

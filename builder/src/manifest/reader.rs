@@ -4,6 +4,7 @@
 use std::ops::Range;
 use std::str::FromStr;
 
+use payload::index::Arch;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
@@ -18,6 +19,8 @@ pub(super) struct Reader<'a> {
     end: usize,
     vocabulary: &'static Vocabulary,
     pub(super) findings: &'a Findings,
+    /// What placeholders stand for.
+    pub(super) target: Arch,
 }
 
 /// A value that was read, and where it stands.
@@ -30,8 +33,9 @@ impl<'a> Reader<'a> {
         span: Range<usize>,
         vocabulary: &'static Vocabulary,
         findings: &'a Findings,
+        target: Arch,
     ) -> Self {
-        Self { table, start: span.start, end: span.end, vocabulary, findings }
+        Self { table, start: span.start, end: span.end, vocabulary, findings, target }
     }
 
     /// Where the table is introduced.
@@ -140,7 +144,7 @@ impl<'a> Reader<'a> {
     ) -> Option<Result<Reader<'a>, Reported>> {
         let value = self.get(key)?;
         Some(match value.get_ref() {
-            DeValue::Table(table) => Ok(Reader::new(table, value.span(), vocabulary, self.findings)),
+            DeValue::Table(table) => Ok(Reader::new(table, value.span(), vocabulary, self.findings, self.target)),
             _ => Err(self.wrong_type(value, key, "a table", Some(help.to_owned()))),
         })
     }

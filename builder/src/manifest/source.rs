@@ -6,15 +6,18 @@ use std::path::PathBuf;
 use globset::Glob;
 use payload::Digest;
 use toml::Spanned;
+use toml::de::DeValue;
 use url::{Host, Url};
 
 use super::diagnostic::{Diagnostic, Reported};
 use super::install::one_line;
+use super::placeholder::{self, Braces};
 use super::reader::{Read, Reader, did_you_mean};
-use super::vocabulary::{self, MODEL_FILE, SOURCE, SOURCE_TYPES};
+use super::vocabulary::{self, CHECKSUM, MODEL_FILE, SOURCE, SOURCE_TYPES};
 use super::{ModelName, Source, SourceKind};
 
 const HELP: &str = "write `source = { type = \"url\", url = \"https://…\" }`";
+const CHECKSUMS: &str = "write `checksum = { x86_64 = \"sha256:…\", aarch64 = \"sha256:…\" }`";
 
 /// The source of a component of type `component`; `None` when there is none.
 pub(super) fn source(reader: &Reader<'_>, component: Option<&str>) -> Option<Result<Source, Reported>> {
@@ -29,7 +32,8 @@ pub(super) fn part(reader: &Reader<'_>, key: &str) -> Option<Result<Source, Repo
     let value = reader.get(key)?;
     if value.get_ref().as_str().is_some() {
         return Some(reader.text(key)?.and_then(|text| {
-            path(reader, &text).map(|path| Source { kind: SourceKind::File { path }, checksum: None })
+            let per_target = placeholder::stands_in(text.get_ref());
+            path(reader, &text).map(|path| Source { kind: SourceKind::File { path }, checksum: None, per_target })
         }));
     }
     let help = format!("write `{key} = \"files/{key}.gguf\"`, or a table as `source` is one");
@@ -45,14 +49,57 @@ pub(super) fn kind_as_written(reader: &Reader<'_>) -> Option<&'static str> {
 fn read(table: &Reader<'_>, component: Option<&str>) -> Result<Source, Reported> {
     let kind = kind(table, component);
     table.refuse_unknown(kind.as_ref().ok().copied());
-    let checksum = table.text("checksum").map(|text| text.and_then(|text| checksum(table, &text))).transpose();
+    let per_target = per_target(table);
+    let checksum = checksums(table, per_target);
     let kind = match kind? {
         vocabulary::GITHUB_RELEASE => github_release(table),
         vocabulary::URL => url(table).map(|url| SourceKind::Url { url }),
         vocabulary::FILE => file(table),
         _ => registry(table).map(|model| SourceKind::OllamaRegistry { model }),
     };
-    Ok(Source { kind: kind?, checksum: checksum? })
+    Ok(Source { kind: kind?, checksum: checksum?, per_target })
+}
+
+/// Whether a placeholder stands in what is fetched.
+fn per_target(table: &Reader<'_>) -> bool {
+    let mut keys = ["tag", "asset_pattern", "url", "path"].into_iter();
+    keys.any(|key| table.get(key).and_then(|value| value.get_ref().as_str()).is_some_and(placeholder::stands_in))
+}
+
+/// `checksum`: one, or one for each target where the source has a placeholder.
+fn checksums(table: &Reader<'_>, per_target: bool) -> Result<Option<Digest>, Reported> {
+    let Some(value) = table.get("checksum") else { return Ok(None) };
+    let refuse = |message: &str, label: &str, help: &str| {
+        Err(table.findings.error(Diagnostic::error(value.span(), message).label(label).help(help)))
+    };
+    match value.get_ref() {
+        DeValue::Table(_) if per_target => {
+            table.table("checksum", &CHECKSUM, CHECKSUMS).transpose()?.map(|each| of_target(&each)).transpose()
+        }
+        DeValue::Table(_) => refuse(
+            "one source has one checksum",
+            "a checksum for each architecture goes with a source that has a placeholder",
+            "write `checksum = \"sha256:…\"`, or a placeholder such as `{goarch}` into the source",
+        ),
+        DeValue::String(_) if per_target => refuse(
+            "one checksum cannot be right for both architectures",
+            "the source has a placeholder: what it names is another file for each",
+            CHECKSUMS,
+        ),
+        _ => table.text("checksum").transpose()?.map(|text| checksum(table, &text)).transpose(),
+    }
+}
+
+/// All of them are looked at; that of the target must be there.
+fn of_target(each: &Reader<'_>) -> Result<Digest, Reported> {
+    each.refuse_unknown(None);
+    let target = each.target.name();
+    let given = CHECKSUM.keys.iter().filter_map(|key| Some((key.name, each.text(key.name)?)));
+    let read = given.map(|(name, text)| text.and_then(|text| Ok((name, checksum(each, &text)?))));
+    let read: Vec<Result<(&str, Digest), Reported>> = read.collect();
+    let read: Vec<(&str, Digest)> = read.into_iter().collect::<Result<_, _>>()?;
+    let of_target = read.into_iter().find(|(name, _)| *name == target).map(|(_, digest)| digest);
+    of_target.ok_or_else(|| each.missing(target, &format!("the checksum of what is fetched with --target {target}")))
 }
 
 fn kind(table: &Reader<'_>, component: Option<&str>) -> Result<&'static str, Reported> {
@@ -96,10 +143,11 @@ fn github_release(table: &Reader<'_>) -> Result<SourceKind, Reported> {
     let repo =
         table.required_text("repo", "for example `repo = \"ollama/ollama\"`").and_then(|text| repo(table, &text));
     let tag = table.required_text("tag", "for example `tag = \"v0.15.0\"`").and_then(|text| {
-        let usable = !text.get_ref().is_empty() && !text.get_ref().contains(char::is_whitespace);
         one_line(table.findings, &text, "tag")?;
+        let text = placeholder::filled(table, &text, Braces::None)?;
+        let usable = !text.get_ref().is_empty() && !text.get_ref().contains(char::is_whitespace);
         if usable {
-            return Ok(text.into_inner().to_owned());
+            return Ok(text.into_inner());
         }
         let diagnostic = Diagnostic::error(text.span(), format!("{:?} is not the tag of a release", text.get_ref()));
         Err(table.findings.error(diagnostic.help("for example `tag = \"v0.15.0\"`")))
@@ -133,13 +181,13 @@ fn is_repo(text: &str) -> bool {
     text.split_once('/').is_some_and(|(owner, name)| usable(owner, b"_") && usable(name, b"._"))
 }
 
-/// A file name pattern that can be compiled.
+/// A file name pattern that can be compiled, for the target.
 pub(super) fn glob(table: &Reader<'_>, text: &Spanned<&str>, key: &str) -> Result<String, Reported> {
-    let given = *text.get_ref();
     one_line(table.findings, text, key)?;
-    let problem = match Glob::new(given) {
+    let given = placeholder::filled(table, text, Braces::Pattern)?.into_inner();
+    let problem = match Glob::new(&given) {
         Ok(_) if given.trim().is_empty() => "it is empty".to_owned(),
-        Ok(_) => return Ok(given.to_owned()),
+        Ok(_) => return Ok(given),
         Err(error) => error.kind().to_string(),
     };
     let diagnostic = Diagnostic::error(text.span(), format!("`{key}` is not a usable pattern")).label(problem);
@@ -148,6 +196,7 @@ pub(super) fn glob(table: &Reader<'_>, text: &Spanned<&str>, key: &str) -> Resul
 
 fn url(table: &Reader<'_>) -> Result<Url, Reported> {
     let text = table.required_text("url", "for example `url = \"https://example.org/model.gguf\"`")?;
+    let text = placeholder::filled(table, &text, Braces::Url)?;
     let error =
         |message: String, help: String| Err(table.findings.error(Diagnostic::error(text.span(), message).help(help)));
     if text.get_ref().contains(|c: char| c.is_whitespace() || c.is_control()) {
@@ -209,7 +258,7 @@ fn path(table: &Reader<'_>, text: &Spanned<&str>) -> Result<PathBuf, Reported> {
             .findings
             .error(diagnostic.help("a path relative to the manifest's directory, or an absolute one")));
     }
-    Ok(PathBuf::from(&**text.get_ref()))
+    Ok(PathBuf::from(placeholder::filled(table, text, Braces::None)?.into_inner()))
 }
 
 fn registry(table: &Reader<'_>) -> Result<ModelName, Reported> {

@@ -21,8 +21,12 @@ const MODELFILE: &str = "FROM ../weights/m.gguf\nFROM ./mmproj.gguf\nADAPTER /sr
 const HEAD: &str = "[package]\nname = \"p\"\nversion = \"1\"\n[install]\nprefix = \"/opt/ollama\"\nuser = \"ollama\"\n";
 
 fn read(text: &str) -> Result<Parsed, ManifestErrors> {
+    read_for(text, Arch::X86_64)
+}
+
+fn read_for(text: &str, target: Arch) -> Result<Parsed, ManifestErrors> {
     let modelfile = |_: &Path| Ok(MODELFILE.as_bytes().to_vec());
-    parse_with(Path::new("dir/AirGapDeploy.toml"), text.as_bytes(), &modelfile)
+    parse_with(Path::new("dir/AirGapDeploy.toml"), text.as_bytes(), target, &modelfile)
 }
 
 /// The manifest, which must have neither errors nor warnings.
@@ -83,8 +87,8 @@ fn every_shipped_manifest_is_free_of_errors_and_warnings() {
     let files: Vec<_> = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()).collect();
     let manifests: Vec<_> = files.iter().filter(|file| file.extension().is_some_and(|end| end == "toml")).collect();
     for file in &manifests {
-        let parsed =
-            parse(file, &std::fs::read(file).unwrap()).unwrap_or_else(|errors| panic!("{}", errors.render(false)));
+        let parsed = parse(file, &std::fs::read(file).unwrap(), Arch::X86_64)
+            .unwrap_or_else(|errors| panic!("{}", errors.render(false)));
         assert_eq!(parsed.render_warnings(false), "", "{}", file.display());
         assert!(select(&parsed.manifest, &[]).is_ok(), "{}", file.display());
     }
@@ -134,6 +138,64 @@ fn the_reference_has_no_key_that_does_not_exist() {
         let is_source_type = vocabulary::SOURCE_TYPES.contains(&key);
         assert!(known.contains(&key) || is_source_type, "{key}");
     }
+}
+
+#[test]
+fn a_manifest_with_placeholders_is_another_one_for_each_architecture() {
+    let text = with(&format!(
+        "[[components]]\ntype = \"external-binary\"\nname = \"r\"\ninstall_path = \"lib/{{machine}}-linux-gnu/r\"\n\
+         exclude = [\"*/{{goarch}}/debug\", \"{{a,b}}\"]\nsource.type = \"github-release\"\nsource.repo = \"a/b\"\n\
+         source.tag = \"v1-{{goarch}}\"\nsource.asset_pattern = \"r-{{machine}}-*\"\n\
+         source.checksum = {{ x86_64 = \"sha256:{}\", aarch64 = \"{}\" }}\n\
+         [[components]]\ntype = \"config-file\"\nname = \"u\"\ninstall_path = \"u\"\n\
+         source = {{ type = \"url\", url = \"https://x.example/{{goarch}}/%7B\" }}\n\
+         [[components]]\ntype = \"model-file\"\nname = \"m\"\ninstall_path = \"m\"\nadapter = \"{{goarch}}.gguf\"\n\
+         source = {{ type = \"file\", path = \"m.gguf\" }}\n\
+         [[components]]\ntype = \"config-file\"\nname = \"c\"\ninstall_path = \"c\"\ncontent = \"{{goarch}} ${{x}}\"\n",
+        "a".repeat(64),
+        "b".repeat(64)
+    ));
+    for (target, goarch, machine, digit) in
+        [(Arch::X86_64, "amd64", "x86_64", "a"), (Arch::Aarch64, "arm64", "aarch64", "b")]
+    {
+        let manifest = read_for(&text, target).unwrap_or_else(|errors| panic!("{}", errors.render(false))).manifest;
+        assert_eq!(manifest.target, target);
+        let [release, url, model, inline] = manifest.components.as_slice() else { panic!() };
+        let ComponentKind::ExternalBinary { source, install_path, exclude } = &release.kind else { panic!() };
+        assert_eq!(install_path.given, format!("lib/{machine}-linux-gnu/r"));
+        assert_eq!(*exclude, [format!("*/{goarch}/debug"), "{a,b}".to_owned()]);
+        let SourceKind::GithubRelease { tag, asset_pattern, .. } = &source.kind else { panic!() };
+        assert_eq!((tag.clone(), asset_pattern.clone()), (format!("v1-{goarch}"), format!("r-{machine}-*")));
+        assert_eq!(source.checksum.unwrap().hex(), digit.repeat(64));
+        assert!(
+            matches!(&url.source().unwrap().kind, SourceKind::Url { url } if url.path() == format!("/{goarch}/%7B"))
+        );
+        assert_eq!(local(model.parts[0].source().unwrap()), format!("{goarch}.gguf"));
+        let ComponentKind::ConfigFile { content: Content::Inline(content), .. } = &inline.kind else { panic!() };
+        assert_eq!(content, "{goarch} ${x}");
+        let other_for_each = [release, url, model, &model.parts[0]].map(|one| one.source().unwrap().per_target);
+        assert_eq!(other_for_each, [true, true, false, true]);
+        let missing = missing_checksums(&manifest);
+        let refusal = refuse_missing_checksums(&manifest, &missing).render(false);
+        assert!(missing.len() == 1 && refusal.contains(&format!("add `source.checksum.{machine} = ")), "{refusal}");
+    }
+}
+
+#[test]
+fn every_shipped_manifest_brings_programs_for_both_architectures() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../manifests");
+    let mut releases = 0;
+    for file in std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+        let Ok(text) = std::fs::read(&file) else { continue };
+        let manifest = parse(&file, &text, Arch::Aarch64).unwrap().manifest;
+        let sources = manifest.components.iter().filter_map(Component::source);
+        for source in sources.filter(|source| matches!(source.kind, SourceKind::GithubRelease { .. })) {
+            assert!(source.per_target, "{}: {source:?}", file.display());
+            assert!(format!("{source:?}").contains("arm64"), "{}: {source:?}", file.display());
+            releases += 1;
+        }
+    }
+    assert_eq!(releases, 4);
 }
 
 #[test]
@@ -253,7 +315,7 @@ fn what_is_wrong_with_a_modelfile_is_said_with_its_line() {
     let text = with("[[components]]\ntype = \"model-file\"\nname = \"m\"\nmodelfile = \"chat/Modelfile\"\n");
     let said = |content: &'static str| {
         let files = |_: &Path| Ok(content.as_bytes().to_vec());
-        let errors = parse_with(Path::new("m.toml"), text.as_bytes(), &files).unwrap_err();
+        let errors = parse_with(Path::new("m.toml"), text.as_bytes(), Arch::X86_64, &files).unwrap_err();
         errors
             .findings()
             .iter()
@@ -264,6 +326,6 @@ fn what_is_wrong_with_a_modelfile_is_said_with_its_line() {
     assert_eq!(said("FROM m\nPARAMETER a 1\nPARAMETER b 1\n").len(), 2);
     assert_eq!(said("FROM ~/m.gguf\n"), ["10:13 chat/Modelfile: ~/m.gguf is a path in somebody's home"]);
     assert_eq!(said("FROM m\nADAPTER lora\n"), ["10:13 chat/Modelfile: lora is not the path of a file"]);
-    let missing = parse(Path::new("m.toml"), text.as_bytes()).unwrap_err().findings();
+    let missing = parse(Path::new("m.toml"), text.as_bytes(), Arch::X86_64).unwrap_err().findings();
     assert!(missing[0].message.contains("chat/Modelfile cannot be read"), "{missing:?}");
 }

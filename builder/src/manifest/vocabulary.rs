@@ -75,6 +75,9 @@ pub(super) const SOURCE: Vocabulary = Vocabulary {
     ],
 };
 
+/// The checksums of a source that is another one for each target.
+pub(super) const CHECKSUM: Vocabulary = Vocabulary { place: "checksum", keys: &[any("x86_64"), any("aarch64")] };
+
 /// `params` has Ollama's keys, which are in [`PARAMS`] with their types.
 pub(super) const PARAMETERS: Vocabulary = Vocabulary { place: "params", keys: &[] };
 

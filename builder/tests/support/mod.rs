@@ -19,6 +19,7 @@ use builder::manifest::{
 };
 use builder::progress::{Event, ProgressSink};
 use payload::Digest;
+use payload::index::Arch;
 use url::Url;
 
 /// A directory with a manifest's place and a cache of its own.
@@ -26,6 +27,7 @@ pub(crate) struct Bench {
     pub(crate) dir: tempfile::TempDir,
     pub(crate) options: SourceOptions,
     pub(crate) allowed_hosts: Option<Vec<String>>,
+    pub(crate) target: Arch,
     pub(crate) events: Events,
 }
 
@@ -46,7 +48,7 @@ impl Bench {
         options.retry =
             RetryPolicy { attempts: 4, first_wait: Duration::from_millis(1), longest_wait: Duration::from_millis(5) };
         options.timeouts = Timeouts { connect: Duration::from_secs(20), stall: Duration::from_secs(20) };
-        Self { dir, options, allowed_hosts: None, events: Events::default() }
+        Self { dir, options, allowed_hosts: None, target: Arch::X86_64, events: Events::default() }
     }
 
     pub(crate) fn with_mirror(mut self, from: &str, to: &str) -> Self {
@@ -58,6 +60,7 @@ impl Bench {
         Manifest {
             path: self.dir.path().join("AirGapDeploy.toml"),
             text: Vec::new(),
+            target: self.target,
             package: Package {
                 name: "test".parse().unwrap(),
                 version: "1".to_owned(),
@@ -134,12 +137,12 @@ fn component(name: &str, kind: ComponentKind) -> Component {
 }
 
 pub(crate) fn binary(name: &str, kind: SourceKind, checksum: Option<Digest>) -> Component {
-    let source = Source { kind, checksum };
+    let source = Source { kind, checksum, per_target: false };
     component(name, ComponentKind::ExternalBinary { source, install_path: install_path(), exclude: Vec::new() })
 }
 
 pub(crate) fn model(name: &str, kind: SourceKind, checksum: Option<Digest>) -> Component {
-    let source = Source { kind, checksum };
+    let source = Source { kind, checksum, per_target: false };
     let kind = ComponentKind::ModelFile {
         source,
         install_path: Some(install_path()),

@@ -59,7 +59,7 @@ pub struct Target {
 }
 
 /// A processor architecture, by the name the kernel reports (`uname -m`).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Arch {
     X86_64,
     Aarch64,

@@ -132,11 +132,15 @@ impl Placing<'_> {
         match machine(content)? {
             Machine::Of(machine) if machine != self.arch.name() => {
                 let arch = self.arch;
-                let remedy = if is_release(job) {
-                    format!("set asset_pattern to the asset for {arch}, or build for {machine}: --target {machine}")
+                let what = if is_release(job) {
+                    format!("set asset_pattern to the asset for {arch}")
                 } else {
-                    format!("let the source name the program for {arch}, or build for {machine}: --target {machine}")
+                    format!("let the source name the program for {arch}")
                 };
+                let remedy = format!(
+                    "{what}, or build for {machine}: --target {machine}; one manifest serves both where `{{goarch}}` (amd64, \
+                     arm64) or `{{machine}}` (x86_64, aarch64) stands in the source"
+                );
                 let problem = format!("is a program for {machine}, and the package is for {arch}");
                 return Err(job.unsuitable(name, problem, remedy));
             }

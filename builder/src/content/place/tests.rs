@@ -42,7 +42,7 @@ fn install_path(given: &str) -> InstallPath {
 }
 
 fn source() -> Source {
-    Source { kind: SourceKind::File { path: "x".into() }, checksum: None }
+    Source { kind: SourceKind::File { path: "x".into() }, checksum: None, per_target: false }
 }
 
 fn model_name(model: &str) -> ModelName {
@@ -73,7 +73,8 @@ impl Kit {
             command: None,
             relax: Relax::default(),
         };
-        let manifest = Manifest { path: "m.toml".into(), text: Vec::new(), package, install, components: Vec::new() };
+        let (text, components) = (Vec::new(), Vec::new());
+        let manifest = Manifest { path: "m.toml".into(), text, target: Arch::X86_64, package, install, components };
         Self { dir: tempfile::tempdir().unwrap(), manifest, components: Vec::new(), parts: Vec::new() }
     }
 
@@ -128,7 +129,7 @@ impl Kit {
         let components: Vec<_> = named.iter().zip(artifacts).collect();
         let workdir = self.dir.path().join("work");
         fs::create_dir(&workdir).unwrap();
-        let placed = place(&self.manifest, Arch::X86_64, &components, &self.parts, &workdir);
+        let placed = place(&self.manifest, &components, &self.parts, &workdir);
         (self.dir, placed)
     }
 
@@ -495,6 +496,7 @@ fn a_program_for_another_architecture_is_refused_and_libraries_are_warned_about(
     let error = Kit::new().binary("bin/ollama", &[file("bin/ollama", 0o755, &arm)], &[]).error();
     assert!(error.to_string().contains("is a program for aarch64, and the package is for x86_64"), "{error}");
     assert!(error.hint().contains("--target aarch64"), "{}", error.hint());
+    assert!(error.hint().contains("`{goarch}`"), "{}", error.hint());
     let mixed = [file("bin/ollama", 0o755, &intel), file("lib/ollama/a.so", 0o644, &arm)];
     let (_dir, placed) = Kit::new().binary("bin/ollama", &mixed, &[]).place();
     assert!(placed.warnings[0].contains("1 libraries that are not for x86_64"), "{:?}", placed.warnings);

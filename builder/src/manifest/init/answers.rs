@@ -282,6 +282,8 @@ mod tests {
     use std::path::Path;
 
     use super::*;
+    use payload::index::Arch;
+
     use crate::manifest::parse;
 
     #[test]
@@ -304,7 +306,7 @@ mod tests {
             optional: Some(vec![ModelSource::parse("./My Model.gguf")]),
         };
         let text = fill_in(Kind::Full, &answers, "a.toml").unwrap();
-        let manifest = parse(Path::new("a.toml"), text.as_bytes()).unwrap().manifest;
+        let manifest = parse(Path::new("a.toml"), text.as_bytes(), Arch::X86_64).unwrap().manifest;
         let names: Vec<&str> = manifest.components.iter().map(|component| component.name.as_str()).collect();
         assert_eq!(names, ["ollama", "qwen2-0.5b", "big", "my-model", "ollama.service"]);
         assert!(!manifest.components[3].required);
@@ -322,7 +324,7 @@ mod tests {
             ..Answers::default()
         };
         let text = fill_in(Kind::Update, &answers, "u.toml").unwrap();
-        let manifest = parse(Path::new("u.toml"), text.as_bytes()).unwrap().manifest;
+        let manifest = parse(Path::new("u.toml"), text.as_bytes(), Arch::X86_64).unwrap().manifest;
         assert_eq!(manifest.package.name.as_str(), "ollama-phi3");
         assert_eq!(manifest.package.description, "phi3 for an existing Ollama installation");
         assert_eq!(manifest.components.iter().map(|one| one.required).collect::<Vec<_>>(), [true, false]);

@@ -8,7 +8,7 @@ use super::*;
 /// Reads, draws, and checks that every place lies in the text.
 fn survives(bytes: &[u8]) {
     let path = Path::new("m.toml");
-    match parse(path, bytes) {
+    match parse(path, bytes, Arch::Aarch64) {
         Ok(parsed) => {
             parsed.render_warnings(true);
             missing_checksums(&parsed.manifest);
@@ -32,6 +32,9 @@ fn piece() -> impl Strategy<Value = String> {
         "source.type = \"url\"\n",
         "source.url = \"http://a:b@c\"\n",
         "source = {",
+        "{goarch}",
+        "{{",
+        "checksum.aarch64 = \"\"\n",
         "}",
         "params.stop = [1, \"x\"]\n",
         "mode = 0o755\n",

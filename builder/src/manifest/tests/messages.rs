@@ -107,7 +107,7 @@ error: not valid TOML: strings stand between quotes
 
 #[test]
 fn bytes_that_are_not_text_are_named() {
-    let errors = parse(Path::new("m.toml"), b"[package]\nname = \"\xe9\"\n").unwrap_err();
+    let errors = parse(Path::new("m.toml"), b"[package]\nname = \"\xe9\"\n", Arch::X86_64).unwrap_err();
     assert_eq!(
         errors.render(false),
         "error: the manifest is not UTF-8 text
@@ -261,6 +261,15 @@ fn each_source_is_checked() {
             "is not a usable pattern",
         ),
         ("{ type = \"github-release\", repo = \"a/b\", tag = \"v1\" }", "`asset_pattern` is missing"),
+        ("{ type = \"file\", path = \"a-${goarch}\" }", "unknown placeholder `${goarch}`"),
+        (
+            "{ type = \"github-release\", repo = \"a/b\", tag = \"v{}\", asset_pattern = \"*\" }",
+            "unknown placeholder `{}`",
+        ),
+        (
+            "{ type = \"github-release\", repo = \"a/b\", tag = \"v1\", asset_pattern = \"{{goarch}}\" }",
+            "unknown placeholder `{{goarch}}`",
+        ),
         ("{ type = \"ollama-registry\", model = \"a:\" }", "is not a model name"),
         ("{ type = \"ollama-registry\", model = \"http://example.org/a/b\" }", "plain HTTP is not accepted"),
     ] {
@@ -270,6 +279,42 @@ fn each_source_is_checked() {
     for loopback in ["http://localhost:1/m", "http://127.9.9.9/m", "http://[::1]:8080/m"] {
         clean(&with(&format!("{MODEL}source = {{ type = \"url\", url = \"{loopback}\" }}\n")));
     }
+}
+
+#[test]
+fn a_placeholder_that_is_none_is_drawn_with_what_there_is() {
+    let source = "source = { type = \"url\", url = \"https://example.org/{arch}.gguf\" }\n";
+    assert_eq!(
+        drawn(&with(&format!("{MODEL}{source}"))),
+        "error: unknown placeholder `{arch}`
+  --> dir/AirGapDeploy.toml:11:32
+   |
+11 | source = { type = \"url\", url = \"https://example.org/{arch}.gguf\" }
+   |                                ^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^^ braces hold a placeholder here
+   |
+   = help: did you mean `{goarch}`? `{goarch}` stands for amd64 or arm64, `{machine}` for x86_64 or aarch64; braces of the URL itself are written %7B and %7D
+"
+    );
+}
+
+#[test]
+fn checksums_and_placeholders_must_fit_each_other() {
+    let (one, zeros) = ("https://example.org/{goarch}", "0".repeat(64));
+    for (url, checksum, expected) in [
+        (one, format!("\"{zeros}\""), "one checksum cannot be right for both architectures"),
+        ("https://example.org/m", format!("{{ x86_64 = \"{zeros}\" }}"), "one source has one checksum"),
+        (one, format!("{{ aarch64 = \"{zeros}\" }}"), "`x86_64` is missing"),
+        (one, "{}".to_owned(), "`x86_64` is missing"),
+        (one, format!("{{ x86_64 = \"{zeros}\", arm64 = \"{zeros}\" }}"), "unknown key `arm64` in checksum"),
+        (one, format!("{{ x86_64 = \"{zeros}\", aarch64 = \"0\" }}"), "the checksum is not 64 hexadecimal digits"),
+        (one, format!("{{ x86_64 = \"{zeros}\", aarch64 = 0 }}"), "`aarch64` must be a string, not an integer"),
+        (one, "3".to_owned(), "`checksum` must be a string, not an integer"),
+    ] {
+        let source = format!("source = {{ type = \"url\", url = {url:?}, checksum = {checksum} }}\n");
+        assert_eq!(messages(&with(&format!("{MODEL}{source}"))), [expected], "{source}");
+    }
+    let own = format!("source = {{ type = \"url\", url = {one:?}, checksum = {{ x86_64 = \"{zeros}\" }} }}\n");
+    clean(&with(&format!("{MODEL}{own}")));
 }
 
 #[test]
