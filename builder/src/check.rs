@@ -5,7 +5,7 @@ use std::path::Path;
 
 use crate::content::local;
 use crate::fetch;
-use crate::lock::{self, LockFile, LockKey};
+use crate::lock::{self, LockFile, LockKey, LockedSource};
 use crate::manifest::{Component, Manifest, SourceKind, missing_checksums};
 
 /// One thing that a build would refuse.
@@ -27,10 +27,11 @@ pub fn check(manifest: &Manifest) -> Vec<Problem> {
     let locked = lock.ok().flatten();
     for missing in missing_checksums(manifest) {
         let key = LockKey::of(missing.component, manifest.target);
-        let pinned = locked.as_ref().is_some_and(|lock| lock.components.contains_key(&key));
+        let source = LockedSource::of(&missing.source.kind, &manifest.path);
+        let pinned = locked.as_ref().is_some_and(|lock| lock.pinned(&key, &source).is_some());
         if !pinned {
             let (name, command) = (&missing.component.name, lock::command(manifest.target));
-            let key = missing.checksum_key(manifest.target);
+            let key = missing.source.checksum_key(manifest.target);
             let what = format!(
                 "component {name:?} has no checksum, and AirGapDeploy.lock does not pin it: add {key}, or run \
                  `{command}`"

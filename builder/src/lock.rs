@@ -108,6 +108,13 @@ impl LockFile {
         replace(path, dir, &wire::print(&entries)?).map_err(LockError::Write)
     }
 
+    /// The entry that is for this very source: also that of before a placeholder came into the manifest, or went.
+    pub fn pinned(&self, key: &LockKey, source: &LockedSource) -> Option<&LockedComponent> {
+        let of_source = |entry: &&LockedComponent| entry.source == *source;
+        let of_before = || self.components.iter().filter(|(other, _)| other.name == key.name).map(|(_, entry)| entry);
+        self.components.get(key).filter(of_source).or_else(|| of_before().find(of_source))
+    }
+
     /// What would change from `self` to `new`, as lines that begin with `-` and `+`. Empty when nothing does.
     pub fn diff(&self, new: &Self) -> Vec<String> {
         let (old, new) = (self.lines(), new.lines());

@@ -171,6 +171,11 @@ fn one_manifest_brings_and_pins_the_asset_of_each_architecture() {
     let starts: Vec<_> = changes.iter().map(|line| line.split("https").next().unwrap()).collect();
     assert_eq!(starts, ["+ ollama: ", "- ollama (aarch64): ", "- ollama (x86_64): "]);
     assert!(!bench.lock_text().contains("target"), "{}", bench.lock_text());
+    // What was pinned for the same asset stays pinned when the placeholder comes back.
+    bench.options.offline = true;
+    let acquired = acquire(&bench, FOR_BOTH, Arch::X86_64).unwrap();
+    assert_eq!(file(&acquired, 0).digest, Digest::of(&bytes("ollama-linux-amd64.tar.zst")));
+    acquire(&bench, FOR_BOTH, Arch::Aarch64).unwrap_err();
 }
 
 #[test]

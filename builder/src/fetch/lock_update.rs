@@ -99,7 +99,7 @@ impl LockUpdate {
         mut entry: LockedComponent,
         progress: &dyn ProgressSink,
     ) -> Result<(), SourceError> {
-        let old = self.old.components.get(&key).filter(|old| old.source == entry.source);
+        let old = self.old.pinned(&key, &entry.source);
         if let Some(old) = old {
             for (new, old) in entry.files.iter_mut().zip(&old.files) {
                 self.compare(about, old, new, progress)?;

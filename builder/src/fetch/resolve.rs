@@ -133,13 +133,12 @@ impl<'a> Resolver<'a> {
             return Ok(None);
         }
         let key = LockKey::of(component, self.manifest.target);
-        let entry = self.old.components.get(&key);
-        let current = entry.filter(|entry| entry.source == LockedSource::of(&source.kind, &self.manifest.path));
+        let current = self.old.pinned(&key, &LockedSource::of(&source.kind, &self.manifest.path));
         if current.is_some() || self.options.lock_mode != LockMode::Locked {
             return Ok(current);
         }
         let of = key.target.map_or_else(String::new, |target| format!(" for {target}"));
-        let problem = match entry {
+        let problem = match self.old.components.get(&key) {
             Some(_) => format!("{LOCK_FILE_NAME} was written for another source, and --locked forbids changing it"),
             None => format!("{LOCK_FILE_NAME} does not have it{of}, and --locked forbids adding it"),
         };

@@ -13,17 +13,11 @@ use super::{BYTE_ORDER_MARK, Component, ComponentKind, Content, Manifest, Source
 #[derive(Debug, Clone)]
 pub struct MissingChecksum<'a> {
     pub component: &'a Component,
+    pub source: &'a Source,
     pub url: &'a url::Url,
     /// Counted from 1.
     pub line: usize,
     span: Range<usize>,
-}
-
-impl MissingChecksum<'_> {
-    /// The key that would hold it.
-    pub fn checksum_key(&self, target: Arch) -> String {
-        self.component.source().map(|source| source.checksum_key(target)).unwrap_or_default()
-    }
 }
 
 impl Component {
@@ -54,16 +48,15 @@ pub fn missing_checksums(manifest: &Manifest) -> Vec<MissingChecksum<'_>> {
     let all = manifest.components.iter().enumerate();
     let all = all.flat_map(|(at, component)| component.with_parts().map(move |part| (at, part)));
     all.filter_map(|(at, component)| {
-        let Some(Source { kind: SourceKind::Url { url }, checksum: None, .. }) = component.source() else {
-            return None;
-        };
+        let source = component.source().filter(|source| source.checksum.is_none())?;
+        let SourceKind::Url { url } = &source.kind else { return None };
         let key = match component.kind {
             ComponentKind::ModelPart { role, .. } => role.name(),
             _ => "source",
         };
         let span = places.iter().find(|place| (place.0, place.1) == (at, key)).map_or(0..0, |place| place.2.clone());
         let (line, _) = position(text, span.start);
-        Some(MissingChecksum { component, url, line, span })
+        Some(MissingChecksum { component, source, url, line, span })
     })
     .collect()
 }
@@ -72,7 +65,7 @@ pub fn missing_checksums(manifest: &Manifest) -> Vec<MissingChecksum<'_>> {
 pub fn refuse_missing_checksums(manifest: &Manifest, missing: &[MissingChecksum<'_>]) -> ManifestErrors {
     let diagnostics = missing.iter().map(|missing| {
         let message = format!("component {:?} has no checksum", missing.component.name);
-        let key = missing.checksum_key(manifest.target);
+        let key = missing.source.checksum_key(manifest.target);
         Diagnostic::error(missing.span.clone(), message)
             .label("nothing says what must come from here")
             .help(format!("add `{key} = \"sha256:…\"`, or let --update-lock record what arrives"))
