@@ -15,7 +15,9 @@ use crate::fetch::cache::{Cache, WORK_PREFIX};
 use crate::fetch::{Acquisition, SourceOptions, acquire};
 use crate::lock::LockFile;
 use crate::manifest::{self, Component, ComponentKind, Content, Manifest, Parsed, SourceKind, select};
-use crate::output::emit::{EmitError, packed_content, refuse_to_replace, refuse_without_room};
+use crate::output::emit::{
+    EmitError, packed_content, refuse_other_architecture, refuse_to_replace, refuse_without_room,
+};
 use crate::output::volumes::{self, Volume};
 use crate::output::{ansible, beside};
 use crate::pack::stub::stub;
@@ -33,7 +35,7 @@ pub struct Request<'a> {
     pub include: &'a [String],
     /// `<package.name>.run` in the current directory when absent.
     pub output: Option<PathBuf>,
-    /// Replace any regular file at the output, not packages alone.
+    /// Replace any regular file at the output, not packages for the same architecture alone.
     pub force: bool,
     pub threads: u32,
     /// Who signs the package.
@@ -117,6 +119,9 @@ pub fn prep(
         None => PathBuf::from(format!("{}.run", manifest.package.name)),
     };
     refuse_to_replace(&output, &inputs(manifest, &components), request.force)?;
+    if !request.force {
+        refuse_other_architecture(&output, manifest.target)?;
+    }
     refuse_without_room(&output, known_size(manifest, &components))?;
     beside::require_ours(&output, request.inventory)?;
     if request.format == Format::Ansible {

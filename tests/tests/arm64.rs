@@ -70,6 +70,9 @@ fn a_package_for_arm_lives_on_an_arm_machine_and_explains_itself_elsewhere() -> 
 
     // Here: the kernel does not start it, and a stub for this machine says why.
     fs::copy("/bin/true", own_program)?;
+    build(&scenario, "x86_64", "hello.run")?
+        .exits(44)?
+        .says("it is a package for aarch64, and this one is for x86_64")?;
     build(&scenario, "x86_64", "native.run")?.exits(0)?;
     let locked = fs::read_to_string(scenario.path("AirGapDeploy.lock"))?;
     ensure!(locked.contains("file:hello-x86_64") && locked.contains("file:hello-aarch64"), "one is gone:\n{locked}");

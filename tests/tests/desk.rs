@@ -5,6 +5,7 @@ use std::fs::{self, File};
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, ensure};
+use e2e::forge::Original;
 use e2e::scenario::outcome::run;
 use e2e::scenario::{Scenario, elf, gguf, package, sample};
 use e2e::terminal::watch;
@@ -118,6 +119,17 @@ fn check_refuses_what_the_build_refuses_and_with_the_same_code() -> Result<()> {
         let built = run(scenario.builder()?.args(["m.toml"]))?.exits(code);
         built.with_context(|| format!("build of {to}"))?.says(to)?;
     }
+    // An entry of the lock file for another source pins nothing.
+    let source = |at: &str| format!("type = \"url\"\nurl = \"https://x.example/{at}\"\n");
+    let component = "[[components]]\ntype = \"config-file\"\nname = \"n\"\ninstall_path = \"n\"\n";
+    scenario.write("m.toml", format!("{}{component}[components.source]\n{}", sample::HEAD, source("new")))?;
+    for (at, code) in [("new", 0), ("old", 40)] {
+        let file = format!("url = \"https://x.example/{at}\"\nsize = 1\nsha256 = \"{}\"\n", "0".repeat(64));
+        let entry = format!("[components.source]\n{}[[components.files]]\n{file}", source(at));
+        let lock = format!("version = 1\n[[components]]\nmanifest = \"m.toml\"\nname = \"n\"\n{entry}");
+        scenario.write("AirGapDeploy.lock", lock)?;
+        run(scenario.builder()?.args(["check", "m.toml"]))?.exits(code)?;
+    }
     Ok(())
 }
 
@@ -164,6 +176,14 @@ fn one_manifest_serves_both_architectures() -> Result<()> {
     run(scenario.builder()?.args(["m.toml", "--locked", "--output", "p.run"]))?.exits(0)?;
     run(scenario.builder()?.args(["lock", "m.toml", "--locked"]).args(arm))?.exits(0)?.says("nothing changed")?;
     ensure!(fs::read(scenario.path("AirGapDeploy.lock"))? == locked, "a build changed what is the other's");
+    // A package for the other architecture, which the same command would write under the same name.
+    let mut other = Original::open(&scenario.path("p.run"))?;
+    other.change(|index| index.target.arch = payload::index::Arch::Aarch64)?;
+    fs::remove_file(scenario.path("p.run"))?;
+    other.write(&scenario.path("p.run"))?;
+    let again = ["m.toml", "--output", "p.run"];
+    run(scenario.builder()?.args(again))?.exits(44)?.says("it is a package for aarch64, and this one is for x86_64")?;
+    run(scenario.builder()?.args(again).arg("--force"))?.exits(0)?;
     // The wrong file under the right name: the refusal says how one manifest does it.
     fs::copy(scenario.path("tool-arm64"), scenario.path("tool-amd64"))?;
     run(scenario.builder()?.args(["m.toml", "--output", "p.run"]))?.exits(40)?.says("`{goarch}` (amd64, arm64)")?;

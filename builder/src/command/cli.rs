@@ -234,7 +234,7 @@ pub struct PrepArgs {
     /// Where the package is written [default: <package.name>.run]
     #[arg(long, short, value_name = "PATH")]
     pub output: Option<PathBuf>,
-    /// Replace a file that is no package
+    /// Replace a file that is no package, or one for another architecture
     #[arg(long)]
     pub force: bool,
     #[command(flatten)]

@@ -11,6 +11,7 @@ use nix::fcntl::{AT_FDCWD, AtFlags, OFlag, open};
 use nix::sys::stat::Mode;
 use nix::unistd::linkat;
 use payload::disk::{self, Early};
+use payload::index::Arch;
 use payload::{Digest, Output, PayloadError, Shared};
 
 use crate::digesting::Written;
@@ -108,6 +109,18 @@ pub fn refuse_to_replace(path: &Path, inputs: &[PathBuf], force: bool) -> Result
         return Ok(());
     }
     Err(refused("it is not a package", "name another file with --output PATH, or replace this one with --force"))
+}
+
+/// Refuses to replace the package for the other architecture, which the same manifest makes under the same name.
+pub fn refuse_other_architecture(path: &Path, arch: Arch) -> Result<(), EmitError> {
+    let Ok(there) = super::inspect::open(path, &[], &payload::Trust::nobody()) else { return Ok(()) };
+    let other = there.index().target.arch;
+    if other == arch {
+        return Ok(());
+    }
+    let problem = format!("it is a package for {other}, and this one is for {arch}");
+    let hint = "name a file for each architecture with --output PATH, or replace this one with --force";
+    Err(EmitError::Refused { path: path.to_owned(), problem, hint })
 }
 
 /// Refuses to write what the build reads, into what it reads, and over anything but a regular file.
