@@ -96,12 +96,9 @@ impl Change<'_> {
     /// Makes the change, again when a signal came in between.
     pub fn make<T>(self, call: impl Fn() -> nix::Result<T>) -> Result<T, FsError> {
         loop {
-            match failpoint::before(&self).and_then(|()| call()) {
+            match failpoint::around(&self, &call) {
                 Err(Errno::EINTR) => {}
-                Ok(value) => {
-                    failpoint::done(&self);
-                    return Ok(value);
-                }
+                Ok(value) => return Ok(value),
                 Err(errno) => {
                     let path = self.path().to_string();
                     return Err(FsError { action: self.action(), path, cause: Cause::System(errno) });

@@ -6,23 +6,19 @@
 mod armed;
 
 #[cfg(feature = "failpoints")]
-pub use armed::{before, done, patience, tool};
+pub use armed::{around, patience, tool};
 
 #[cfg(not(feature = "failpoints"))]
-pub use disarmed::{before, done, patience, tool};
+pub use disarmed::{around, patience, tool};
 
 #[cfg(not(feature = "failpoints"))]
 mod disarmed {
     use crate::host::change::Change;
 
-    /// Called before every system call that changes the machine.
-    #[expect(clippy::unnecessary_wraps, reason = "the other build can fail here")]
-    pub fn before(_change: &Change<'_>) -> nix::Result<()> {
-        Ok(())
+    /// Makes the system call of a change.
+    pub fn around<T>(_change: &Change<'_>, call: impl Fn() -> nix::Result<T>) -> nix::Result<T> {
+        call()
     }
-
-    /// Called when such a call has succeeded.
-    pub fn done(_change: &Change<'_>) {}
 
     /// How long a service is watched.
     pub fn patience(usual: std::time::Duration) -> std::time::Duration {

@@ -9,7 +9,7 @@ use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use nix::errno::Errno;
@@ -27,7 +27,8 @@ struct Settings {
     fail_at: Vec<(u64, i32)>,
     short_writes: bool,
     impatient: bool,
-    log: Option<Mutex<File>>,
+    /// A change and its line are made under the shared lock; who dies takes the other: no line is torn or missing.
+    log: Option<RwLock<File>>,
 }
 
 fn settings() -> &'static Settings {
@@ -44,18 +45,23 @@ fn settings() -> &'static Settings {
             fail_at: env::var("AIRGAP_DEPLOY_FAIL_AT").unwrap_or_default().split(',').filter_map(pair).collect(),
             short_writes: env::var_os("AIRGAP_DEPLOY_SHORT_WRITES").is_some(),
             impatient: env::var_os("AIRGAP_DEPLOY_IMPATIENT").is_some(),
-            log: env::var_os("AIRGAP_DEPLOY_LOG").and_then(open).map(Mutex::new),
+            log: env::var_os("AIRGAP_DEPLOY_LOG").and_then(open).map(RwLock::new),
         }
     })
 }
 
-/// Called before every system call that changes the machine.
-pub fn before(change: &Change<'_>) -> nix::Result<()> {
+/// Makes the system call of a change, or dies, stops or fails instead; notes it when it has succeeded.
+pub fn around<T>(change: &Change<'_>, call: impl Fn() -> nix::Result<T>) -> nix::Result<T> {
     interfere(|| {
         if let Change::Write { file, offset, bytes, .. } = change {
             let _ = file.write_all_at(&bytes[..bytes.len() / 2], *offset);
         }
-    })
+    })?;
+    let Some(log) = &settings().log else { return call() };
+    let log = log.read().unwrap_or_else(PoisonError::into_inner);
+    let value = call()?;
+    let _ = (&*log).write_all(format!("{}\n", line(change)).as_bytes());
+    Ok(value)
 }
 
 /// How long a service is watched: stand-ins of systemd know at once whether it starts.
@@ -80,17 +86,10 @@ fn interfere(half: impl FnOnce()) -> nix::Result<()> {
         half();
     }
     if dies {
+        let _whole = settings.log.as_ref().map(|log| log.write().unwrap_or_else(PoisonError::into_inner));
         let _ = raise(Signal::SIGKILL);
     }
     errno.map_or(Ok(()), Err)
-}
-
-/// Called when such a call has succeeded.
-pub fn done(change: &Change<'_>) {
-    if let Some(log) = &settings().log {
-        let mut log = log.lock().unwrap_or_else(PoisonError::into_inner);
-        let _ = writeln!(log, "{}", line(change));
-    }
 }
 
 fn line(change: &Change<'_>) -> Value {
