@@ -2,14 +2,16 @@
 //! Which digests are expected is decided where the bytes are needed.
 
 use std::io::{self, Read};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::{Builder, JoinHandle};
 
-use payload::{CHUNK_SIZE, Digest, Hasher, Shared};
+use payload::{ALIGNMENT, CHUNK_SIZE, ContentDigest, Digest, Hasher, Shared};
+
+use crate::background::Background;
 
 /// Chunks that are in memory at once.
-const IN_FLIGHT: usize = 5;
+const IN_FLIGHT: usize = 8;
 /// What is handed from a writer to its digest at a time.
 const PIECE: usize = 1 << 20;
 
@@ -23,40 +25,75 @@ pub(crate) struct Facts {
     pub(crate) length: u64,
 }
 
-/// Reads to the end. `each` gets every chunk, in order, while it is digested.
-pub(crate) fn read_once(mut from: impl Read, each: &mut dyn FnMut(&Shared) -> io::Result<()>) -> io::Result<Facts> {
+/// Reads to the end. `seen` is told how many bytes have been read.
+pub(crate) fn read_once(mut from: impl Read, seen: &mut dyn FnMut(u64)) -> io::Result<Facts> {
     let mut first = Vec::new();
     from.by_ref().take(CHUNK_SIZE).read_to_end(&mut first)?;
-    let length = first.len() as u64;
+    let mut length = first.len() as u64;
     if length < CHUNK_SIZE {
+        seen(length);
         let digest = Digest::of(&first);
-        each(&(Arc::new(first) as Shared))?;
         return Ok(Facts { digest, chunks: (length > 0).then_some(digest).into_iter().collect(), length });
     }
-    read_long(first, from, each)
+    let whole = Written::new()?;
+    length = 0;
+    let chunks = read_chunks(first.as_slice().chain(from), &mut |bytes| {
+        length += (**bytes).as_ref().len() as u64;
+        whole.update_shared(bytes, None);
+        seen(length);
+        Ok(())
+    })?;
+    Ok(Facts { digest: whole.finish(), chunks, length })
 }
 
-fn read_long(
-    first: Vec<u8>,
+/// Reads to the end, and gives the digests of the chunks. `each` gets every chunk, in order, while it is digested.
+pub(crate) fn read_chunks(
     mut from: impl Read,
     each: &mut dyn FnMut(&Shared) -> io::Result<()>,
-) -> io::Result<Facts> {
+) -> io::Result<Vec<Digest>> {
     let pool = Pool::new(IN_FLIGHT);
-    let take = |(whole, chunks): &mut (Hasher, Vec<_>), bytes: &[u8]| chunks.push(whole.update_and_digest(bytes));
-    let digests = Background::new((Hasher::default(), Vec::new()), take)?;
-    let mut length = 0;
-    let mut next = pool.own(first);
-    while !next.bytes.is_empty() {
-        length += next.bytes.len() as u64;
-        let shared: Shared = Arc::new(next);
-        digests.add(&shared);
-        each(&shared)?;
-        drop(shared);
-        next = pool.take();
-        from.by_ref().take(CHUNK_SIZE).read_to_end(&mut next.bytes)?;
+    let mut next = || -> io::Result<Option<Shared>> {
+        let mut buffer = pool.take();
+        buffer.align();
+        from.by_ref().take(CHUNK_SIZE).read_to_end(&mut buffer.bytes)?;
+        Ok((!buffer.as_ref().is_empty()).then(|| Arc::new(buffer) as Shared))
+    };
+    let Some(first) = next()? else { return Ok(Vec::new()) };
+    if ((*first).as_ref().len() as u64) < CHUNK_SIZE {
+        each(&first)?;
+        return Ok(vec![Digest::of((*first).as_ref())]);
     }
-    let (whole, chunks) = digests.finish();
-    Ok(Facts { digest: whole.finish(), chunks, length })
+    let digests = Background::new(Pairs::default(), Pairs::take)?;
+    let mut current = Some(first);
+    while let Some(chunk) = current {
+        let _ = digests.add(Arc::clone(&chunk));
+        each(&chunk)?;
+        drop(chunk);
+        current = next()?;
+    }
+    Ok(digests.finish().finish())
+}
+
+/// Chunks are digested two at a time, because that is faster.
+#[derive(Default)]
+struct Pairs {
+    waiting: Option<Shared>,
+    done: Vec<Digest>,
+}
+
+impl Pairs {
+    fn take(&mut self, chunk: Shared) -> ControlFlow<()> {
+        match self.waiting.take() {
+            Some(before) => self.done.extend(Digest::of_two((*before).as_ref(), (*chunk).as_ref())),
+            None => self.waiting = Some(chunk),
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn finish(mut self) -> Vec<Digest> {
+        self.done.extend(self.waiting.map(|chunk| Digest::of((*chunk).as_ref())));
+        self.done
+    }
 }
 
 /// Digests of chunks of bytes that arrive in pieces.
@@ -92,17 +129,26 @@ impl Chunks {
     }
 }
 
+/// Bytes, and the content that they are part of.
+type Passed = (Shared, Option<ContentDigest>);
+
 /// The digest of what is written, computed beside the writing.
 pub(crate) struct Written {
     pool: Pool,
-    digest: Background<Hasher>,
+    digest: Background<Passed, Hasher>,
 }
 
 impl Written {
     /// Of nothing so far.
     pub(crate) fn new() -> io::Result<Self> {
-        let digest = Background::new(Hasher::default(), Hasher::update)?;
-        Ok(Self { pool: Pool::new(IN_FLIGHT), digest })
+        let take = |whole: &mut Hasher, (bytes, content): Passed| {
+            match content {
+                Some(content) => content.update_with(whole, (*bytes).as_ref()),
+                None => whole.update((*bytes).as_ref()),
+            }
+            ControlFlow::Continue(())
+        };
+        Ok(Self { pool: Pool::new(IN_FLIGHT), digest: Background::new(Hasher::default(), take)? })
     }
 
     /// Adds the next bytes.
@@ -110,47 +156,24 @@ impl Written {
         for piece in bytes.chunks(PIECE) {
             let mut buffer = self.pool.take();
             buffer.bytes.extend_from_slice(piece);
-            self.digest.add(&(Arc::new(buffer) as Shared));
+            self.update_shared(&(Arc::new(buffer) as Shared), None);
         }
     }
 
-    /// The same without a copy.
-    pub(crate) fn update_shared(&self, bytes: &Shared) {
-        self.digest.add(bytes);
+    /// The same without a copy, and for the digest of their content.
+    pub(crate) fn update_shared(&self, bytes: &Shared, content: Option<&ContentDigest>) {
+        // It never gives up.
+        let _ = self.digest.add((Arc::clone(bytes), content.cloned()));
+    }
+
+    /// Waits until everything that was added is digested.
+    pub(crate) fn settle(&self) {
+        let _ = self.digest.settle();
     }
 
     /// The digest of everything added.
     pub(crate) fn finish(self) -> Digest {
         self.digest.finish().finish()
-    }
-}
-
-/// A thread that takes in bytes, in their order.
-struct Background<T> {
-    bytes: Sender<Shared>,
-    thread: JoinHandle<T>,
-}
-
-impl<T: Send + 'static> Background<T> {
-    fn new(mut state: T, take: fn(&mut T, &[u8])) -> io::Result<Self> {
-        let (bytes, arriving) = channel::<Shared>();
-        let thread = Builder::new().spawn(move || {
-            for bytes in arriving {
-                take(&mut state, (*bytes).as_ref());
-            }
-            state
-        })?;
-        Ok(Self { bytes, thread })
-    }
-
-    /// The thread lives as long as this, so that there is always somebody to take it.
-    fn add(&self, bytes: &Shared) {
-        let _ = self.bytes.send(Arc::clone(bytes));
-    }
-
-    fn finish(self) -> T {
-        drop(self.bytes);
-        self.thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
     }
 }
 
@@ -172,23 +195,30 @@ impl Pool {
     /// An empty one.
     fn take(&self) -> Buffer {
         // The other end is in this very struct.
-        self.own(self.free.recv().unwrap_or_default())
-    }
-
-    fn own(&self, bytes: Vec<u8>) -> Buffer {
-        Buffer { bytes, home: self.home.clone() }
+        Buffer { bytes: self.free.recv().unwrap_or_default(), begin: 0, home: self.home.clone() }
     }
 }
 
 /// Bytes, whose memory is used again.
 struct Buffer {
     bytes: Vec<u8>,
+    begin: usize,
     home: Sender<Vec<u8>>,
+}
+
+impl Buffer {
+    /// A chunk begins where memory has a page, so that it may go past the page cache.
+    fn align(&mut self) {
+        let page = usize::try_from(ALIGNMENT).unwrap_or_default();
+        self.bytes.reserve(usize::try_from(CHUNK_SIZE).unwrap_or_default() + page);
+        self.begin = self.bytes.as_ptr().align_offset(page);
+        self.bytes.resize(self.begin, 0);
+    }
 }
 
 impl AsRef<[u8]> for Buffer {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        &self.bytes[self.begin..]
     }
 }
 
@@ -207,35 +237,33 @@ mod tests {
     #[test]
     fn every_digest_is_the_one_of_the_same_bytes_whatever_their_length() {
         let chunk = usize::try_from(CHUNK_SIZE).unwrap();
-        for length in [0, 1, chunk - 1, chunk, chunk + 1, 7 * chunk, 9 * chunk + 5] {
+        for length in [0, 1, chunk - 1, chunk, chunk + 1, 2 * chunk, 7 * chunk, 9 * chunk + 5] {
             let bytes: Vec<u8> = (0..length).map(|at| u8::try_from(at / 4096 % 251).unwrap()).collect();
-            let mut passed = Vec::new();
-            let facts = read_once(bytes.as_slice(), &mut |chunk| {
+            let chunks: Vec<Digest> = bytes.chunks(chunk).map(Digest::of).collect();
+            let expected = Facts { digest: Digest::of(&bytes), chunks: chunks.clone(), length: length as u64 };
+            assert_eq!(read_once(bytes.as_slice(), &mut |_| ()).unwrap(), expected, "{length}");
+            let (written, content, mut passed) = (Written::new().unwrap(), ContentDigest::default(), Vec::new());
+            written.update(b"what stands before it");
+            let found = read_chunks(bytes.as_slice(), &mut |chunk| {
+                written.update_shared(chunk, Some(&content));
                 passed.extend_from_slice((**chunk).as_ref());
                 Ok(())
             });
-            let chunks: Vec<Digest> = bytes.chunks(chunk).map(Digest::of).collect();
-            let expected = Facts { digest: Digest::of(&bytes), chunks: chunks.clone(), length: length as u64 };
-            assert_eq!(facts.unwrap(), expected, "{length}");
+            written.settle();
+            assert_eq!((found.unwrap(), content.digest()), (chunks.clone(), expected.digest), "{length}");
             assert!(passed == bytes, "{length}");
+            let all = [b"what stands before it".as_slice(), &bytes].concat();
+            assert_eq!(written.finish(), Digest::of(&all), "{length}");
             let mut pieces = Chunks::default();
             bytes.chunks(1000).for_each(|piece| pieces.update(piece));
             assert_eq!(pieces.finish(), chunks, "{length}");
-            let written = Written::new().unwrap();
-            for (number, piece) in bytes.chunks(3_000_000).enumerate() {
-                match number % 2 {
-                    0 => written.update(piece),
-                    _ => written.update_shared(&(Arc::new(piece.to_vec()) as Shared)),
-                }
-            }
-            assert_eq!(written.finish(), Digest::of(&bytes), "{length}");
         }
     }
 
     #[test]
     fn what_cannot_be_taken_ends_the_reading() {
         let bytes = vec![0; 20 << 20];
-        let failed = read_once(bytes.as_slice(), &mut |_| Err(io::ErrorKind::StorageFull.into()));
+        let failed = read_chunks(bytes.as_slice(), &mut |_| Err(io::ErrorKind::StorageFull.into()));
         assert_eq!(failed.unwrap_err().kind(), io::ErrorKind::StorageFull);
     }
 }

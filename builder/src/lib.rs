@@ -3,6 +3,7 @@
 //! The command line, the environment and the terminal belong to `main.rs`.
 
 mod ansible;
+mod background;
 mod check;
 mod content;
 mod digesting;

@@ -3,6 +3,7 @@
 
 pub(crate) mod ansible;
 pub(crate) mod beside;
+mod direct;
 pub(crate) mod emit;
 pub mod inspect;
 pub mod model;

@@ -15,12 +15,12 @@ use payload::index::{
     PackageFacts, Role, Stub, Target,
 };
 use payload::{
-    CHUNK_SIZE, Contents, Digest, Hasher, IndexFile, Layout, Output, PayloadError, Shared, Watch, elf_facts, seal,
-    signature_length, write_package,
+    CHUNK_SIZE, ContentDigest, Contents, Digest, Hasher, IndexFile, Layout, Output, PayloadError, Shared, Watch,
+    elf_facts, seal, signature_length, write_package,
 };
 
 use crate::content::place::{Content, Entry, Needed, Placed};
-use crate::digesting::{Chunks, Facts, read_once};
+use crate::digesting::{Chunks, Facts, read_chunks, read_once};
 use crate::evidence::{licenses, sbom};
 use crate::fetch::Cache;
 use crate::manifest::Manifest;
@@ -262,19 +262,23 @@ impl Contents for Packed<'_> {
             Some((file, offset)) => Box::new(ReadAt { file, offset: *offset }),
             None => self.blob(position).map_err(|source| PayloadError::Read { what: what.clone(), source })?,
         };
+        // What is stored has no other digests than those of its chunks when it is compressed, or one chunk.
+        let several = facts.encoding == Encoding::Raw && facts.stored_size > CHUNK_SIZE;
+        let content = several.then(ContentDigest::default);
         let mut unwritten = false;
         let mut each = |bytes: &Shared| {
-            out.write_shared(bytes).inspect_err(|_| unwritten = true)?;
+            out.write_shared(bytes, content.as_ref()).inspect_err(|_| unwritten = true)?;
             (watch.progress)((**bytes).as_ref().len() as u64);
             Ok(())
         };
         // One byte more tells that it grew.
-        let found = match read_once(stored.take(facts.stored_size.saturating_add(1)), &mut each) {
-            Ok(found) => found,
+        let chunks = match read_chunks(stored.take(facts.stored_size.saturating_add(1)), &mut each) {
+            Ok(chunks) => chunks,
             Err(source) if unwritten => return Err(PayloadError::Write { what, source }),
             Err(source) => return Err(PayloadError::Read { what, source }),
         };
-        if found.chunks != facts.chunks || facts.encoding == Encoding::Raw && found.digest != facts.digest {
+        out.settle().map_err(|source| PayloadError::Write { what: what.clone(), source })?;
+        if chunks != facts.chunks || content.is_some_and(|content| content.digest() != facts.digest) {
             let problem = "it changed while it was packed".to_owned();
             return Err(PayloadError::Damaged { region: what, problem });
         }
@@ -344,11 +348,9 @@ impl Store<'_> {
         }
         let shown = path.display().to_string();
         let progress = self.options.watch.progress;
-        let mut each = |bytes: &Shared| {
-            progress((**bytes).as_ref().len() as u64);
-            Ok(())
-        };
-        let found = read_once(ReadAt { file, offset: 0 }, &mut each);
+        let mut before = 0;
+        let mut seen = |length| progress(length - std::mem::replace(&mut before, length));
+        let found = read_once(ReadAt { file, offset: 0 }, &mut seen);
         let Facts { digest: found, chunks, length } =
             found.map_err(|source| PackError::Read { path: shown.clone(), source })?;
         if found != digest {

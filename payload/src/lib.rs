@@ -49,4 +49,4 @@ pub use volumes::transfer::{
     TRANSFER_MANIFEST, TransferChunk, TransferManifest, parse_transfer_manifest, transfer_header,
 };
 pub use watch::{Progress, Watch};
-pub use write::{Contents, Output, Shared, seal, write_package};
+pub use write::{ContentDigest, Contents, Output, Shared, seal, write_package};

@@ -3,23 +3,62 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::format::index::{Blob, Index};
 use crate::format::layout::{CHUNK_SIZE, IndexFile, Layout, Region, check_index_size};
-use crate::{Digest, PayloadError, Watch};
+use crate::{Digest, Hasher, PayloadError, Watch};
 
 /// Bytes that several look at, and nobody copies.
 pub type Shared = Arc<dyn AsRef<[u8]> + Send + Sync>;
 
+/// The digest of content while it is written. Whoever digests all that is written takes content in as well, since both at
+/// once cost less than one after the other.
+#[derive(Clone, Default)]
+pub struct ContentDigest(Arc<Mutex<Hasher>>);
+
+impl ContentDigest {
+    /// Adds the next bytes.
+    pub fn update(&self, bytes: &[u8]) {
+        self.hasher().update(bytes);
+    }
+
+    /// Adds the next bytes to this and to the digest of more than this content.
+    pub fn update_with(&self, more: &mut Hasher, bytes: &[u8]) {
+        more.update_with(&mut self.hasher(), bytes);
+    }
+
+    /// The digest of everything added so far: all that was written, when [`Output::settle`] was called.
+    pub fn digest(&self) -> Digest {
+        self.hasher().clone().finish()
+    }
+
+    fn hasher(&self) -> MutexGuard<'_, Hasher> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
 /// Where a package is written to.
 pub trait Output: Write {
-    /// Writes all of these bytes; whoever digests them may keep them for that.
+    /// Writes all of these bytes, and has them digested as `content`, before [`Output::settle`] returns at the latest. Whoever
+    /// digests them may keep them for that.
     ///
     /// # Errors
     /// As [`Write::write_all`].
-    fn write_shared(&mut self, bytes: &Shared) -> std::io::Result<()> {
-        self.write_all((**bytes).as_ref())
+    fn write_shared(&mut self, bytes: &Shared, content: Option<&ContentDigest>) -> std::io::Result<()> {
+        let bytes = (**bytes).as_ref();
+        if let Some(content) = content {
+            content.update(bytes);
+        }
+        self.write_all(bytes)
+    }
+
+    /// Waits until everything that was given to [`Output::write_shared`] is digested, and written.
+    ///
+    /// # Errors
+    /// As [`Write::write_all`].
+    fn settle(&mut self) -> std::io::Result<()> {
+        Ok(())
     }
 
     /// Takes the `length` bytes of a file without copying them, where that can be done, and gives the file and the offset at

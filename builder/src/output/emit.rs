@@ -12,8 +12,9 @@ use nix::sys::stat::Mode;
 use nix::unistd::linkat;
 use payload::disk::{self, Early};
 use payload::index::Arch;
-use payload::{Digest, Output, PayloadError, Shared};
+use payload::{ContentDigest, Digest, Output, PayloadError, Shared};
 
+use super::direct::Direct;
 use crate::digesting::Written;
 use crate::pack::{PackError, Packed};
 use crate::unfinished::Unfinished;
@@ -174,7 +175,9 @@ pub(super) fn emit_whole(path: &Path, content: Content<'_>) -> Result<Digest, Em
     let digest = Written::new().map_err(|source| EmitError::Write { path: path.to_owned(), source })?;
     let directory = directory_of(path);
     at_once(path, 0o755, &mut |file| {
-        content(&mut Digesting { file, directory, digest: &digest, early: Early::default(), position: 0, shared: 0 })
+        let direct = Direct::of(file);
+        let (early, digest) = (Early::default(), &digest);
+        content(&mut Digesting { file, directory, digest, direct, early, position: 0, shared: 0 })
     })?;
     Ok(digest.finish())
 }
@@ -200,6 +203,7 @@ struct Digesting<'a> {
     file: &'a mut File,
     directory: &'a Path,
     digest: &'a Written,
+    direct: Option<Direct>,
     early: Early,
     /// Where the next byte goes, and how far the file has its bytes already.
     position: u64,
@@ -230,10 +234,23 @@ impl Write for Digesting<'_> {
 }
 
 impl Output for Digesting<'_> {
-    fn write_shared(&mut self, bytes: &Shared) -> io::Result<()> {
-        self.put((**bytes).as_ref())?;
-        self.digest.update_shared(bytes);
+    fn write_shared(&mut self, bytes: &Shared, content: Option<&ContentDigest>) -> io::Result<()> {
+        let piece = (**bytes).as_ref();
+        match &mut self.direct {
+            Some(direct) if self.position >= self.shared && Direct::takes(piece, self.position) => {
+                direct.write(bytes, self.position)?;
+                self.position += piece.len() as u64;
+                self.early.wrote(self.file, piece.len());
+            }
+            _ => self.put(piece)?,
+        }
+        self.digest.update_shared(bytes, content);
         Ok(())
+    }
+
+    fn settle(&mut self) -> io::Result<()> {
+        self.digest.settle();
+        self.direct.as_mut().map_or(Ok(()), Direct::settle)
     }
 
     fn share(&mut self, from: &File, length: u64) -> Option<(File, u64)> {

@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use payload::disk::{self, Early};
-use payload::{Cut, Digest, FAT32_MAX, Layout, MAX_VOLUMES, Output, volume_name};
+use payload::{ContentDigest, Cut, Digest, FAT32_MAX, Layout, MAX_VOLUMES, Output, Shared, volume_name};
 
 use super::beside;
 use super::emit::{Content, EmitError, directory_of, emit_whole, hidden};
@@ -189,6 +189,25 @@ impl Cutter<'_> {
         Ok(Current { unfinished, file, digest, early: Early::default(), left, wrapping })
     }
 
+    /// Writes what the current volume has room for; gives the number of bytes.
+    fn put(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut current = match self.current.take() {
+            Some(current) => current,
+            None => self.begin()?,
+        };
+        let count = usize::try_from(current.left).unwrap_or(usize::MAX).min(bytes.len());
+        disk::write_all(&current.file, &bytes[..count])?;
+        current.digest.update(&bytes[..count]);
+        current.early.wrote(&current.file, count);
+        current.left -= count as u64;
+        if current.left == 0 {
+            self.end(current)?;
+        } else {
+            self.current = Some(current);
+        }
+        Ok(count)
+    }
+
     fn end(&mut self, mut current: Current) -> io::Result<()> {
         let number = self.complete.len();
         let first = self.path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
@@ -209,25 +228,26 @@ impl Cutter<'_> {
     }
 }
 
-impl Output for Cutter<'_> {}
+impl Output for Cutter<'_> {
+    fn write_shared(&mut self, bytes: &Shared, content: Option<&ContentDigest>) -> io::Result<()> {
+        let mut left = (**bytes).as_ref();
+        while !left.is_empty() {
+            left = &left[self.put(left)?..];
+        }
+        self.whole.update_shared(bytes, content);
+        Ok(())
+    }
+
+    fn settle(&mut self) -> io::Result<()> {
+        self.whole.settle();
+        Ok(())
+    }
+}
 
 impl Write for Cutter<'_> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        let mut current = match self.current.take() {
-            Some(current) => current,
-            None => self.begin()?,
-        };
-        let count = usize::try_from(current.left).unwrap_or(usize::MAX).min(bytes.len());
-        disk::write_all(&current.file, &bytes[..count])?;
-        current.digest.update(&bytes[..count]);
-        current.early.wrote(&current.file, count);
+        let count = self.put(bytes)?;
         self.whole.update(&bytes[..count]);
-        current.left -= count as u64;
-        if current.left == 0 {
-            self.end(current)?;
-        } else {
-            self.current = Some(current);
-        }
         Ok(count)
     }
 

@@ -6,6 +6,9 @@ use std::str::FromStr;
 
 use sha2::{Digest as _, Sha256};
 
+/// What the algorithm takes in at a time, in bytes.
+const BLOCK: usize = 64;
+
 /// A SHA-256 digest. Its text form is `sha256:` and 64 lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Digest([u8; 32]);
@@ -19,6 +22,19 @@ impl Digest {
     /// The digest of `bytes`.
     pub fn of(bytes: &[u8]) -> Self {
         Self(Sha256::digest(bytes).into())
+    }
+
+    /// The digests of two pieces, in less time than one after the other: see [`Hasher::update_with`].
+    pub fn of_two(one: &[u8], other: &[u8]) -> [Self; 2] {
+        let common = one.len().min(other.len());
+        let (mut first, mut second) = (Sha256::new(), Sha256::new());
+        for (of_one, of_other) in one[..common].chunks(BLOCK).zip(other[..common].chunks(BLOCK)) {
+            first.update(of_one);
+            second.update(of_other);
+        }
+        first.update(&one[common..]);
+        second.update(&other[common..]);
+        [Self(first.finalize().into()), Self(second.finalize().into())]
     }
 
     /// Its 32 bytes.
@@ -79,16 +95,13 @@ impl Hasher {
         self.0.update(bytes);
     }
 
-    /// Adds the next bytes, and gives the digest of these alone. Block by block in turn, since a processor with SHA extensions
-    /// works on both at once then: three quarters of the time that one after the other takes.
-    pub fn update_and_digest(&mut self, bytes: &[u8]) -> Digest {
-        const BLOCK: usize = 64;
-        let mut alone = Sha256::new();
+    /// Adds the next bytes to this and to another. Block by block in turn, since a processor with SHA extensions works on both
+    /// at once then: three quarters of the time that one after the other takes.
+    pub fn update_with(&mut self, other: &mut Self, bytes: &[u8]) {
         for block in bytes.chunks(BLOCK) {
             self.0.update(block);
-            alone.update(block);
+            other.0.update(block);
         }
-        Digest(alone.finalize().into())
     }
 
     /// The digest of everything added.
@@ -134,14 +147,15 @@ mod tests {
     }
 
     #[test]
-    fn bytes_that_are_digested_alone_and_with_others_give_both_digests() {
+    fn what_is_digested_in_turn_is_digested_right() {
         let bytes: Vec<u8> = (0..1000_u32).flat_map(u32::to_le_bytes).collect();
-        for cut in [0, 1, 63, 64, 65, 1000, 4000] {
-            let mut all = Hasher::default();
+        for cut in [0, 1, 63, 64, 65, 1000, 2000, 4000] {
             let (one, other) = bytes.split_at(cut);
-            assert_eq!(all.update_and_digest(one), Digest::of(one), "{cut}");
-            assert_eq!(all.update_and_digest(other), Digest::of(other), "{cut}");
-            assert_eq!(all.finish(), Digest::of(&bytes), "{cut}");
+            assert_eq!(Digest::of_two(one, other), [Digest::of(one), Digest::of(other)], "{cut}");
+            let (mut all, mut end) = (Hasher::default(), Hasher::default());
+            all.update(one);
+            all.update_with(&mut end, other);
+            assert_eq!([all.finish(), end.finish()], [Digest::of(&bytes), Digest::of(other)], "{cut}");
         }
     }
 
