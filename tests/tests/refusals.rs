@@ -4,13 +4,14 @@
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, TcpListener};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use e2e::scenario::outcome::{Outcome, run};
 use e2e::scenario::tree::Tree;
 use e2e::scenario::{Scenario, elf, gguf, package, package_as_nobody, package_below, sample, with_mounts};
-use e2e::skip::{needs_mounts, needs_root};
+use e2e::skip::{needs_mounts, needs_root, skipped};
 
 fn binary(source: &str) -> String {
     format!(
@@ -256,5 +257,36 @@ fn without_an_action_it_introduces_itself_and_changes_nothing() -> Result<()> {
     let run = with_program(&scenario, elf::X86_64, "GLIBC_2.2")?;
     let outcome = package_as_nobody(&run, &[])?.exits(0)?.says("Something of everything")?;
     outcome.says("Nothing was changed")?.says("--dry-run")?.says("--install")?;
+    Ok(())
+}
+
+/// systemctl would follow the link to what this machine has there.
+#[test]
+fn an_absolute_link_to_the_units_of_an_image_is_found_before_anything_changes() -> Result<()> {
+    if !Path::new("/usr/bin/systemctl").exists() {
+        skipped("there is no systemctl");
+        return Ok(());
+    }
+    let scenario = Scenario::new()?;
+    let run = sample::build(&scenario)?;
+    let root = scenario.target("root")?;
+    let (units, outside) = (root.join("etc/systemd/system"), scenario.directory("units")?);
+    fs::remove_dir(&units)?;
+    fs::create_dir_all(root.join(outside.strip_prefix("/")?))?;
+    symlink(&outside, &units)?;
+    let before = Tree::of(&root)?;
+    for action in ["--dry-run", "--install"] {
+        let refused = package_below(&run, &root, &[action, "--enable"])?.exits(23)?;
+        refused.says("lies behind an absolute link")?.says("leave --enable out")?;
+        before.equals(&Tree::of(&root)?)?;
+    }
+    package_below(&run, &root, &["--install"])?.exits(0)?;
+    package_below(&run, &root, &["--uninstall"])?.exits(0)?;
+    assert_eq!(fs::read_dir(&outside)?.count(), 0, "something was changed out of the image");
+    fs::remove_file(&units)?;
+    fs::create_dir(root.join("units"))?;
+    symlink("../../units", &units)?;
+    package_below(&run, &root, &["--install", "--enable"])?.exits(0)?;
+    assert!(root.join("units/multi-user.target.wants/ollama.service").is_symlink());
     Ok(())
 }

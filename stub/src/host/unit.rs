@@ -1,7 +1,7 @@
 //! Units as systemd sees them: looked at with systemctl, and watched after a start until they stay up.
 //! Which unit is stopped or started, and when, is decided in `plan.rs` and `plan/removal.rs`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::host::failpoint;
@@ -86,6 +86,9 @@ pub fn systemd_runs() -> bool {
     Path::new("/run/systemd/system").is_dir()
 }
 
+/// Where the links are that enable a service.
+const UNITS: &str = "etc/systemd/system";
+
 /// Who enables the services of a root, so that they start when it boots. systemd's own tool changes links below that root
 /// alone when it is given one, and asks no systemd.
 #[derive(Debug, Clone)]
@@ -95,10 +98,19 @@ pub struct Enabler {
 }
 
 impl Enabler {
-    /// Nobody where the tool is missing.
+    /// Nobody where the tool is missing, or would be led out of the root.
     pub fn of(root: &Root) -> Option<Self> {
         Tool::Systemctl.find()?;
+        if Self::led_out_of(root).is_some() {
+            return None;
+        }
         Some(Self { below: (!root.is_live()).then(|| root.path().display().to_string()) })
+    }
+
+    /// systemctl follows an absolute link on the way to the units of an image, and changes what is there: where they are, then.
+    pub fn led_out_of(root: &Root) -> Option<PathBuf> {
+        let units = UNITS.parse().ok().filter(|units| !root.is_live() && !root.others_get_to(units))?;
+        Some(root.path().join(units.as_str()))
     }
 
     /// Whether a unit is enabled; nothing else is known of one that does not run here.

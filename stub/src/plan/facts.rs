@@ -24,7 +24,7 @@ use crate::host::platform;
 use crate::host::program::Installer;
 use crate::host::root::{FileSystem, Found, FsError, Root, Stat};
 use crate::host::tool::Tool;
-use crate::host::unit::UnitState;
+use crate::host::unit::{Enabler, UnitState};
 use crate::plan::choice::{self, Asked};
 use crate::plan::command;
 use crate::plan::store::{self, Store};
@@ -71,6 +71,8 @@ pub struct Host {
     pub units: HashMap<String, UnitState>,
     /// Unit files of the same name as one of the package's, in another of systemd's directories.
     pub namesakes: Vec<RelPath>,
+    /// Where the units are below the target, if an absolute link on the way there leads systemctl out of it.
+    pub units_led_out: Option<std::path::PathBuf>,
     /// Why systemd did not say how a unit is.
     pub systemd_silent: Option<String>,
     pub tools: HashSet<Tool>,
@@ -188,6 +190,7 @@ impl Host {
             looked_at: Tally::default(),
             units,
             namesakes: namesakes(index, root, receipt.as_ref())?,
+            units_led_out: Enabler::led_out_of(root),
             systemd_silent,
             staged: staged(&anchors, index, root)?,
             anchors,

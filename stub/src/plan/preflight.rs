@@ -151,6 +151,16 @@ fn services(plan: &Plan, host: &Host, findings: &mut Vec<Finding>) {
         let what = format!("systemd does not say whether the service runs: {problem}");
         add(findings, Exit::IncompatibleHost, what, "see what systemctl status says, then run it again");
     }
+    if let Some(units) = &host.units_led_out
+        && plan.steps.iter().any(|step| matches!(step, Step::EnableUnit { .. }))
+    {
+        let what = format!(
+            "{} lies behind an absolute link, which systemctl --root would follow out of the image",
+            typed(units)
+        );
+        let hint = "make it a relative link, or leave --enable out and enable the service where the image runs";
+        add(findings, Exit::Conflict, what, hint);
+    }
 }
 
 fn store(host: &Host, findings: &mut Vec<Finding>) {

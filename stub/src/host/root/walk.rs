@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt as _;
 
 use nix::errno::Errno;
 use nix::fcntl::{AtFlags, OFlag, OpenHow, ResolveFlag, openat, openat2, readlinkat};
@@ -99,6 +100,16 @@ impl Root {
     /// The handle of the directory that holds `path`.
     pub(super) fn parent(&self, path: &RelPath) -> Result<OwnedFd> {
         self.directory(path.parent().as_ref())
+    }
+
+    /// Whether a program that follows links as the kernel does gets to the same place when it is told this root and the path: an
+    /// absolute link, or one with too many `..`, leads it out. What is not there yet is made in the nearest that is.
+    pub fn others_get_to(&self, path: &RelPath) -> bool {
+        let Ok(handle) = self.directory(Some(path)) else {
+            return path.parent().is_none_or(|above| self.others_get_to(&above));
+        };
+        let there = std::fs::metadata(self.path().join(path.as_str())).map(|there| (there.dev(), there.ino()));
+        fstat(&handle).is_ok_and(|here| there.is_ok_and(|there| there == (here.st_dev, here.st_ino)))
     }
 
     /// Whether only root, or the user running this, can put anything into this directory: a staging area is safe there.

@@ -173,6 +173,7 @@ impl Case {
             others: Others::default(),
             units: HashMap::from([("x.service".to_owned(), unit("inactive", ""))]),
             namesakes: Vec::new(),
+            units_led_out: None,
             systemd_silent: None,
             tools: HashSet::from([Tool::Groupadd, Tool::Restorecon, Tool::Systemctl, Tool::Useradd]),
             store: Store::Own,

@@ -160,6 +160,22 @@ const SERVICES_OF_A_FRESH_MACHINE: &[Row] = &[
         ],
     ),
     (
+        "below another root an absolute link leads to the units",
+        "enable",
+        |it| {
+            (it.host.live, it.host.systemd) = (false, Systemd::OtherRoot);
+            it.host.units_led_out = Some("/image/units".into());
+        },
+        &[
+            "- restore-labels",
+            "- reload-systemd",
+            "+ enable-unit x.service",
+            "+ 23 /image/units lies behind an absolute link, which systemctl --root would follow out of the image",
+            "+ note below another root: units are installed…",
+            "+ note below another root: SELinux labels are not restored",
+        ],
+    ),
+    (
         "there is no SELinux",
         "",
         |it| {
