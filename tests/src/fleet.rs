@@ -141,6 +141,7 @@ impl Fleet {
         );
         serde_json::json!({"all": {"hosts": hosts, "vars": {
             "ansible_user": USER,
+            "ansible_become": true,
             "ansible_ssh_private_key_file": self.work.path().join("key"),
             "ansible_ssh_common_args": options,
             "ansible_python_interpreter": "/usr/bin/python3",

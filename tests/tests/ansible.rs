@@ -284,6 +284,14 @@ must big-uninstall
 must big --check; test ! -e /opt/big
 must big -e big_keep=no -e big_options= -e big_include=all; same
 must big; grep -q "changed=0" said
+# Of a play that was interrupted.
+left=/var/lib/.airgap-deploy-play.big.left; mkdir /var/cache/airgap-deploy.big $left; touch -d "2 days ago" $left
+must big --check; grep -q "changed=1" said
+must big; same; test ! -e $left
+"${tool%/*}/ansible-galaxy" collection install --offline -p "$1/collections" ansible/airgap_deploy-big-*.tar.gz
+ANSIBLE_COLLECTIONS_PATH=$1/collections "$tool" -i localhost, -c local -e ansible_become=false \
+    -e ansible_python_interpreter=/usr/bin/python3 airgap_deploy.big.status
+grep -q '"exit_code": 0' reports/big-localhost.json
 touch /opt/big/later
 must big-uninstall -e big_purge=false; rm /opt/big/later; rmdir /opt/big
 
