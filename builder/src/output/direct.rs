@@ -1,4 +1,4 @@
-//! Chunks on their way to the disk past the page cache, in a thread of their own: nobody copies them, and no memory is needed
+//! Chunks on their way to the disk past the page cache, in threads of their own: nobody copies them, and no memory is needed
 //! for what nobody reads again soon. Which bytes go where in the file is decided in `emit.rs`.
 
 use std::fs::File;
@@ -15,8 +15,14 @@ use payload::{ALIGNMENT, Shared, disk};
 
 use crate::background::Background;
 
-/// Who writes them.
-pub(super) struct Direct(Option<Background<(Shared, u64), Writer>>);
+/// So that the disk has something to do while one write ends and the next begins.
+const WRITERS: usize = 2;
+
+/// Who writes them, and whose turn it is. There is nobody any more when something could not be written.
+pub(super) struct Direct {
+    writers: Vec<Background<(Shared, u64), Writer>>,
+    turn: usize,
+}
 
 struct Writer {
     /// Opened with `O_DIRECT`, until the file system turns out not to take that.
@@ -31,8 +37,12 @@ impl Direct {
         let path = format!("/proc/self/fd/{}", file.as_raw_fd());
         let flags = OFlag::O_WRONLY | OFlag::O_DIRECT | OFlag::O_CLOEXEC;
         let direct = open(path.as_str(), flags, Mode::empty()).map(File::from).ok()?;
-        let writer = Writer { direct: Some(direct), file: file.try_clone().ok()?, outcome: Ok(()) };
-        Some(Self(Some(Background::new(writer, Writer::take).ok()?)))
+        let writer = || {
+            let writer = Writer { direct: Some(direct.try_clone()?), file: file.try_clone()?, outcome: Ok(()) };
+            Background::new(writer, Writer::take)
+        };
+        let writers = (0..WRITERS).map(|_| writer()).collect::<io::Result<_>>().ok()?;
+        Some(Self { writers, turn: 0 })
     }
 
     /// Whether these bytes can go that way: whole pages of memory, to whole blocks of the file.
@@ -43,21 +53,25 @@ impl Direct {
 
     /// Writes all of `bytes` at `at`; an error may be told only later.
     pub(super) fn write(&mut self, bytes: &Shared, at: u64) -> io::Result<()> {
-        let thread = self.0.as_ref();
-        let handed = thread.map(|thread| thread.add((Arc::clone(bytes), at)));
+        self.turn = (self.turn + 1) % WRITERS;
+        let handed = self.writers.get(self.turn).map(|writer| writer.add((Arc::clone(bytes), at)));
         if let Some(Ok(())) = handed { Ok(()) } else { Err(self.failure()) }
     }
 
     /// Waits until everything is written.
     pub(super) fn settle(&mut self) -> io::Result<()> {
-        let thread = self.0.as_ref();
-        if let Some(Ok(())) = thread.map(Background::settle) { Ok(()) } else { Err(self.failure()) }
+        let failed = self.writers.is_empty() || self.writers.iter().any(|writer| writer.settle().is_err());
+        if failed { Err(self.failure()) } else { Ok(()) }
     }
 
     fn failure(&mut self) -> io::Error {
-        let writer = self.0.take().map(Background::finish);
-        let failure = writer.and_then(|writer| writer.outcome.err());
-        failure.unwrap_or_else(|| io::Error::other("what was written before could not be written"))
+        let mut first = None;
+        for writer in self.writers.drain(..) {
+            if let Err(error) = writer.finish().outcome {
+                first.get_or_insert(error);
+            }
+        }
+        first.unwrap_or_else(|| io::Error::other("what was written before could not be written"))
     }
 }
 
@@ -129,7 +143,7 @@ mod tests {
         let path = directory.path().join("file");
         std::fs::write(&path, b"").unwrap();
         let writer = Writer { direct: None, file: File::open(&path).unwrap(), outcome: Ok(()) };
-        let mut direct = Direct(Some(Background::new(writer, Writer::take).unwrap()));
+        let mut direct = Direct { writers: vec![Background::new(writer, Writer::take).unwrap()], turn: WRITERS - 1 };
         let told = direct.write(&aligned(&pages(1)), 0).and_then(|()| direct.settle());
         assert_eq!(told.unwrap_err().raw_os_error(), Some(Errno::EBADF as i32));
         assert!(direct.write(&aligned(&pages(1)), 0).is_err() && direct.settle().is_err());
