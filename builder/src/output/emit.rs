@@ -175,7 +175,9 @@ pub(super) fn emit_whole(path: &Path, content: Content<'_>) -> Result<Digest, Em
     let digest = Written::new().map_err(|source| EmitError::Write { path: path.to_owned(), source })?;
     let directory = directory_of(path);
     at_once(path, 0o755, &mut |file| {
-        let direct = Direct::of(file);
+        // Where files need a name, drivers of FAT and the like may take no bytes behind the end of what was written.
+        let nameless = file.metadata().is_ok_and(|facts| facts.nlink() == 0);
+        let direct = nameless.then(|| Direct::of(file)).flatten();
         let (early, digest) = (Early::default(), &digest);
         content(&mut Digesting { file, directory, digest, direct, early, position: 0, shared: 0 })
     })?;
