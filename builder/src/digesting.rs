@@ -11,7 +11,7 @@ use payload::{ALIGNMENT, CHUNK_SIZE, ContentDigest, Digest, Hasher, Shared};
 use crate::background::Background;
 
 /// Chunks that are in memory at once.
-const IN_FLIGHT: usize = 8;
+const IN_FLIGHT: usize = 7;
 /// What is handed from a writer to its digest at a time.
 const PIECE: usize = 1 << 20;
 

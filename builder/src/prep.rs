@@ -15,9 +15,7 @@ use crate::fetch::cache::{Cache, WORK_PREFIX};
 use crate::fetch::{Acquisition, SourceOptions, acquire};
 use crate::lock::LockFile;
 use crate::manifest::{self, Component, ComponentKind, Content, Manifest, Parsed, SourceKind, select};
-use crate::output::emit::{
-    EmitError, packed_content, refuse_other_architecture, refuse_to_replace, refuse_without_room,
-};
+use crate::output::emit::{EmitError, packed_content, refuse_to_replace, refuse_without_room};
 use crate::output::volumes::{self, Volume};
 use crate::output::{ansible, beside};
 use crate::pack::stub::stub;
@@ -118,10 +116,7 @@ pub fn prep(
         Some(path) => path.clone(),
         None => PathBuf::from(format!("{}.run", manifest.package.name)),
     };
-    refuse_to_replace(&output, &inputs(manifest, &components), request.force)?;
-    if !request.force {
-        refuse_other_architecture(&output, manifest.target)?;
-    }
+    refuse_to_replace(&output, &inputs(manifest, &components), Some(manifest.target), request.force)?;
     refuse_without_room(&output, known_size(manifest, &components))?;
     beside::require_ours(&output, request.inventory)?;
     if request.format == Format::Ansible {

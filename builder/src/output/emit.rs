@@ -94,34 +94,28 @@ impl EmitError {
     }
 }
 
-/// Refuses to replace what is no package, and what the build itself needs. `force` replaces any regular file that is
-/// none of the `inputs`.
-pub fn refuse_to_replace(path: &Path, inputs: &[PathBuf], force: bool) -> Result<(), EmitError> {
+/// Refuses to replace what is no package, the package for another architecture than `arch`, which the same manifest makes under
+/// the same name, and what the build itself needs. `force` replaces any regular file that is none of the `inputs`.
+pub fn refuse_to_replace(path: &Path, inputs: &[PathBuf], arch: Option<Arch>, force: bool) -> Result<(), EmitError> {
     const ANOTHER: &str = "name another file: --output PATH";
     let refused = |problem: &str, hint| EmitError::Refused { path: path.to_owned(), problem: problem.to_owned(), hint };
     if path == Path::new("-") {
         return Err(refused("a package is never written to standard output", "name a file: --output PATH"));
     }
     require_free_of_inputs(path, inputs, ANOTHER)?;
-    if force
-        || fs::symlink_metadata(path).is_err()
-        || super::inspect::open(path, &[], &payload::Trust::nobody()).is_ok()
-    {
+    if force || fs::symlink_metadata(path).is_err() {
         return Ok(());
     }
-    Err(refused("it is not a package", "name another file with --output PATH, or replace this one with --force"))
-}
-
-/// Refuses to replace the package for the other architecture, which the same manifest makes under the same name.
-pub fn refuse_other_architecture(path: &Path, arch: Arch) -> Result<(), EmitError> {
-    let Ok(there) = super::inspect::open(path, &[], &payload::Trust::nobody()) else { return Ok(()) };
+    let Ok(there) = super::inspect::open(path, &[], &payload::Trust::nobody()) else {
+        return Err(refused(
+            "it is not a package",
+            "name another file with --output PATH, or replace this one with --force",
+        ));
+    };
     let other = there.index().target.arch;
-    if other == arch {
-        return Ok(());
-    }
+    let Some(arch) = arch.filter(|arch| *arch != other) else { return Ok(()) };
     let problem = format!("it is a package for {other}, and this one is for {arch}");
-    let hint = "name a file for each architecture with --output PATH, or replace this one with --force";
-    Err(EmitError::Refused { path: path.to_owned(), problem, hint })
+    Err(refused(&problem, "name a file for each architecture with --output PATH, or replace this one with --force"))
 }
 
 /// Refuses to write what the build reads, into what it reads, and over anything but a regular file.

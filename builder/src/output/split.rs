@@ -70,7 +70,7 @@ pub fn join(package: &Package, file: &Path, output: &Path, force: bool) -> Resul
 
 fn write(package: &Package, file: &Path, cut: Cut, output: &Path, force: bool) -> Result<Written, EmitError> {
     require_complete(package, file)?;
-    refuse_to_replace(output, &[file.to_owned()], force)?;
+    refuse_to_replace(output, &[file.to_owned()], None, force)?;
     volumes::require_ours(output, force)?;
     refuse_without_room(output, package.index().total_length)?;
     let (volumes, digest) = volumes::emit(output, cut, &mut content(package, file, output))?;
