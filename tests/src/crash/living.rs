@@ -139,7 +139,9 @@ impl Living {
             fs::set_permissions(&path, fs::Permissions::from_mode(0o755))?;
         }
         fs::copy(stub(), root.join("tmp/stub"))?;
-        Ok(Self { _directory: directory, root })
+        // A program that this process wrote is busy as long as one that another thread starts meanwhile has not begun; one that
+        // `cp` wrote is not.
+        Self { _directory: directory, root }.again()
     }
 
     /// Another one that is as this one is now.
