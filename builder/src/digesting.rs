@@ -10,8 +10,8 @@ use payload::{ALIGNMENT, CHUNK_SIZE, ContentDigest, Digest, Hasher, Shared};
 
 use crate::background::Background;
 
-/// Chunks that are in memory at once.
-const IN_FLIGHT: usize = 7;
+/// Chunks that are in memory at once, beside the first, which tells whether there are several.
+const IN_FLIGHT: usize = 6;
 /// What is handed from a writer to its digest at a time.
 const PIECE: usize = 1 << 20;
 
@@ -37,7 +37,7 @@ pub(crate) fn read_once(mut from: impl Read, seen: &mut dyn FnMut(u64)) -> io::R
     }
     let whole = Written::new()?;
     length = 0;
-    let chunks = read_chunks(first.as_slice().chain(from), &mut |bytes| {
+    let chunks = read_long(first.as_slice().chain(from), &mut |bytes| {
         length += (**bytes).as_ref().len() as u64;
         whole.update_shared(bytes, None);
         seen(length);
@@ -51,27 +51,30 @@ pub(crate) fn read_chunks(
     mut from: impl Read,
     each: &mut dyn FnMut(&Shared) -> io::Result<()>,
 ) -> io::Result<Vec<Digest>> {
+    let mut first = Vec::new();
+    from.by_ref().take(CHUNK_SIZE).read_to_end(&mut first)?;
+    if (first.len() as u64) < CHUNK_SIZE {
+        let digest = (!first.is_empty()).then(|| Digest::of(&first));
+        each(&(Arc::new(first) as Shared))?;
+        return Ok(digest.into_iter().collect());
+    }
+    read_long(first.as_slice().chain(from), each)
+}
+
+fn read_long(mut from: impl Read, each: &mut dyn FnMut(&Shared) -> io::Result<()>) -> io::Result<Vec<Digest>> {
     let pool = Pool::new(IN_FLIGHT);
-    let mut next = || -> io::Result<Option<Shared>> {
+    let digests = Background::new(Pairs::default(), Pairs::take)?;
+    loop {
         let mut buffer = pool.take();
         buffer.align();
         from.by_ref().take(CHUNK_SIZE).read_to_end(&mut buffer.bytes)?;
-        Ok((!buffer.as_ref().is_empty()).then(|| Arc::new(buffer) as Shared))
-    };
-    let Some(first) = next()? else { return Ok(Vec::new()) };
-    if ((*first).as_ref().len() as u64) < CHUNK_SIZE {
-        each(&first)?;
-        return Ok(vec![Digest::of((*first).as_ref())]);
-    }
-    let digests = Background::new(Pairs::default(), Pairs::take)?;
-    let mut current = Some(first);
-    while let Some(chunk) = current {
+        if buffer.as_ref().is_empty() {
+            return Ok(digests.finish().finish());
+        }
+        let chunk: Shared = Arc::new(buffer);
         let _ = digests.add(Arc::clone(&chunk));
         each(&chunk)?;
-        drop(chunk);
-        current = next()?;
     }
-    Ok(digests.finish().finish())
 }
 
 /// Chunks are digested two at a time, because that is faster.

@@ -277,7 +277,9 @@ impl Contents for Packed<'_> {
             Err(source) if unwritten => return Err(PayloadError::Write { what, source }),
             Err(source) => return Err(PayloadError::Read { what, source }),
         };
-        out.settle().map_err(|source| PayloadError::Write { what: what.clone(), source })?;
+        if content.is_some() {
+            out.settle().map_err(|source| PayloadError::Write { what: what.clone(), source })?;
+        }
         if chunks != facts.chunks || content.is_some_and(|content| content.digest() != facts.digest) {
             let problem = "it changed while it was packed".to_owned();
             return Err(PayloadError::Damaged { region: what, problem });

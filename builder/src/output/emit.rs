@@ -225,6 +225,7 @@ impl Write for Digesting<'_> {
     }
 
     fn flush(&mut self) -> io::Result<()> {
+        self.direct.as_mut().map_or(Ok(()), Direct::settle)?;
         self.file.flush()
     }
 }
